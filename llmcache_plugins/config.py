@@ -1,0 +1,110 @@
+"""All settings of a cache in one frozen value, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.types import Namespace
+
+__all__ = ["CacheConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheConfig:
+    """Settings of a cache; durations in seconds, sizes in bytes.
+
+    Args:
+        namespace: tenant, application, ...: part of every scope, so that two namespaces never share an entry. A string
+            is a namespace of one part.
+        ttl: how long a stored answer may be served; None for ever. Reading never extends it.
+        similarity_threshold: least cosine of a semantic hit, in (0, 1].
+        use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
+        max_candidates: how many neighbours a semantic lookup judges.
+        near_misses: how many refused candidates a Miss lists.
+        max_entries: capacity of each tier in entries; the least recently used goes first.
+        max_bytes: capacity of each tier in bytes (texts, answers and vectors).
+        max_answer_bytes: larger answers are not stored.
+        store_truncated: also store answers that were cut off at the token limit.
+        fail_open: a failing store or embedder costs a model call (True) or raises (False).
+        single_flight: concurrent identical misses make one model call.
+        single_flight_timeout: longest wait of a follower for its leader.
+        sweep_interval: least time between two sweeps of expired entries (they ride on updates); None for no sweeps.
+        embedding_cache_entries: how many texts keep their vectors in memory; 0 for none.
+
+    Raises:
+        ConfigError: a value is out of its range; names the field, the rule and the value.
+    """
+
+    namespace: Namespace = ()
+    ttl: float | None = 24 * 3600.0
+    similarity_threshold: float = 0.95
+    use_guards: bool = True
+    max_candidates: int = 8
+    near_misses: int = 3
+    max_entries: int = 10_000
+    max_bytes: int = 256 * 1024 * 1024
+    max_answer_bytes: int = 1024 * 1024
+    store_truncated: bool = False
+    fail_open: bool = True
+    single_flight: bool = True
+    single_flight_timeout: float = 60.0
+    sweep_interval: float | None = 60.0
+    embedding_cache_entries: int = 10_000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "namespace", _namespace(self.namespace))
+        _positive_or_none("ttl", self.ttl)
+        _positive_or_none("sweep_interval", self.sweep_interval)
+        _number("single_flight_timeout", self.single_flight_timeout, least=0.0, exclusive=True)
+        _number("similarity_threshold", self.similarity_threshold, least=0.0, exclusive=True, most=1.0)
+        for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
+            _integer(name, getattr(self, name), least=1)
+        for name in ("near_misses", "embedding_cache_entries"):
+            _integer(name, getattr(self, name), least=0)
+        for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The settings a user can give by name, in order."""
+        return tuple(f.name for f in fields(cls))
+
+
+def _namespace(value: str | Sequence[str]) -> Namespace:
+    parts = (value,) if isinstance(value, str) else tuple(value)
+    for part in parts:
+        if not isinstance(part, str) or not part:
+            raise ConfigError(f"namespace must be a non-empty string or a sequence of them, not {value!r}")
+    return parts
+
+
+def _positive_or_none(name: str, value: float | None) -> None:
+    if value is not None:
+        _number(name, value, least=0.0, exclusive=True, otherwise="or None")
+
+
+def _number(
+    name: str,
+    value: Any,
+    *,
+    least: float,
+    exclusive: bool = False,
+    most: float | None = None,
+    otherwise: str = "",
+) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if is_number and (value > least if exclusive else value >= least) and (most is None or value <= most):
+        return
+    rule = f"a number {'above' if exclusive else 'of at least'} {least:g}"
+    rule += "" if most is None else f" and at most {most:g}"
+    raise ConfigError(f"{name} must be {rule}{' ' + otherwise if otherwise else ''}, not {value!r}")
+
+
+def _integer(name: str, value: Any, *, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}")

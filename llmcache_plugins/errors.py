@@ -1,0 +1,55 @@
+"""The error tree: one class for each thing a caller would do differently."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CodecError",
+    "ConfigError",
+    "EmbedderError",
+    "LLMCacheError",
+    "MissingExtraError",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+]
+
+
+class LLMCacheError(Exception):
+    """Base of everything this package raises by itself."""
+
+
+class ConfigError(LLMCacheError, ValueError):
+    """A wrong argument or setting; raised when something is built, never during a lookup."""
+
+
+class MissingExtraError(LLMCacheError, ImportError):
+    """An optional package is absent; the message holds the pip line that installs it.
+
+    Args:
+        what: the feature that needs it, as a user would name it.
+        extra: the name of the extra of `llmcache-plugins`.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs an optional package: pip install 'llmcache-plugins[{extra}]'")
+
+
+class StoreError(LLMCacheError):
+    """A store failed; with `fail_open=True` the lookup is a Miss instead."""
+
+
+class StoreUnavailable(StoreError):
+    """No connection, a lock held too long, a time-out: worth another try."""
+
+
+class StoreCorrupt(StoreError):
+    """The store itself cannot be read (one damaged entry is only a miss)."""
+
+
+class EmbedderError(LLMCacheError):
+    """An embedding failed or has the wrong dimension."""
+
+
+class CodecError(LLMCacheError):
+    """This answer cannot be stored: it is not JSON."""

@@ -1,0 +1,1 @@
+"""Canonical requests and their digests: pure functions, no I/O."""

@@ -1,0 +1,83 @@
+"""Digests of requests: scope, key and normalised key. Pure, and one fixed encoder, so that every process agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable
+
+from llmcache_plugins.types import Identity, JsonValue, Namespace, Request
+
+__all__ = ["canonical_json", "fingerprint", "identify", "key_of", "normalise_text", "normalised_key_of", "scope_of"]
+
+_DIGEST_BYTES = 20  # 160 bits: no collision to be found by anybody who wants one (blake2b, RFC 7693)
+_CLOSING = " \t\r\n.!?;:,\u2026\u3002\uff01\uff1f\u061f"  # closing punctuation, also Chinese, Japanese and Arabic
+# One encoder made once: json.dumps with options builds a new one on every call.
+_encode: Callable[[JsonValue], str] = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=True
+).encode
+
+
+def fingerprint(*parts: bytes) -> str:
+    """40 hexadecimal digits over length-prefixed parts: ("ab", "c") and ("a", "bc") differ.
+
+    >>> fingerprint(b"ab", b"c") == fingerprint(b"a", b"bc")
+    False
+    """
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def canonical_json(value: JsonValue) -> bytes:
+    """`value` as JSON that depends on nothing but the value: sorted keys, no spaces, ASCII.
+
+    Raises:
+        TypeError: `value` is not made of what JSON knows, or a mapping has keys that are not all strings.
+    """
+    return _encode(value).encode("ascii")
+
+
+def scope_of(request: Request, namespace: Namespace = ()) -> str:
+    """Digest of all that has to be equal: namespace (the cache's own, then the request's), provider, model, parameters,
+    context."""
+    return fingerprint(
+        canonical_json([*namespace, *request.namespace]),
+        request.provider.encode(),
+        request.model.encode(),
+        canonical_json(dict(request.params)),
+        canonical_json(request.context),
+    )
+
+
+def key_of(scope: str, text: str) -> str:
+    """Digest of the whole request: the text in NFC, without outer white space, inside its scope."""
+    return fingerprint(b"exact", scope.encode("ascii"), _encodable(unicodedata.normalize("NFC", text).strip()))
+
+
+def normalise_text(text: str) -> str:
+    """Compatibility form (NFKC), case folded, inner white space single, closing punctuation gone.
+
+    >>> normalise_text("  What is   BGP ?? ")
+    'what is bgp'
+    """
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return folded.rstrip(_CLOSING) or folded
+
+
+def normalised_key_of(scope: str, text: str) -> str:
+    """Digest of the normalised text inside its scope; equal for texts that differ in case, spaces and closing
+    punctuation only."""
+    return fingerprint(b"normalised", scope.encode("ascii"), _encodable(normalise_text(text)))
+
+
+def identify(request: Request, namespace: Namespace = ()) -> Identity:
+    """Scope and key of a request under the cache's namespace."""
+    scope = scope_of(request, namespace)
+    return Identity(scope, key_of(scope, request.text))
+
+
+def _encodable(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # lone surrogates come with broken clients; they must not raise

@@ -1,0 +1,229 @@
+"""The seams: what an engine is given. A Protocol of a few atomic verbs each; what differs is declared as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from llmcache_plugins.types import (
+    Alias,
+    CacheStats,
+    Candidate,
+    Census,
+    Damaged,
+    Entry,
+    FloatArray,
+    Namespace,
+    Outcome,
+    Stored,
+    StoreStats,
+    UpdateOutcome,
+    Verdict,
+)
+
+__all__ = [
+    "AsyncEmbedder",
+    "AsyncStore",
+    "Capabilities",
+    "Clock",
+    "Embedder",
+    "ErrorEvent",
+    "Event",
+    "Guard",
+    "LookupEvent",
+    "Recorder",
+    "StatisticsRecorder",
+    "Store",
+    "UpdateEvent",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a store can do, declared once.
+
+    Args:
+        is_blocking: a verb may wait for a disk, a lock of another process or a network; the async driver then
+            calls it in a worker thread.
+        is_persistent: entries outlive the process.
+        is_shared: other processes see the same entries.
+        native_ttl: the store removes expired entries by itself.
+    """
+
+    is_blocking: bool
+    is_persistent: bool
+    is_shared: bool
+    native_ttl: bool = False
+
+
+class Clock(Protocol):
+    """Where an engine reads the time; read once per operation."""
+
+    def now(self) -> float:
+        """Wall clock, seconds since the epoch: for what is stored."""
+        ...
+
+    def monotonic(self) -> float:
+        """Monotonic seconds: for durations."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps entries, aliases and vectors by scope. Knows no policy but its capacity.
+
+    Every verb is atomic and safe to call from several threads. `scope` and `embedder_id` are part of each
+    question, never a filter on its answer: what belongs to another scope or another embedder is not seen at all.
+    All raise `StoreError` (or a subclass) when the store cannot do its work, and nothing else.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        """The entry under exactly this key, or the entry its alias points to. Expired entries are returned too:
+        whether they are usable is a policy. Does not count as an access (see `touch`)."""
+        ...
+
+    def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        """Entries with this normalised key, newest first, at most `limit`. Aliases have none."""
+        ...
+
+    def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
+        """How many candidates (entries with `is_candidate`, expired or not) the scope holds, and at most `limit` of
+        those without a vector of this embedder, newest first."""
+        ...
+
+    def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
+        """The at most `limit` live candidates most similar to `vector`, best first, equal ones in insertion order.
+
+        Args:
+            vector: float32, shape (dim,), unit length.
+            now: wall clock; what is expired by then is left out and does not use up `limit`.
+        """
+        ...
+
+    def put(self, entry: Entry) -> None:
+        """Store or replace the entry; an alias under its key is removed. The access count starts at 0. Evicts the least
+        recently used entries until the limits hold again; an entry larger than the whole byte limit is not
+        kept."""
+        ...
+
+    def put_alias(self, alias: Alias) -> None:
+        """Store or replace the alias. Ignored when its target is not there or the key is an entry's own."""
+        ...
+
+    def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
+        """Give entries of the scope their vectors, by key; keys that are gone are ignored."""
+        ...
+
+    def touch(self, scope: str, key: str, now: float) -> None:
+        """Count one served read of the entry (by its own key, not an alias'). Never changes `expires_at`."""
+        ...
+
+    def delete(self, scope: str, keys: Sequence[str]) -> int:
+        """Remove entries (with their aliases) and aliases by key; how many were there."""
+        ...
+
+    def sweep(self, now: float, *, limit: int) -> int:
+        """Remove at most `limit` expired entries; how many there were. They count as expirations."""
+        ...
+
+    def clear(self, namespace: Namespace | None = None) -> int:
+        """Remove everything, or what is stored under this namespace and those below it; how many entries that was."""
+        ...
+
+    def stats(self) -> StoreStats: ...
+
+    def close(self) -> None:
+        """Make durable what is not yet, and release files and connections. A second call does nothing."""
+        ...
+
+
+class AsyncStore(Protocol):
+    """The same verbs as coroutines; none of them blocks the event loop."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    async def get(self, scope: str, key: str) -> Stored | Damaged | None: ...
+    async def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]: ...
+    async def census(self, scope: str, embedder_id: str, *, limit: int) -> Census: ...
+    async def search(
+        self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float
+    ) -> list[Candidate]: ...
+    async def put(self, entry: Entry) -> None: ...
+    async def put_alias(self, alias: Alias) -> None: ...
+    async def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None: ...
+    async def touch(self, scope: str, key: str, now: float) -> None: ...
+    async def delete(self, scope: str, keys: Sequence[str]) -> int: ...
+    async def sweep(self, now: float, *, limit: int) -> int: ...
+    async def clear(self, namespace: Namespace | None = None) -> int: ...
+    async def stats(self) -> StoreStats: ...
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns texts into vectors. `embedder_id` names model, dimension and normalisation; it is stored with each
+    vector, and vectors of different ids are never compared. May block: async callers get it in a worker thread."""
+
+    @property
+    def embedder_id(self) -> str: ...
+
+    def fits(self, text: str) -> bool:
+        """False when the model would not read the whole text: such a text is matched exactly only."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Embed `texts`: float32, shape (len(texts), dim), rows of unit length.
+
+        A text has the same vector alone and in a batch. Raises `EmbedderError`.
+        """
+        ...
+
+
+@runtime_checkable
+class AsyncEmbedder(Embedder, Protocol):
+    """An embedder with a coroutine of its own (a remote service): awaited instead of being run in a thread."""
+
+    async def aembed(self, texts: Sequence[str]) -> FloatArray: ...
+
+
+class Guard(Protocol):
+    """A deterministic rule on two texts, the asked and the stored question. Pure, microseconds, never raises."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, asked: str, stored: str) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LookupEvent:
+    outcome: Outcome
+    namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateEvent:
+    outcome: UpdateOutcome
+    namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """A part of the cache failed and the caller was spared: `component` is a tier's name or `"embedder"`, ..."""
+
+    component: str
+    error: str  # the class of the error, never its text: that may quote a prompt
+
+
+Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent
+Recorder: TypeAlias = Callable[[Event], None]
+
+
+class StatisticsRecorder(Protocol):
+    """A recorder that can say what it has counted; `tiers` are the sizes of the stores at this moment."""
+
+    def __call__(self, event: Event) -> None: ...
+    def snapshot(self, tiers: Mapping[str, StoreStats]) -> CacheStats: ...

@@ -1,0 +1,377 @@
+"""Values that cross the borders between the parts. Frozen; prompts, answers and vectors never show in a `repr`.
+
+Stored instants are wall-clock seconds since the epoch, durations monotonic seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Alias",
+    "Answer",
+    "Bypass",
+    "CacheStats",
+    "Candidate",
+    "Census",
+    "Damaged",
+    "Entry",
+    "FloatArray",
+    "Hit",
+    "HitKind",
+    "Identity",
+    "JsonValue",
+    "Miss",
+    "MissReason",
+    "Namespace",
+    "NearMiss",
+    "Outcome",
+    "Pending",
+    "Request",
+    "StoreStats",
+    "Stored",
+    "UpdateOutcome",
+    "Usage",
+    "Verdict",
+]
+
+JsonValue: TypeAlias = Any
+"""What `json.loads` returns: None, bool, int, float, str, list and dict (mypy has no cheap recursive JSON type)."""
+Namespace: TypeAlias = tuple[str, ...]
+FloatArray: TypeAlias = NDArray[np.float32]
+HitKind: TypeAlias = Literal["exact", "normalised", "alias", "semantic"]
+
+
+class MissReason(StrEnum):
+    """Why a lookup was not answered. Few values: they are metric labels."""
+
+    NO_CANDIDATES = "no_candidates"  # nothing was ever stored under this scope
+    BELOW_THRESHOLD = "below_threshold"  # the nearest question is not near enough
+    GUARD_CONFLICT = "guard_conflict"  # near enough, but a guard vetoed every candidate
+    EXACT_ONLY = "exact_only"  # this request may only be matched exactly, and was not found
+    TOO_LONG = "too_long"  # longer than the embedder reads: exact only, and not found
+    NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only
+    EXPIRED = "expired"  # the exact entry is there, but its time is over
+    DAMAGED = "damaged"  # the stored bytes are bad or of an unknown version
+    STORE_ERROR = "store_error"
+    EMBEDDER_ERROR = "embedder_error"
+    ADAPTER_ERROR = "adapter_error"  # a plugin could not translate the framework's call
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call, as the provider reported them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens + self.cache_creation_input_tokens + self.cache_read_input_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model, canonical: equal requests deserve equal answers.
+
+    Only `text` is ever matched by meaning. All the rest is the scope and has to be equal.
+
+    Args:
+        text: the question in the last user turn.
+        provider: who serves the model, `"anthropic"` for example.
+        model: the model's name.
+        params: sampling parameters, tools, response format and whatever else shapes the answer; JSON.
+        context: system prompt, earlier turns and the frame around the question; JSON.
+        namespace: tenant, application, ...; put behind the cache's own namespace.
+        exact_only: why this request may only be matched exactly (`"agent_step"`, `"media"`, ...), or None.
+    """
+
+    text: str = field(repr=False)
+    provider: str = ""
+    model: str = ""
+    params: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    context: JsonValue = field(default=None, repr=False)
+    namespace: Namespace = ()
+    exact_only: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The digests of a request: 40 hexadecimal digits each (blake2b, 20 bytes)."""
+
+    scope: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said, provider-neutral.
+
+    Args:
+        content: JSON; what a hit gives back.
+        finish_reason: the provider's word for why it stopped; truncated and refused answers are not stored.
+        usage: what the call cost in tokens.
+        generation_seconds: how long the call took, or None when nobody measured it.
+    """
+
+    content: JsonValue = field(repr=False)
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    generation_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored answer.
+
+    `answer_json` is the serialised content: every reader decodes a copy of its own, so nobody can change what is
+    stored.
+    `vector` is float32 of shape (dim,) and unit length, or None when it has not been computed yet;
+    `is_candidate` is False for entries that may only be matched exactly (they never get a vector).
+    """
+
+    scope: str
+    key: str
+    normalised_key: str
+    namespace: Namespace
+    text: str = field(repr=False)
+    answer_json: str = field(repr=False)
+    created_at: float
+    expires_at: float | None
+    is_candidate: bool = True
+    embedder_id: str | None = None
+    vector: FloatArray | None = field(default=None, repr=False, compare=False)
+    model: str = ""
+    usage: Usage = Usage()
+    generation_seconds: float | None = None
+    node_id: str = ""
+
+    @property
+    def answer(self) -> JsonValue:
+        """A fresh copy of the stored content."""
+        return json.loads(self.answer_json)
+
+    def is_expired(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another wording that once matched an entry by meaning: a pointer, never a copy and never a candidate itself.
+
+    It lives as long as its entry, and is judged again when `policy_id` is no longer the cache's own.
+    """
+
+    scope: str
+    key: str
+    target_key: str
+    text: str = field(repr=False)
+    similarity: float
+    confidence: float
+    policy_id: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as a store returns it, with what only the store knows.
+
+    `access_count` counts the reads that were served, this one not included. `alias` is set when the key that was asked
+    for is an alias of the entry.
+    """
+
+    entry: Entry
+    access_count: int = 0
+    last_access: float | None = None
+    alias: Alias | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """Something is stored under this key, but it cannot be read; `reason` is `"bad_bytes"` or `"unknown_version"`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a search returned: an entry and its cosine similarity in [-1, 1]."""
+
+    entry: Entry
+    similarity: float
+    access_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A candidate without a vector of the embedder in use."""
+
+    key: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many candidates a scope holds (with and without a vector), and the newest of those that lack one."""
+
+    candidates: int
+    pending: tuple[Pending, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one guard says of two texts. `detail` may quote them, so it stays out of logs and reprs."""
+
+    guard: str
+    verdict: Literal["agree", "conflict", "silent"]
+    detail: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A candidate that was not served: how near it was and why it was refused."""
+
+    question: str = field(repr=False)
+    similarity: float
+    reason: MissReason
+    key: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Answered from the cache.
+
+    Args:
+        entry: what was stored.
+        kind: `exact`, `normalised` (equal but for case, spaces and closing punctuation), `alias` (a wording that
+            matched by meaning before) or `semantic`.
+        tier: name of the tier that had it.
+        similarity: cosine in [-1, 1]; 1.0 for exact and normalised hits.
+        confidence: in [0, 1], that the stored answer is right for this request.
+        age: seconds since the answer was stored.
+        access_count: how often the entry has been served, this time included.
+        latency: seconds this lookup took.
+        verdicts: what the guards said; empty on an exact hit.
+    """
+
+    entry: Entry
+    kind: HitKind
+    tier: str
+    similarity: float
+    confidence: float
+    age: float
+    access_count: int
+    latency: float
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def answer(self) -> JsonValue:
+        """A fresh copy of the stored content: changing it changes nothing that is stored."""
+        return self.entry.answer
+
+    @property
+    def matched_question(self) -> str:
+        return self.entry.text
+
+    @property
+    def latency_saved(self) -> float | None:
+        """Seconds the stored answer took to generate, less this lookup; None when that was not measured."""
+        spent = self.entry.generation_seconds
+        return None if spent is None else max(0.0, spent - self.latency)
+
+    @property
+    def is_semantic(self) -> bool:
+        """True when the match rests on meaning, now or (alias) at an earlier time."""
+        return self.kind in ("semantic", "alias")
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Not answered: why, the nearest candidates (best first), and the seconds the lookup took."""
+
+    reason: MissReason
+    near_misses: tuple[NearMiss, ...] = ()
+    latency: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Not asked, on purpose."""
+
+    reason: str
+    latency: float = 0.0
+
+
+Outcome: TypeAlias = Hit | Miss | Bypass
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOutcome:
+    """Whether an answer was stored; `reason` says why not (`"truncated"`, `"empty"`, `"too_large"`, ...)."""
+
+    stored: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """Counters of one store since it was opened, and its size now. `size_bytes` is what the capacity limit counts."""
+
+    entries: int = 0
+    aliases: int = 0
+    size_bytes: int = 0
+    evictions: int = 0
+    expirations: int = 0
+    damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What a cache has done since it was opened.
+
+    `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
+    answers' own costs, one for each hit.
+    """
+
+    hits: Mapping[str, int] = field(default_factory=dict)
+    misses: Mapping[str, int] = field(default_factory=dict)
+    bypasses: int = 0
+    updates: int = 0
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
+    tokens_saved: Usage = Usage()
+    seconds_saved: float = 0.0
+    tiers: Mapping[str, StoreStats] = field(default_factory=dict)
+
+    @property
+    def hit_count(self) -> int:
+        return sum(self.hits.values())
+
+    @property
+    def miss_count(self) -> int:
+        return sum(self.misses.values())
+
+    @property
+    def lookups(self) -> int:
+        return self.hit_count + self.miss_count
+
+    @property
+    def hit_rate(self) -> float:
+        """Hits over lookups, in [0, 1]; 0.0 before the first lookup."""
+        return self.hit_count / self.lookups if self.lookups else 0.0
+
+    @property
+    def entries(self) -> int:
+        """Live entries of the fullest tier (tiers are inclusive, so this counts every entry once)."""
+        return max((tier.entries for tier in self.tiers.values()), default=0)
