@@ -1,0 +1,103 @@
+"""A semantic cache for LLM answers: exact first, then by meaning, and a hit only when the stored answer is right.
+
+`open_cache()` makes one; `llmcache_plugins.langchain` puts it under LangChain with one line.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.errors import (
+    CodecError,
+    ConfigError,
+    EmbedderError,
+    LLMCacheError,
+    MissingExtraError,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+)
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Recorder, Store
+from llmcache_plugins.types import (
+    Answer,
+    Bypass,
+    CacheStats,
+    Entry,
+    Hit,
+    Miss,
+    MissReason,
+    NearMiss,
+    Outcome,
+    Request,
+    UpdateOutcome,
+    Usage,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from llmcache_plugins.engine import SemanticCache, Tier
+    from llmcache_plugins.factory import default_cache, open_cache, set_default_cache
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Bypass",
+    "CacheConfig",
+    "CacheStats",
+    "Clock",
+    "CodecError",
+    "ConfigError",
+    "Embedder",
+    "EmbedderError",
+    "Entry",
+    "Guard",
+    "Hit",
+    "LLMCacheError",
+    "Miss",
+    "MissReason",
+    "MissingExtraError",
+    "NearMiss",
+    "Outcome",
+    "Recorder",
+    "Request",
+    "SemanticCache",
+    "Store",
+    "StoreCorrupt",
+    "StoreError",
+    "StoreUnavailable",
+    "Tier",
+    "UpdateOutcome",
+    "Usage",
+    "Verdict",
+    "__version__",
+    "default_cache",
+    "open_cache",
+    "set_default_cache",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+# The parts that do work are imported when they are first used: `import llmcache_plugins` stays cheap in programs that
+# only catch its errors or name its types.
+_LAZY = {
+    "SemanticCache": "llmcache_plugins.engine",
+    "Tier": "llmcache_plugins.engine",
+    "default_cache": "llmcache_plugins.factory",
+    "open_cache": "llmcache_plugins.factory",
+    "set_default_cache": "llmcache_plugins.factory",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -63,6 +63,7 @@ class MissReason(StrEnum):
     STORE_ERROR = "store_error"
     EMBEDDER_ERROR = "embedder_error"
     ADAPTER_ERROR = "adapter_error"  # a plugin could not translate the framework's call
+    INTERNAL_ERROR = "internal_error"  # a bug of ours or of a user's guard; counted and logged, never raised
 
 
 @dataclass(frozen=True, slots=True)

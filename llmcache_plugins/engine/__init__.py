@@ -1,0 +1,7 @@
+"""The algorithm and its two drivers. Knows no framework, no driver of a server, no store: it is given them."""
+
+from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.engine.drivers import Tier
+from llmcache_plugins.engine.flow import Rules
+
+__all__ = ["Rules", "SemanticCache", "Tier"]

@@ -1,0 +1,5 @@
+"""What the cache did: recorders of the engine's events. Can be removed without touching a lookup."""
+
+from llmcache_plugins.telemetry.statistics import Statistics
+
+__all__ = ["Statistics"]

@@ -1,0 +1,462 @@
+"""`SemanticCache`: the public face of the engine. Builds flows, drives them, and reports what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
+from llmcache_plugins.engine.flow import (
+    Flow,
+    Found,
+    Joined,
+    NotFound,
+    Rules,
+    generate_flow,
+    lead_flow,
+    look_exact_flow,
+    lookup_flow,
+    update_flow,
+)
+from llmcache_plugins.engine.singleflight import FlightTable, Landing, LandingKind, Lead
+from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError
+from llmcache_plugins.keys.fingerprint import identify, key_of, normalised_key_of, scope_of
+from llmcache_plugins.policies import refusal_of
+from llmcache_plugins.protocols import (
+    Clock,
+    Embedder,
+    ErrorEvent,
+    Event,
+    LookupEvent,
+    Recorder,
+    StatisticsRecorder,
+    UpdateEvent,
+)
+from llmcache_plugins.types import (
+    Answer,
+    CacheStats,
+    Entry,
+    Hit,
+    Identity,
+    JsonValue,
+    Miss,
+    MissReason,
+    Namespace,
+    Outcome,
+    Request,
+    UpdateOutcome,
+)
+
+__all__ = ["SemanticCache"]
+
+_log = logging.getLogger(__name__)
+AnyRequest: TypeAlias = Request | str
+Generate: TypeAlias = Callable[..., Any]
+
+
+class SemanticCache:
+    """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
+
+    Made by `open_cache`; the constructor is for those who bring their own parts.
+
+    Args:
+        tiers: hottest first; every tier holds every entry stored from now on.
+        config: the settings.
+        rules: what the flows need, derived from the settings by the factory.
+        embedder: None for a cache of exact and normalised matches only.
+        statistics: counts every event.
+        recorders: also hear every event; one that raises is logged once and dropped.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        *,
+        config: CacheConfig,
+        rules: Rules,
+        embedder: Embedder | None,
+        statistics: StatisticsRecorder,
+        clock: Clock,
+        recorders: Sequence[Recorder] = (),
+    ) -> None:
+        self.config = config
+        self._tiers = tuple(tiers)
+        self._rules = rules
+        self._clock = clock
+        self._statistics = statistics
+        self._recorders: list[Recorder] = [statistics, *recorders]
+        self._health = Health(self._on_error)
+        self._flights = FlightTable(config.single_flight_timeout, clock)
+        self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock)
+        self._perform = Performer(self._parts)
+        self._aperform = AsyncPerformer(self._parts, self._executor)
+        self._threads: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._last_sweep = clock.monotonic()
+        self._text_scope = scope_of(Request(""), config.namespace)  # of requests that are plain strings
+
+    # ---------------------------------------------------------------- lookups
+    def lookup(self, request: AnyRequest, *, lead: bool = False) -> Outcome:
+        """Ask the cache. Never raises for a broken store or embedder (unless `fail_open=False`): that is a Miss.
+
+        Args:
+            request: a plain string is a request without model, parameters or context.
+            lead: join the request's single flight on a miss: either this thread or task becomes its leader (and must
+                call `update` or `release_leads`), or it waits for the running leader and looks again.
+        """
+        start = perf_counter()
+        request, identity = self._resolve(request)
+        return self._report(self._join(request, identity, lead=lead).found, request, start)
+
+    async def alookup(self, request: AnyRequest, *, lead: bool = False) -> Outcome:
+        """`lookup` for event loops: nothing in it blocks."""
+        start = perf_counter()
+        request, identity = self._resolve(request)
+        return self._report((await self._ajoin(request, identity, lead=lead)).found, request, start)
+
+    # ---------------------------------------------------------------- updates
+    def update(self, request: AnyRequest, answer: Answer | JsonValue) -> UpdateOutcome:
+        """Store the answer to a request, and free the callers that wait for it.
+
+        Args:
+            answer: JSON, or an `Answer` when its usage, finish reason or duration are known.
+        """
+        request, identity = self._resolve(request)
+        outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
+        try:
+            outcome = run(self._update_flow(request, identity, answer), self._perform)
+        except Exception as error:
+            self._spared(error)
+        finally:
+            self._land(identity.key, outcome)
+        self._emit(UpdateEvent(outcome, request.namespace))
+        return outcome
+
+    async def aupdate(self, request: AnyRequest, answer: Answer | JsonValue) -> UpdateOutcome:
+        """`update` for event loops."""
+        request, identity = self._resolve(request)
+        outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
+        try:
+            outcome = await arun(self._update_flow(request, identity, answer), self._aperform)
+        except Exception as error:
+            self._spared(error)
+        finally:
+            self._land(identity.key, outcome)
+        self._emit(UpdateEvent(outcome, request.namespace))
+        return outcome
+
+    # ------------------------------------------------------------ look up or call
+    def get_or_generate(self, request: AnyRequest, generate: Generate) -> JsonValue:
+        """The cached answer, or the one `generate` gives now, which is stored. Concurrent equal misses make one call.
+
+        Args:
+            generate: called without arguments, or with the request as given here when it takes one; returns JSON or an
+                `Answer` (of which the content is returned). What it raises passes through and is never cached; callers
+                that waited for it get the same error.
+
+        Raises:
+            ConfigError: `generate` is a coroutine function; use `aget_or_generate`.
+        """
+        if inspect.iscoroutinefunction(generate):
+            raise ConfigError("generate is a coroutine function; use aget_or_generate")
+        start = perf_counter()
+        given = request
+        request, identity = self._resolve(request)
+        joined = self._join(request, identity, lead=True)
+        outcome = self._report(joined.found, request, start)
+        if isinstance(outcome, Hit):
+            return outcome.answer
+        if joined.error is not None:
+            raise joined.error
+        performer = Performer(self._parts, _timed(generate, given))
+        flow = generate_flow(identity.key, joined.is_lead, self._storing(request, identity))
+        return run(flow, performer).content
+
+    async def aget_or_generate(self, request: AnyRequest, generate: Generate) -> JsonValue:
+        """`get_or_generate` for event loops; `generate` is a coroutine function or returns an awaitable (a plain value
+        is taken too, but then it was computed on the loop)."""
+        start = perf_counter()
+        given = request
+        request, identity = self._resolve(request)
+        joined = await self._ajoin(request, identity, lead=True)
+        outcome = self._report(joined.found, request, start)
+        if isinstance(outcome, Hit):
+            return outcome.answer
+        if joined.error is not None:
+            raise joined.error
+        performer = AsyncPerformer(self._parts, self._executor, _atimed(generate, given))
+        flow = generate_flow(identity.key, joined.is_lead, self._storing(request, identity))
+        return (await arun(flow, performer)).content
+
+    def release_leads(self) -> int:
+        """The calls this thread or task leads have failed: the next of their followers leads. How many there were."""
+        return self._flights.release()
+
+    def current_lead(self) -> Lead:
+        """What this thread or task leads; `release_lead` takes it from any thread."""
+        return self._flights.current_lead()
+
+    def release_lead(self, lead: Lead) -> int:
+        return self._flights.release_lead(lead)
+
+    # ------------------------------------------------------------ the rest of the life
+    def identify(self, request: AnyRequest) -> Identity:
+        """Scope and key of a request in this cache.
+
+        Raises:
+            ConfigError: `params` or `context` is not JSON.
+        """
+        return self._resolve(request)[1]
+
+    def clear(self, namespace: Namespace = ()) -> int:
+        """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
+        return max(tier.store.clear(self._below(namespace)) for tier in self._tiers)
+
+    async def aclear(self, namespace: Namespace = ()) -> int:
+        return max([await tier.async_store.clear(self._below(namespace)) for tier in self._tiers])
+
+    def stats(self) -> CacheStats:
+        """Counters since the cache was opened, and the size of each tier now."""
+        return self._statistics.snapshot({tier.name: tier.store.stats() for tier in self._tiers})
+
+    async def astats(self) -> CacheStats:
+        return self._statistics.snapshot({tier.name: await tier.async_store.stats() for tier in self._tiers})
+
+    def report_error(self, component: str, error: BaseException) -> None:
+        """A plugin failed and spared its caller: counted, and logged once per change of state."""
+        self._health.failed(component, error)
+
+    def close(self) -> None:
+        """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
+        for tier in self._tiers:
+            tier.store.close()
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=False)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # frameworks deep-copy their models, and a copied model shares its cache
+
+    def __repr__(self) -> str:
+        tiers = ", ".join(tier.name for tier in self._tiers)
+        return (
+            f"SemanticCache(tiers=[{tiers}], namespace={self.config.namespace!r}, embedder={self._rules.embedder_id!r})"
+        )
+
+    # ---------------------------------------------------------------- inside
+    def _below(self, namespace: Namespace) -> Namespace | None:
+        return (*self.config.namespace, *namespace) or None
+
+    def _resolve(self, request: AnyRequest) -> tuple[Request, Identity]:
+        if isinstance(request, str):
+            return Request(request), Identity(self._text_scope, key_of(self._text_scope, request))
+        if not isinstance(request, Request):
+            raise ConfigError(f"a request is a str or a Request, not {type(request).__name__}")
+        try:
+            return request, identify(request, self.config.namespace)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"params and context of a Request must be JSON: {type(error).__name__}") from error
+
+    def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
+        return lookup_flow(request, identity, self._rules, self._clock.now())
+
+    def _lead_flow(self, request: Request, identity: Identity) -> Flow[Joined]:
+        return lead_flow(
+            lambda: self._lookup_flow(request, identity),
+            lambda: look_exact_flow(identity, self._rules, self._clock.now()),
+            identity.key,
+        )
+
+    def _join(self, request: Request, identity: Identity, *, lead: bool) -> Joined:
+        try:
+            if lead and self.config.single_flight:
+                return run(self._lead_flow(request, identity), self._perform)
+            return Joined(run(self._lookup_flow(request, identity), self._perform))
+        except Exception as error:
+            return Joined(self._spared(error))
+
+    async def _ajoin(self, request: Request, identity: Identity, *, lead: bool) -> Joined:
+        try:
+            if lead and self.config.single_flight:
+                return await arun(self._lead_flow(request, identity), self._aperform)
+            return Joined(await arun(self._lookup_flow(request, identity), self._aperform))
+        except Exception as error:
+            return Joined(self._spared(error))
+
+    def _update_flow(self, request: Request, identity: Identity, answer: Answer | JsonValue) -> Flow[UpdateOutcome]:
+        if not isinstance(answer, Answer):
+            answer = Answer(answer)
+        try:
+            answer_json = json.dumps(answer.content, ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CodecError(f"this answer cannot be stored: {type(error).__name__}; give JSON") from error
+        config = self.config
+        reason = refusal_of(
+            answer,
+            size=len(answer_json.encode("utf-8", "surrogatepass")),
+            max_bytes=config.max_answer_bytes,
+            store_truncated=config.store_truncated,
+        )
+        if reason is not None:
+            return UpdateOutcome(False, reason)
+        seconds = answer.generation_seconds
+        now = self._clock.now()
+        entry = Entry(
+            scope=identity.scope,
+            key=identity.key,
+            normalised_key=normalised_key_of(identity.scope, request.text),
+            namespace=(*config.namespace, *request.namespace),
+            text=request.text,
+            answer_json=answer_json,
+            created_at=now,
+            expires_at=None if config.ttl is None else now + config.ttl,
+            is_candidate=request.exact_only is None,
+            model=request.model,
+            usage=answer.usage,
+            generation_seconds=self._flights.seconds_since_start(identity.key) if seconds is None else seconds,
+        )
+        return (yield from update_flow(entry, self._rules, now, sweep=self._is_sweep_due()))
+
+    def _is_sweep_due(self) -> bool:
+        interval, now = self.config.sweep_interval, self._clock.monotonic()
+        if interval is None or now - self._last_sweep < interval:
+            return False
+        self._last_sweep = now
+        return True
+
+    def _storing(self, request: Request, identity: Identity) -> Callable[[Answer], Flow[UpdateOutcome]]:
+        """The storing half of `get_or_generate`, which must never lose the answer that was paid for."""
+
+        def store(answer: Answer) -> Flow[UpdateOutcome]:
+            outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
+            try:
+                outcome = yield from self._update_flow(request, identity, answer)
+            except Exception as error:
+                self._spared(error)
+            self._emit(UpdateEvent(outcome, request.namespace))
+            return outcome
+
+        return store
+
+    def _land(self, key: str, outcome: UpdateOutcome) -> None:
+        self._flights.land(key, Landing(LandingKind.STORED if outcome.stored else LandingKind.UNSTORED))
+
+    def _spared(self, error: Exception) -> NotFound:
+        """Turn an error of the cache into a miss, or raise it when the user wants to hear it. The parts have reported
+        their own failures by now; what is left is a bug of ours or of a user's guard."""
+        if not self.config.fail_open:
+            raise error
+        if not isinstance(error, LLMCacheError) or isinstance(error, CodecError):
+            self._health.failed("engine", error)
+        return NotFound(MissReason.INTERNAL_ERROR)
+
+    def _report(self, found: Found | NotFound, request: Request, start: float) -> Hit | Miss:
+        latency = perf_counter() - start
+        outcome: Hit | Miss
+        if isinstance(found, Found):
+            stored = found.stored
+            outcome = Hit(
+                stored.entry,
+                found.kind,
+                found.tier,
+                found.similarity,
+                found.confidence,
+                max(0.0, self._clock.now() - stored.entry.created_at),
+                stored.access_count + 1,
+                latency,
+                found.verdicts,
+            )
+        else:
+            outcome = Miss(found.reason, found.near_misses, latency, found.detail)
+        self._emit(LookupEvent(outcome, request.namespace))
+        return outcome
+
+    def _emit(self, event: Event) -> None:
+        for recorder in self._recorders:
+            try:
+                recorder(event)
+            except Exception as error:
+                self._recorders = [r for r in self._recorders if r is not recorder]
+                _log.warning("a recorder failed (%s) and is dropped", type(error).__name__)
+
+    def _on_error(self, component: str, error: BaseException) -> None:
+        self._emit(ErrorEvent(component, type(error).__name__))
+
+    def _executor(self) -> Executor:
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="llmcache")
+            return self._threads
+
+
+def _timed(generate: Generate, given: AnyRequest) -> Callable[[], Answer]:
+    arguments = (given,) if _takes_request(generate) else ()
+
+    def call() -> Answer:
+        start = perf_counter()
+        return _answer_of(generate(*arguments), perf_counter() - start)
+
+    return call
+
+
+def _atimed(generate: Generate, given: AnyRequest) -> Callable[[], Awaitable[Answer]]:
+    arguments = (given,) if _takes_request(generate) else ()
+
+    async def call() -> Answer:
+        start = perf_counter()
+        value = generate(*arguments)
+        if inspect.isawaitable(value):
+            value = await value
+        return _answer_of(value, perf_counter() - start)
+
+    return call
+
+
+def _answer_of(value: Any, seconds: float) -> Answer:
+    if not isinstance(value, Answer):
+        return Answer(value, generation_seconds=seconds)
+    return value if value.generation_seconds is not None else replace(value, generation_seconds=seconds)
+
+
+def _takes_request(generate: Generate) -> bool:
+    """True when the callable needs a positional argument. Asked only on a miss, where a model call follows."""
+    try:
+        parameters = inspect.signature(generate).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters)

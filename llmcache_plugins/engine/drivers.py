@@ -1,0 +1,223 @@
+"""Who performs the steps of a flow: calls for sync code, awaits for async code. All else is the flow's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from llmcache_plugins.engine.flow import Flow
+from llmcache_plugins.engine.singleflight import FlightTable
+from llmcache_plugins.engine.steps import Embed, Enter, Fits, Generate, Land, Step, StoreStep, Wait
+from llmcache_plugins.errors import EmbedderError, StoreError
+from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Store
+from llmcache_plugins.types import FloatArray
+
+__all__ = ["AsyncPerformer", "Health", "Parts", "Performer", "Tier", "arun", "run"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One store of the stack under a name; `async_store` sees the same entries."""
+
+    name: str
+    store: Store
+    async_store: AsyncStore
+
+
+class Health:
+    """Says once when a part fails and once when it is well again; every failure is passed to `on_error`."""
+
+    def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
+        self._on_error = on_error
+        self._degraded: set[str] = set()
+
+    def failed(self, component: str, error: BaseException) -> None:
+        self._on_error(component, error)
+        if component not in self._degraded:
+            self._degraded.add(component)
+            # The error's text may quote a prompt or a URL: only its class is logged.
+            _log.warning("%s fails (%s); the cache goes on without it", component, _class_of(error))
+
+    def succeeded(self, component: str) -> None:
+        if self._degraded and component in self._degraded:
+            self._degraded.discard(component)
+            _log.warning("%s works again", component)
+
+
+def _class_of(error: BaseException) -> str:
+    cause = error.__cause__
+    return type(error).__name__ + (f" from {type(cause).__name__}" if cause is not None else "")
+
+
+@dataclass(slots=True)
+class Parts:
+    """What both performers act on."""
+
+    tiers: Sequence[Tier]
+    embedder: Embedder | None
+    flights: FlightTable
+    health: Health
+    clock: Clock
+
+    def store_error(self, tier: Tier, error: Exception) -> StoreError:
+        known = error if isinstance(error, StoreError) else StoreError(f"the {tier.name} store failed unexpectedly")
+        if known is not error:
+            known.__cause__ = error
+        self.health.failed(tier.name, known)
+        return known
+
+    def embedder_error(self, error: Exception) -> EmbedderError:
+        known = error if isinstance(error, EmbedderError) else EmbedderError("the embedder failed unexpectedly")
+        if known is not error:
+            known.__cause__ = error
+        self.health.failed("embedder", known)
+        return known
+
+    def fits(self, text: str) -> bool:
+        assert self.embedder is not None  # flows ask only when there is one
+        try:
+            return self.embedder.fits(text)
+        except Exception as error:
+            self.embedder_error(error)
+            return False  # matched exactly only, which is always safe
+
+    def checked(self, vectors: Any, texts: Sequence[str]) -> FloatArray:
+        """What an embedder gave, as float32 of shape (len(texts), dim), or an EmbedderError."""
+        array = np.asarray(vectors, dtype=np.float32)
+        if array.ndim != 2 or len(array) != len(texts) or not array.shape[1] or not np.isfinite(array).all():
+            raise EmbedderError(f"the embedder gave shape {array.shape} for {len(texts)} texts, or numbers not finite")
+        self.health.succeeded("embedder")
+        return array
+
+
+class Performer:
+    """Performs steps by plain calls."""
+
+    def __init__(self, parts: Parts, generate: Callable[[], Any] | None = None) -> None:
+        self._parts = parts
+        self._generate = generate
+
+    def __call__(self, step: Step) -> Any:
+        parts = self._parts
+        if isinstance(step, StoreStep):
+            tier = parts.tiers[step.tier]
+            try:
+                value = step.call(tier.store)
+            except Exception as error:
+                known = parts.store_error(tier, error)
+                raise known from known.__cause__
+            parts.health.succeeded(tier.name)
+            return value
+        if isinstance(step, Fits):
+            return parts.fits(step.text)
+        if isinstance(step, Embed):
+            assert parts.embedder is not None
+            try:
+                return parts.checked(parts.embedder.embed(step.texts), step.texts)
+            except Exception as error:
+                failure = parts.embedder_error(error)
+                raise failure from failure.__cause__
+        if isinstance(step, Enter):
+            # On the thread of a running loop the leader may be a task of that very loop: waiting would stop both.
+            return parts.flights.enter(step.key, may_wait=not _is_loop_running())
+        if isinstance(step, Wait):
+            return step.flight.wait(step.flight.deadline - parts.clock.monotonic())
+        if isinstance(step, Land):
+            return parts.flights.land(step.key, step.landing)
+        assert isinstance(step, Generate)
+        assert self._generate is not None
+        return self._generate()
+
+
+class AsyncPerformer:
+    """Performs steps by awaiting: embedders without a coroutine of their own run in `executor`."""
+
+    def __init__(
+        self, parts: Parts, executor: Callable[[], Executor], generate: Callable[[], Awaitable[Any]] | None = None
+    ) -> None:
+        self._parts = parts
+        self._executor = executor
+        self._generate = generate
+
+    async def __call__(self, step: Step) -> Any:
+        parts = self._parts
+        if isinstance(step, StoreStep):
+            tier = parts.tiers[step.tier]
+            try:
+                value = await step.call(tier.async_store)
+            except Exception as error:
+                known = parts.store_error(tier, error)
+                raise known from known.__cause__
+            parts.health.succeeded(tier.name)
+            return value
+        if isinstance(step, Fits):
+            return parts.fits(step.text)
+        if isinstance(step, Embed):
+            try:
+                return parts.checked(await self._embed(step.texts), step.texts)
+            except Exception as error:
+                failure = parts.embedder_error(error)
+                raise failure from failure.__cause__
+        if isinstance(step, Enter):
+            return parts.flights.enter(step.key, may_wait=True)
+        if isinstance(step, Wait):
+            return await step.flight.await_landing(step.flight.deadline - parts.clock.monotonic())
+        if isinstance(step, Land):
+            return parts.flights.land(step.key, step.landing)
+        assert isinstance(step, Generate)
+        assert self._generate is not None
+        return await self._generate()
+
+    async def _embed(self, texts: Sequence[str]) -> FloatArray:
+        embedder = self._parts.embedder
+        assert embedder is not None
+        if isinstance(embedder, AsyncEmbedder):
+            return await embedder.aembed(texts)
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), embedder.embed, texts)
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def run(flow: Flow[T], perform: Callable[[Step], Any]) -> T:
+    """Drive a flow to its end by calls. What a step raises is thrown into the flow, which may spare it."""
+    resume: Callable[[Any], Step] = flow.send
+    value: Any = None
+    while True:
+        try:
+            step = resume(value)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        try:
+            resume, value = flow.send, perform(step)
+        except BaseException as error:
+            resume, value = flow.throw, error
+
+
+async def arun(flow: Flow[T], perform: Callable[[Step], Awaitable[Any]]) -> T:
+    """Drive a flow to its end by awaits; cancellation is thrown into the flow too."""
+    resume: Callable[[Any], Step] = flow.send
+    value: Any = None
+    while True:
+        try:
+            step = resume(value)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        try:
+            resume, value = flow.send, await perform(step)
+        except BaseException as error:
+            resume, value = flow.throw, error

@@ -1,0 +1,173 @@
+"""What a flow can ask for. A step says what is needed; the driver says who does it (a store, or its async twin)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from llmcache_plugins.engine.singleflight import Flight, Landing
+from llmcache_plugins.protocols import AsyncStore, Store
+from llmcache_plugins.types import Alias, Entry, FloatArray
+
+__all__ = [
+    "CensusOf",
+    "Embed",
+    "Enter",
+    "Fits",
+    "Generate",
+    "Land",
+    "Put",
+    "PutAlias",
+    "ReadExact",
+    "ReadNormalised",
+    "Search",
+    "SetVectors",
+    "Step",
+    "StoreStep",
+    "Sweep",
+    "Touch",
+    "Wait",
+]
+
+AnyStore: TypeAlias = Store | AsyncStore
+
+
+@dataclass(slots=True)
+class StoreStep:
+    """A verb of one tier's store. `call` gives the value for a `Store` and an awaitable of it for an `AsyncStore`."""
+
+    tier: int
+
+    def call(self, store: AnyStore) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class ReadExact(StoreStep):
+    scope: str
+    key: str
+
+    def call(self, store: AnyStore) -> Any:
+        return store.get(self.scope, self.key)
+
+
+@dataclass(slots=True)
+class ReadNormalised(StoreStep):
+    scope: str
+    normalised_key: str
+    limit: int
+
+    def call(self, store: AnyStore) -> Any:
+        return store.get_normalised(self.scope, self.normalised_key, limit=self.limit)
+
+
+@dataclass(slots=True)
+class CensusOf(StoreStep):
+    scope: str
+    embedder_id: str
+    limit: int
+
+    def call(self, store: AnyStore) -> Any:
+        return store.census(self.scope, self.embedder_id, limit=self.limit)
+
+
+@dataclass(slots=True)
+class Search(StoreStep):
+    scope: str
+    embedder_id: str
+    vector: FloatArray = field(repr=False)
+    limit: int
+    now: float
+
+    def call(self, store: AnyStore) -> Any:
+        return store.search(self.scope, self.embedder_id, self.vector, limit=self.limit, now=self.now)
+
+
+@dataclass(slots=True)
+class SetVectors(StoreStep):
+    scope: str
+    embedder_id: str
+    vectors: Mapping[str, FloatArray] = field(repr=False)
+
+    def call(self, store: AnyStore) -> Any:
+        return store.set_vectors(self.scope, self.embedder_id, self.vectors)
+
+
+@dataclass(slots=True)
+class Touch(StoreStep):
+    scope: str
+    key: str
+    now: float
+
+    def call(self, store: AnyStore) -> Any:
+        return store.touch(self.scope, self.key, self.now)
+
+
+@dataclass(slots=True)
+class Put(StoreStep):
+    entry: Entry
+
+    def call(self, store: AnyStore) -> Any:
+        return store.put(self.entry)
+
+
+@dataclass(slots=True)
+class PutAlias(StoreStep):
+    alias: Alias
+
+    def call(self, store: AnyStore) -> Any:
+        return store.put_alias(self.alias)
+
+
+@dataclass(slots=True)
+class Sweep(StoreStep):
+    now: float
+    limit: int
+
+    def call(self, store: AnyStore) -> Any:
+        return store.sweep(self.now, limit=self.limit)
+
+
+@dataclass(slots=True)
+class Fits:
+    """Does the embedder read the whole text?"""
+
+    text: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class Embed:
+    """Vectors of the texts: float32, shape (len(texts), dim)."""
+
+    texts: Sequence[str] = field(repr=False)
+
+
+@dataclass(slots=True)
+class Enter:
+    """Lead the flight of this key (answer: `None`) or get the `Flight` to wait for; see `FlightTable.enter`."""
+
+    key: str
+
+
+@dataclass(slots=True)
+class Wait:
+    """Wait until the flight lands; its `Landing`, or None when the deadline came first."""
+
+    flight: Flight
+
+
+@dataclass(slots=True)
+class Land:
+    """The flight of this key has ended; frees its followers."""
+
+    key: str
+    landing: Landing
+
+
+@dataclass(slots=True)
+class Generate:
+    """Call the user's model."""
+
+
+Step: TypeAlias = StoreStep | Fits | Embed | Enter | Wait | Land | Generate

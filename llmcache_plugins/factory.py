@@ -1,0 +1,173 @@
+"""The one place that knows the engine and the concrete parts. Reads the environment; makes the default cache."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
+from llmcache_plugins.engine import Rules, SemanticCache, Tier
+from llmcache_plugins.engine.clock import SystemClock
+from llmcache_plugins.errors import ConfigError, MissingExtraError
+from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
+from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION, judge
+from llmcache_plugins.protocols import Clock, Embedder, Recorder, Store
+from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
+from llmcache_plugins.telemetry import Statistics
+
+__all__ = ["default_cache", "open_cache", "set_default_cache"]
+
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_default: SemanticCache | None = None
+_said_no_embedder = False
+
+
+def open_cache(
+    url: str | None = None,
+    *,
+    embedder: Any = "default",
+    config: CacheConfig | None = None,
+    recorders: Sequence[Recorder] = (),
+    clock: Clock | None = None,
+    **settings: Any,
+) -> SemanticCache:
+    """Open a cache.
+
+    Args:
+        url: `memory://`, `disk:///absolute/path.db` (`disk://relative/path.db` is relative), or `null://`. Without it:
+            the environment variable LLMCACHE_URL, else `memory://`.
+        embedder: an `Embedder`, a LangChain `Embeddings` or a LlamaIndex `BaseEmbedding`; None for exact and normalised
+            matches only. By default the local model of the extra `local`; without that extra the cache has no
+            embedder, and says so once.
+        config: settings as one value; not together with `settings`.
+        recorders: callables that hear every event.
+        clock: the time; tests pass a `FakeClock`.
+        settings: fields of `CacheConfig` by name, `ttl=3600` for example.
+
+    Raises:
+        ConfigError: an unknown name, a value out of range, a URL of no known kind.
+        StoreError: the store cannot be opened.
+    """
+    config = _config(config, settings)
+    clock = clock or SystemClock()
+    chosen = _embedder(embedder, config)
+    store, name = _store(url or os.environ.get("LLMCACHE_URL") or "memory://", config)
+    guards = DEFAULT_GUARDS if config.use_guards else ()
+    rules = Rules(
+        tiers=(name,),
+        embedder_id=None if chosen is None else chosen.embedder_id,
+        policy_id=_policy_id(config, chosen, [guard.name for guard in guards]),
+        threshold=config.similarity_threshold,
+        judge=partial(judge, guards=guards),
+        max_candidates=config.max_candidates,
+        near_misses=config.near_misses,
+        fail_open=config.fail_open,
+    )
+    cache = SemanticCache(
+        [Tier(name, store, AsyncStoreAdapter(store))],
+        config=config,
+        rules=rules,
+        embedder=chosen,
+        statistics=Statistics(),
+        clock=clock,
+        recorders=recorders,
+    )
+    _log.info("opened %r", cache)
+    return cache
+
+
+def default_cache() -> SemanticCache:
+    """The cache that plugins share when none is given: made on first use, from LLMCACHE_URL, closed at exit."""
+    global _default
+    with _lock:
+        if _default is None:
+            _default = open_cache()
+            atexit.register(_default.close)
+        return _default
+
+
+def set_default_cache(cache: SemanticCache | None) -> None:
+    """Replace the default cache (None: the next use makes a new one). The one before is not closed."""
+    global _default
+    with _lock:
+        _default = cache
+
+
+def _config(config: CacheConfig | None, settings: dict[str, Any]) -> CacheConfig:
+    if config is not None:
+        if settings:
+            raise ConfigError(f"give config= or settings by name, not both: {', '.join(sorted(settings))}")
+        return config
+    unknown = sorted(set(settings) - set(CacheConfig.names()))
+    if unknown:
+        raise ConfigError(f"unknown setting {', '.join(unknown)}; known are {', '.join(CacheConfig.names())}")
+    return CacheConfig(**settings)
+
+
+def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given != "default":
+            raise ConfigError(f"embedder must be an embedder or None, not the string {given!r}")
+        try:
+            given = OnnxEmbedder()
+        except MissingExtraError as error:
+            _say_once_no_embedder(error)
+            return None
+    embedder = as_embedder(given)
+    return caching(embedder, config.embedding_cache_entries) if config.embedding_cache_entries else embedder
+
+
+def _say_once_no_embedder(error: MissingExtraError) -> None:
+    global _said_no_embedder
+    with _lock:
+        if _said_no_embedder:
+            return
+        _said_no_embedder = True
+    _log.warning("no embedder: only exact and normalised matches hit. %s", error)
+
+
+def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
+    parts = urlsplit(url)
+    limits = {"max_entries": config.max_entries, "max_bytes": config.max_bytes}
+    if parts.scheme == "memory":
+        _refuse_rest(parts.netloc + parts.path, "memory://")
+        return MemoryStore(**limits), "hot"
+    if parts.scheme == "null":
+        _refuse_rest(parts.netloc + parts.path, "null://")
+        return NullStore(), "null"
+    if parts.scheme == "disk":
+        path = unquote(parts.netloc + parts.path)
+        if not path or path.endswith("/"):
+            raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
+        return DiskStore(Path(path).expanduser(), **limits), "warm"
+    known = "memory://, disk:///path/of/file.db, null://"
+    # The URL itself may hold a password.
+    raise ConfigError(
+        f"unknown kind of cache URL {parts.scheme + '://' if parts.scheme else '(no scheme)'}; use {known}"
+    )
+
+
+def _refuse_rest(rest: str, url: str) -> None:
+    if rest:
+        raise ConfigError(f"{url} takes nothing behind it, not {rest!r}; a file is disk:///path/of/file.db")
+
+
+def _policy_id(config: CacheConfig, embedder: Embedder | None, guards: list[str]) -> str:
+    parts = [
+        None if embedder is None else embedder.embedder_id,
+        config.similarity_threshold,
+        GUARDS_VERSION if guards else "",
+        guards,
+    ]
+    return fingerprint(canonical_json(parts))[:16]

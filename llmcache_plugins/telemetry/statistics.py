@@ -1,0 +1,71 @@
+"""Counters of one process, fed by the engine's events."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent
+from llmcache_plugins.types import Bypass, CacheStats, Hit, Miss, StoreStats, Usage
+
+__all__ = ["Statistics"]
+
+
+class Statistics:
+    """A recorder that adds everything up. One lock, held for a few additions."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hits: Counter[str] = Counter()
+        self._misses: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._bypasses = 0
+        self._updates = 0
+        self._tokens = [0, 0, 0, 0]
+        self._seconds = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, LookupEvent):
+            self._lookup(event)
+        elif isinstance(event, UpdateEvent):
+            with self._lock:
+                if event.outcome.stored:
+                    self._updates += 1
+                else:
+                    self._refusals[event.outcome.reason] += 1
+        elif isinstance(event, ErrorEvent):
+            with self._lock:
+                self._errors[event.component] += 1
+
+    def _lookup(self, event: LookupEvent) -> None:
+        outcome = event.outcome
+        with self._lock:
+            if isinstance(outcome, Hit):
+                self._hits[outcome.kind] += 1
+                usage, tokens = outcome.entry.usage, self._tokens
+                tokens[0] += usage.input_tokens
+                tokens[1] += usage.output_tokens
+                tokens[2] += usage.cache_creation_input_tokens
+                tokens[3] += usage.cache_read_input_tokens
+                self._seconds += outcome.latency_saved or 0.0
+            elif isinstance(outcome, Miss):
+                self._misses[outcome.reason.value] += 1
+            elif isinstance(outcome, Bypass):
+                self._bypasses += 1
+
+    def snapshot(self, tiers: Mapping[str, StoreStats]) -> CacheStats:
+        """All counters at one moment."""
+        with self._lock:
+            return CacheStats(
+                hits=dict(self._hits),
+                misses=dict(self._misses),
+                bypasses=self._bypasses,
+                updates=self._updates,
+                refusals=dict(self._refusals),
+                errors=dict(self._errors),
+                tokens_saved=Usage(*self._tokens),
+                seconds_saved=self._seconds,
+                tiers=dict(tiers),
+            )
