@@ -1,0 +1,268 @@
+"""The question inside a larger user turn: retrieval prompts put instructions, context and question into one text.
+
+Whatever is taken as the question, nothing of the turn is lost: `before + question + after` is the turn, and the frame
+(`before`, `after`) is matched exactly. A wrong guess therefore costs hits, never the context.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from llmcache_plugins.errors import ConfigError
+
+__all__ = [
+    "DEFAULT_TEMPLATES",
+    "Extractor",
+    "FramedQuestion",
+    "QuestionExtractor",
+    "Template",
+    "marked_question",
+    "tagged_question",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FramedQuestion:
+    """A question and the rest of its turn: `before + question + after` is the turn."""
+
+    before: str = field(repr=False)
+    question: str = field(repr=False)
+    after: str = field(repr=False)
+
+    @property
+    def turn(self) -> str:
+        return self.before + self.question + self.after
+
+
+Template: TypeAlias = str | Callable[[str], FramedQuestion | str | None]
+"""A prompt template with `{question}`, or a callable that finds the question in a turn (a piece of it) or says None."""
+Extractor: TypeAlias = Callable[[str], FramedQuestion | None]
+
+
+def _cut(turn: str, start: int, end: int) -> FramedQuestion | None:
+    """The question at turn[start:end] without outer white space; None when nothing is left."""
+    while start < end and turn[start].isspace():
+        start += 1
+    while end > start and turn[end - 1].isspace():
+        end -= 1
+    return FramedQuestion(turn[:start], turn[start:end], turn[end:]) if start < end else None
+
+
+class _CompiledTemplate:
+    """Literals around fields, matched by searching from both ends: linear in the turn, whatever it holds."""
+
+    def __init__(self, template: str) -> None:
+        pieces = re.split(r"\{(\w+)\}", template)
+        literals, names = pieces[::2], pieces[1::2]
+        if names.count("question") != 1:
+            raise ConfigError(f"a question template must hold {{question}} exactly once, not {template!r}")
+        place = names.index("question")
+        if any(not literal.strip() for literal in literals[1:-1]):
+            raise ConfigError(f"a question template must have text between its fields: {template!r}")
+        if place and not literals[place].strip():
+            raise ConfigError(f"a question template must have text before {{question}}: {template!r}")
+        # White space differs between copies of one template: a run of it matches any other.
+        self._before = [self._literal(literal) for literal in literals[: place + 1]]
+        self._after = [self._literal(literal) for literal in literals[place + 1 :]]
+
+    @staticmethod
+    def _literal(literal: str) -> re.Pattern[str] | None:
+        words = literal.split()
+        return re.compile(r"\s+".join(map(re.escape, words))) if words else None
+
+    def __call__(self, turn: str) -> FramedQuestion | None:
+        limits = self._anchored(turn)
+        if limits is None:
+            return None
+        start, end = limits
+        before, after = self._before[1:], self._after[:-1]
+        if not before:
+            return self._leading(turn, start, end, after)
+        if not after:
+            return self._trailing(turn, start, end, before)
+        return self._middle(turn, start, end, before, after)
+
+    def _anchored(self, turn: str) -> tuple[int, int] | None:
+        """Where the fields begin and end, when the turn begins and ends as the template does."""
+        start, end = 0, len(turn.rstrip())
+        first, last = self._before[0], self._after[-1]
+        if first is not None:
+            found = first.match(turn, len(turn) - len(turn.lstrip()))
+            if found is None:
+                return None
+            start = found.end()
+        if last is not None:
+            # The last literal has to end where the turn ends, so only its last occurrence can fit.
+            found = _last(last, turn, start, end)
+            if found is None or found.end() != end:
+                return None
+            end = found.start()
+        return (start, end) if start <= end else None
+
+    @staticmethod
+    def _leading(turn: str, start: int, end: int, after: Sequence[re.Pattern[str] | None]) -> FramedQuestion | None:
+        """The question comes first: it ends where the next literal first stands."""
+        stop, position = end, start
+        for index, literal in enumerate(after):
+            assert literal is not None
+            found = literal.search(turn, position, end)
+            if found is None:
+                return None
+            stop = found.start() if index == 0 else stop
+            position = found.end()
+        return _cut(turn, start, stop)
+
+    @staticmethod
+    def _trailing(turn: str, start: int, end: int, before: Sequence[re.Pattern[str] | None]) -> FramedQuestion | None:
+        """The question comes last: it begins after the last marker, since documents before it may hold markers too."""
+        position = start
+        for literal in before[:-1]:
+            assert literal is not None
+            found = literal.search(turn, position, end)
+            if found is None:
+                return None
+            position = found.end()
+        assert before[-1] is not None
+        found = _last(before[-1], turn, position, end)
+        return None if found is None else _cut(turn, found.end(), end)
+
+    @staticmethod
+    def _middle(
+        turn: str,
+        start: int,
+        end: int,
+        before: Sequence[re.Pattern[str] | None],
+        after: Sequence[re.Pattern[str] | None],
+    ) -> FramedQuestion | None:
+        """Free text on both sides: certain only when each literal stands there once, and in order."""
+        position, limits = start, []
+        for literal in (*before, *after):
+            assert literal is not None
+            found = list(literal.finditer(turn, start, end))
+            if len(found) != 1 or found[0].start() < position:
+                return None
+            position = found[0].end()
+            limits.append(found[0].span())
+        return _cut(turn, limits[len(before) - 1][1], limits[len(before)][0])
+
+
+def _last(pattern: re.Pattern[str], turn: str, start: int, end: int) -> re.Match[str] | None:
+    found = None
+    for found in pattern.finditer(turn, start, end):  # noqa: B007 - the last one is wanted
+        pass
+    return found
+
+
+_ASKED = r"(?:(?:user|human|customer|original|current|my|the|follow[- ]?up)[ ]+)?(?:question|query)"
+_EDGE = r"[*_#>\[( ]{0,6}"  # Markdown around a marker: **Question:**, ## Question, [Question]
+_QUESTION_MARK = re.compile(rf"^{_EDGE}{_ASKED}[*_\]) ]{{0,4}}:[*_]{{0,3}}", re.IGNORECASE | re.MULTILINE)
+_CONTEXT_MARK = re.compile(
+    rf"^{_EDGE}(?:(?:retrieved|relevant|given|new|search|reference|background|the)[ ]+)?"
+    r"(?:context|contexts|documents?|passages?|sources?|excerpts?|search results?|knowledge|chunks?)"
+    r"(?:[ ]+information)?(?:[ ]+(?:is|are)[ ]+(?:given[ ]+)?below)?[*_\]) ]{0,4}[:.][*_]{0,3}"
+    r"|^<(?:context|documents?|sources?)>|^-{5,}[ ]*$|^={5,}[ ]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ANSWER_CUE = re.compile(rf"\n{_EDGE}(?:[a-z]+[ ]+){{0,2}}answer[*_\]) ]{{0,4}}:[*_]{{0,3}}\s*\Z", re.IGNORECASE)
+_LONGEST_MARKED = 2000  # characters; what stands after a marker and is longer is hardly a question
+
+
+def marked_question(turn: str) -> FramedQuestion | None:
+    """The text behind `Question:`, `Query:`, `User question:` and the like at the start of a line.
+
+    Before the context when a marker stands there, else behind the last marker, which has to be the end of the turn but
+    for a cue such as `Answer:`.
+    """
+    first_mark = _QUESTION_MARK.search(turn)
+    if first_mark is None:
+        return None
+    context = _CONTEXT_MARK.search(turn)
+    if context is not None and first_mark.start() < context.start():
+        marks = list(_QUESTION_MARK.finditer(turn, 0, context.start()))
+        framed = _cut(turn, marks[-1].end(), context.start())
+    else:
+        cue = _ANSWER_CUE.search(turn)
+        end = cue.start() if cue else len(turn)
+        mark = _last(_QUESTION_MARK, turn, 0, end)
+        framed = None if mark is None else _cut(turn, mark.end(), end)
+        if framed is not None and cue is None and "\n\n" in framed.question:
+            return None  # more than a paragraph and nothing that closes it: this may be a document's own marker
+    return framed if framed is not None and len(framed.question) <= _LONGEST_MARKED else None
+
+
+_QUESTION_TAG = re.compile(r"<(/?)(question|query|user_question|user_query)>", re.IGNORECASE)
+_CONTEXT_TAG = re.compile(r"</?(?:context|contexts|documents?|sources?)>", re.IGNORECASE)
+
+
+def tagged_question(turn: str) -> FramedQuestion | None:
+    """The text inside `<question>...</question>` (or query, user_question, user_query), outside of the context's tags.
+
+    None when there is not exactly one.
+    """
+    tags = list(_QUESTION_TAG.finditer(turn))
+    if len(tags) < 2:
+        return None
+    context = list(_CONTEXT_TAG.finditer(turn))
+    # From the first to the last tag of a context: a document may hold tags of its own.
+    inside = range(context[0].start(), context[-1].end()) if context else range(0)
+    outside = [tag for tag in tags if tag.start() not in inside]
+    if len(outside) != 2:
+        return None
+    opening, closing = outside
+    is_pair = not opening[1] and closing[1] and opening[2].lower() == closing[2].lower()
+    return _cut(turn, opening.end(), closing.start()) if is_pair else None
+
+
+DEFAULT_TEMPLATES: tuple[Template, ...] = (
+    # LangChain hub rlm/rag-prompt: the question before the context.
+    "You are an assistant for question-answering tasks.{instructions}\nQuestion: {question}\nContext: {context}"
+    "\nAnswer:",
+    # LangChain's "stuff" chain and its conversational retrieval: the question at the end.
+    "Use the following pieces of context to answer{instructions}\nQuestion: {question}\nHelpful Answer:",
+    "{instructions}\nFollow Up Input: {question}\nStandalone question:",
+    # LlamaIndex: text QA, tree summarise, refine (completion and chat).
+    "Context information{context}\nQuery: {question}\nAnswer:",
+    "The original query is as follows: {question}\nWe have provided an existing answer: {context}",
+    "You are an expert Q&A system{instructions}\nNew Context: {context}\nQuery: {question}\nOriginal Answer: {answer}"
+    "\nNew Answer:",
+    tagged_question,
+    marked_question,
+)
+"""Asked in this order; the first that finds a question has it."""
+
+
+class QuestionExtractor:
+    """Finds the question inside a user turn; what it does not know is an ordinary turn.
+
+    Args:
+        templates: template strings with `{question}` (and `{context}` or any other field for free text), or callables.
+            A template has to begin and end as the turn does; runs of white space match each other.
+
+    Raises:
+        ConfigError: a template without exactly one `{question}`, or with two fields side by side.
+
+    >>> extract = QuestionExtractor(["Docs: {context} Ask: {question}"])
+    >>> extract("Docs: Ask: is in here too. Ask: What is BGP?").question
+    'What is BGP?'
+    >>> extract("What is BGP?") is None
+    True
+    """
+
+    def __init__(self, templates: Sequence[Template] = DEFAULT_TEMPLATES) -> None:
+        if isinstance(templates, str):
+            raise ConfigError("templates must be a sequence of templates, not one string")
+        self._finders = [(_CompiledTemplate(item) if isinstance(item, str) else item) for item in templates]
+
+    def __call__(self, turn: str) -> FramedQuestion | None:
+        """The question and its frame, or None for an ordinary turn."""
+        for find in self._finders:
+            found = find(turn)
+            if isinstance(found, str):
+                place = turn.rfind(found)
+                found = _cut(turn, place, place + len(found)) if place >= 0 else None
+            if found is not None:
+                return found if found.turn == turn else None  # a callable that loses text is not believed
+        return None
