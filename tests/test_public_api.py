@@ -1,0 +1,76 @@
+"""The public names, pinned; and what importing them costs."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import llmcache_plugins
+
+PUBLIC = {
+    "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder", "EmbedderError",
+    "Entry", "Guard", "Hit", "LLMCacheError", "Miss", "MissReason", "MissingExtraError", "NearMiss", "Outcome",
+    "Recorder", "Request", "SemanticCache", "Store", "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier",
+    "UpdateOutcome", "Usage", "Verdict", "__version__", "default_cache", "open_cache", "set_default_cache",
+}  # fmt: skip
+
+
+def test_public_names_are_pinned() -> None:
+    assert set(llmcache_plugins.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(llmcache_plugins, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'SemantikCache'"):
+        llmcache_plugins.SemantikCache  # noqa: B018  # the access is the test
+
+
+def test_config_names_are_pinned() -> None:
+    assert llmcache_plugins.CacheConfig.names() == (
+        "namespace",
+        "ttl",
+        "similarity_threshold",
+        "use_guards",
+        "max_candidates",
+        "near_misses",
+        "max_entries",
+        "max_bytes",
+        "max_answer_bytes",
+        "store_truncated",
+        "fail_open",
+        "single_flight",
+        "single_flight_timeout",
+        "sweep_interval",
+        "embedding_cache_entries",
+    )
+
+
+def run_python(code: str) -> Any:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_import_loads_no_optional_package() -> None:
+    loaded = run_python(
+        "import sys, json, llmcache_plugins; llmcache_plugins.open_cache; print(json.dumps(sorted(sys.modules)))"
+    )
+    optional = {"langchain_core", "llama_index", "anthropic", "onnxruntime", "tokenizers", "torch", "rich", "redis"}
+    assert not {name.split(".")[0] for name in loaded} & optional
+
+
+def test_import_costs_little_more_than_numpy() -> None:
+    """Under 150 ms more than `import numpy` is promised. The median of five, with numpy's own time in the same process
+    on top, so that a busy machine stretches both sides."""
+    code = (
+        "import json, time; a = time.perf_counter(); import numpy; b = time.perf_counter(); import llmcache_plugins; "
+        "c = time.perf_counter(); print(json.dumps([b - a, c - b]))"
+    )
+    runs = [run_python(code) for _ in range(5)]
+    numpy, own = (statistics.median(column) for column in zip(*runs, strict=True))
+    assert own < numpy + 0.15
