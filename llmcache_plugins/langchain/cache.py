@@ -1,0 +1,135 @@
+"""`LLMCache`: the cache behind `langchain_core.globals.set_llm_cache`. Translates in and out, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from langchain_core.caches import BaseCache
+from langchain_core.outputs import Generation
+
+from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.errors import CodecError, ConfigError
+from llmcache_plugins.factory import default_cache
+from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.langchain.answers import UsageMode, answer_of, generations_of
+from llmcache_plugins.langchain.memo import Memo
+from llmcache_plugins.langchain.parse import parse_llm_string, request_of
+from llmcache_plugins.langchain.release import release_with_task, watch
+from llmcache_plugins.types import Hit, Outcome, Request
+
+__all__ = ["LLMCache"]
+
+_COMPONENT = "langchain"
+_MEMO_BYTES = 16 * 1024 * 1024
+_parse_llm_string = lru_cache(maxsize=256)(parse_llm_string)  # few differ, and each may hold a page of tools
+
+
+class LLMCache(BaseCache):
+    """Answers LangChain's models from a `SemanticCache`: exact repeats, and questions that mean the same.
+
+    Only the question in the last user turn is matched by meaning; system prompt, history, retrieved context, model,
+    parameters and tools have to be equal. `.stream()` does not ask any cache in LangChain; `.invoke()` does, in agents
+    too.
+
+    LangChain itself does not tell a cache everything: arguments given to a single call of a `BaseLLM` (not of a chat
+    model), and the identity of a custom chat model without `_identifying_params`, are not in its key.
+
+    Args:
+        cache: the cache to ask; without one, the default cache of the process.
+        extractor: finds the question in a user turn; the default knows the usual retrieval prompts.
+        usage: on a hit, `"zero"` reports no tokens (the stored numbers are in
+            `response_metadata["llmcache"]["saved_usage"]`), `"keep"` reports the stored ones again.
+
+    Raises:
+        ConfigError: `usage` is neither.
+
+    Example:
+        set_llm_cache(LLMCache())
+    """
+
+    def __init__(
+        self, cache: SemanticCache | None = None, *, extractor: Extractor | None = None, usage: UsageMode = "zero"
+    ) -> None:
+        if usage not in ("zero", "keep"):
+            raise ConfigError(f'usage must be "zero" or "keep", not {usage!r}')
+        self.cache = default_cache() if cache is None else cache
+        self._extractor = QuestionExtractor() if extractor is None else extractor
+        self._usage = usage
+        self._memo: Memo[Request] = Memo(_MEMO_BYTES)
+        watch(self.cache)
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """The stored generations (a list), or None. Never raises unless the cache is set to `fail_open=False`."""
+        try:
+            return self._generations(self.cache.lookup(self._request(prompt, llm_string), lead=True))
+        except Exception as error:
+            self._spare(error)
+            return None
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """Store what a model answered."""
+        try:
+            self.cache.update(self._request(prompt, llm_string), answer_of(return_val))
+        except Exception as error:
+            self.cache.release_leads()
+            self._spare(error)
+
+    def clear(self, **kwargs: Any) -> None:
+        """Remove everything under the cache's namespace; LangChain's keyword arguments have no meaning here."""
+        self.cache.clear()
+
+    async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        """`lookup` for event loops: nothing in it blocks."""
+        try:
+            outcome = await self.cache.alookup(self._request(prompt, llm_string), lead=True)
+            if not isinstance(outcome, Hit):
+                release_with_task(self.cache)
+            return self._generations(outcome)
+        except Exception as error:
+            self._spare(error)
+            return None
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        """`update` for event loops."""
+        try:
+            await self.cache.aupdate(self._request(prompt, llm_string), answer_of(return_val))
+        except Exception as error:
+            self.cache.release_leads()
+            self._spare(error)
+
+    async def aclear(self, **kwargs: Any) -> None:
+        """`clear` for event loops."""
+        await self.cache.aclear()
+
+    def __copy__(self) -> LLMCache:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LLMCache:
+        return self  # models are deep-copied with their `cache`, and a copied model shares it
+
+    def __repr__(self) -> str:
+        return f"LLMCache({self.cache!r})"
+
+    def _request(self, prompt: str, llm_string: str) -> Request:
+        pair = (prompt, llm_string)
+        request = self._memo.get(pair)
+        if request is None:
+            request = request_of(prompt, _parse_llm_string(llm_string), self._extractor)
+            self._memo.put(pair, request)
+        return request
+
+    def _generations(self, outcome: Outcome) -> list[Generation] | None:
+        if not isinstance(outcome, Hit):
+            return None
+        try:
+            return generations_of(outcome, self._usage)
+        except CodecError as error:  # what is stored is not of our making: a miss, never an exception
+            self.cache.report_error(_COMPONENT, error)
+            return None
+
+    def _spare(self, error: Exception) -> None:
+        self.cache.report_error(_COMPONENT, error)
+        if not self.cache.config.fail_open:
+            raise error
