@@ -1,0 +1,126 @@
+"""The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed.
+
+Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code, and raises SystemExit only for `--help` and `--version`."""
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as stop:
+        if stop.code in (None, 0):
+            raise
+        return 2
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except (ConfigError, MissingExtraError) as error:
+        print(f"llmcache {options.command}: {error}", file=sys.stderr)
+        return 2
+    except LLMCacheError as error:
+        print(f"llmcache {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130  # 128 + SIGINT, as shells have it
+
+
+class _Parser(argparse.ArgumentParser):
+    """Shows the whole help on a wrong argument, not the usage line alone."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # the base says NoReturn, and so does exit()
+        self.print_help(sys.stderr)
+        self.exit(2, f"\n{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="llmcache", description="A semantic cache for LLM answers.")
+    parser.add_argument("--version", action="version", version=f"llmcache-plugins {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    _add_demo(commands)
+    doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="serve a stream of real questions from the cache and count right and wrong hits",
+        description="A LangChain chat application answers a stream of labelled questions through the cache. The model "
+        "is a server on this machine that echoes the question, so nothing is paid for; --live asks the real one.",
+    )
+    demo.add_argument("--data", type=Path, metavar="FILE", help="questions (default: examples/data/questions.jsonl)")
+    demo.add_argument("--url", help="the cache, disk:///path/of/file.db for example (default: in your cache folder)")
+    demo.add_argument("--fresh", action="store_true", help="forget what earlier runs stored")
+    demo.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    demo.add_argument("--live", action="store_true", help="ask the real model (costs money, needs ANTHROPIC_API_KEY)")
+    demo.add_argument("--limit", type=_positive_integer, metavar="N", help="only the first N questions")
+    demo.add_argument("--threshold", type=float, metavar="X", help="least cosine similarity of a semantic hit")
+    demo.add_argument(
+        "--latency-ms",
+        type=_milliseconds,
+        default=150.0,
+        metavar="MS",
+        help="how long the loopback server takes for an answer (default: %(default)g)",
+    )
+    demo.set_defaults(run=_demo)
+
+
+def _version() -> str:
+    from llmcache_plugins import __version__
+
+    return __version__
+
+
+def _positive_integer(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def _milliseconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 60_000:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 60000, not {text}")
+    return number
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.demo import DemoOptions, run_demo
+
+    return run_demo(
+        DemoOptions(
+            data=options.data,
+            url=options.url,
+            fresh=options.fresh,
+            as_json=options.json,
+            live=options.live,
+            limit=options.limit,
+            threshold=options.threshold,
+            latency=options.latency_ms / 1000,
+        )
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.doctor import run_doctor
+
+    return run_doctor()

@@ -1,0 +1,168 @@
+"""`llmcache demo`: serve a stream of labelled questions through the cache and say what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from urllib.parse import quote
+
+from llmcache_plugins.cli.questions import Question, find_data, read_questions
+from llmcache_plugins.cli.summary import Served, Summary, summarise
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent
+from llmcache_plugins.types import Outcome, Usage
+
+__all__ = ["DEMO_THRESHOLD", "DemoOptions", "default_url", "run_demo", "serve"]
+
+DEMO_THRESHOLD = 0.85  # see examples/data/README.md for how it was chosen; the product's own default is more careful
+Ask = Callable[[str], tuple[str, Usage]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOptions:
+    """What the command line says; `latency` in seconds, `url` and `data` None for the defaults."""
+
+    data: Path | None = None
+    url: str | None = None
+    fresh: bool = False
+    as_json: bool = False
+    live: bool = False
+    limit: int | None = None
+    threshold: float | None = None
+    latency: float = 0.15
+
+
+class Listener:
+    """A recorder that keeps the outcome of the lookup under way, and counts the errors."""
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+        self.errors: Counter[str] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, LookupEvent):
+            self.outcome = event.outcome
+        elif isinstance(event, ErrorEvent):
+            self.errors[f"{event.component}: {event.error}"] += 1
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run it; 1 when a question failed or a part of the cache did, else 0.
+
+    Raises:
+        ConfigError, MissingExtraError: it cannot start.
+    """
+    path = find_data(options.data)
+    questions = read_questions(path, options.limit)
+    labelled = read_questions(path)
+    if options.live and not os.environ.get("ANTHROPIC_API_KEY"):
+        raise ConfigError("--live asks the real model: set ANTHROPIC_API_KEY first, or leave --live out")
+    threshold = DEMO_THRESHOLD if options.threshold is None else options.threshold
+    url = options.url or default_url()
+    listener = Listener()
+    with _application(options) as ask, _cache(url, threshold, options, listener):
+        served = _serve_with_progress(questions, ask, listener, as_json=options.as_json)
+    summary = summarise(served, labelled, cache_errors=listener.errors)
+    settings = {"data": path.name, "url": url, "similarity_threshold": threshold, "live": options.live}
+    _print(summary, settings, as_json=options.as_json)
+    return 1 if summary.has_failed else 0
+
+
+def default_url() -> str:
+    """A file in the user's cache folder ($XDG_CACHE_HOME, else ~/.cache)."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser().absolute()
+    return "disk://" + quote(str(folder / "llmcache" / "demo.db"))
+
+
+def serve(
+    questions: Sequence[Question],
+    ask: Ask,
+    listener: Listener,
+    *,
+    clock: Callable[[], float] = perf_counter,
+) -> Iterator[Served]:
+    """Ask one question after the other; an error of the application is one failed question, not the end."""
+    for question in questions:
+        listener.outcome = None
+        start = clock()
+        try:
+            _, usage = ask(question.query)
+        except Exception as error:  # noqa: BLE001  # whatever the provider's client raises: it is reported by its class
+            yield Served(question, listener.outcome, clock() - start, error=type(error).__name__)
+        else:
+            yield Served(question, listener.outcome, clock() - start, usage)
+
+
+@contextlib.contextmanager
+def _application(options: DemoOptions) -> Iterator[Ask]:
+    from llmcache_plugins.cli.application import ChatApplication
+
+    if options.live:
+        yield ChatApplication().ask
+        return
+    from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
+
+    with FakeAnthropic(latency=options.latency) as server:
+        yield ChatApplication(server.base_url, "loopback").ask
+
+
+@contextlib.contextmanager
+def _cache(url: str, threshold: float, options: DemoOptions, listener: Listener) -> Iterator[None]:
+    """Put a cache under LangChain for as long as the block runs."""
+    from langchain_core.globals import get_llm_cache, set_llm_cache
+
+    from llmcache_plugins import open_cache
+    from llmcache_plugins.embedders import OnnxEmbedder
+    from llmcache_plugins.langchain import LLMCache
+
+    embedder = OnnxEmbedder()  # named, so that a missing one is an error here and not a cache of exact matches
+    if url.startswith("disk:///"):
+        _make_folder(url)
+    namespace = ("llmcache-demo", "live" if options.live else "loopback")  # an echo is no answer to a real question
+    before = get_llm_cache()
+    with open_cache(
+        url, embedder=embedder, recorders=[listener], namespace=namespace, similarity_threshold=threshold
+    ) as cache:
+        if options.fresh:
+            cache.clear()
+        set_llm_cache(LLMCache(cache))
+        try:
+            yield
+        finally:
+            set_llm_cache(before)
+
+
+def _make_folder(url: str) -> None:
+    from urllib.parse import unquote, urlsplit
+
+    folder = Path(unquote(urlsplit(url).path)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made ({type(error).__name__}); name another place: --url") from error
+
+
+def _serve_with_progress(questions: Sequence[Question], ask: Ask, listener: Listener, *, as_json: bool) -> list[Served]:
+    run = serve(questions, ask, listener)
+    if as_json:
+        return list(run)
+    from llmcache_plugins.cli.report import with_progress
+
+    return list(with_progress(run, len(questions)))
+
+
+def _print(summary: Summary, settings: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        json.dump({"settings": settings, **summary.as_json()}, sys.stdout, ensure_ascii=False, indent=2)
+        sys.stdout.write("\n")
+        return
+    from llmcache_plugins.cli.report import print_report
+
+    print_report(summary, settings)
