@@ -1,0 +1,173 @@
+"""The command line: arguments, exit codes, and what is said about missing parts."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmcache_plugins import __version__
+from llmcache_plugins.cli import main
+from llmcache_plugins.cli.demo import Listener, default_url, serve
+from llmcache_plugins.cli.doctor import run_doctor
+from llmcache_plugins.cli.questions import Question
+from llmcache_plugins.cli.summary import summarise
+from llmcache_plugins.errors import MissingExtraError
+from llmcache_plugins.protocols import ErrorEvent, LookupEvent
+from llmcache_plugins.types import Miss, MissReason, Usage
+
+ROW = {"id": "q1", "query": "What is BGP?", "class": "s:f:v", "kind": "first", "source": "s"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "questions.jsonl"
+    path.write_text(json.dumps(ROW) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["demo", "--no-such-option"],
+        ["demo", "--limit", "0"],
+        ["demo", "--limit", "many"],
+        ["demo", "--latency-ms", "-1"],
+        ["demo", "--latency-ms", "nan"],
+        ["doctor", "extra"],
+    ],
+)
+def test_wrong_arguments_show_the_help_and_fail(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert "usage: llmcache" in output.err
+    assert output.out == ""
+
+
+def test_the_version_is_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_a_missing_data_file_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--data", str(tmp_path / "none.jsonl")]) == 2
+    assert "--data" in capsys.readouterr().err
+
+
+def test_live_without_a_key_is_refused_before_anything_is_asked(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    assert main(["demo", "--live", "--data", str(data)]) == 2
+    assert "ANTHROPIC_API_KEY" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "hidden", "extra"),
+    [
+        ("llmcache_plugins.cli.report", "rich", "cli"),
+        ("llmcache_plugins.cli.application", "langchain_anthropic", "demo"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_line_that_installs_it(
+    module: str,
+    hidden: str,
+    extra: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [name for name in sys.modules if name == hidden or name.startswith(f"{hidden}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, hidden, None)  # an import of it raises ImportError
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    assert main(["demo", "--data", str(data), "--url", f"disk://{tmp_path}/cache.db", "--latency-ms", "0"]) == 2
+    assert f"pip install 'llmcache-plugins[{extra}]'" in capsys.readouterr().err
+
+
+def test_the_default_cache_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
+    assert default_url() == f"disk://{tmp_path}/a%20cache/llmcache/demo.db"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_url() == f"disk://{tmp_path}/.cache/llmcache/demo.db"
+
+
+def test_a_failing_question_does_not_end_the_run() -> None:
+    listener = Listener()
+    questions = [Question(id=name, query=name, label=f"s:f:{name}", kind="first") for name in ("a", "b", "c")]
+
+    def ask(question: str) -> tuple[str, Usage]:
+        if question == "b":
+            raise TimeoutError("too slow")
+        listener(LookupEvent(Miss(MissReason.NO_CANDIDATES), ()))
+        return "answer", Usage(1, 2)
+
+    times = iter([0.0, 1.0, 10.0, 12.0, 20.0, 23.0])
+    served = list(serve(questions, ask, listener, clock=lambda: next(times)))
+    assert [one.error for one in served] == [None, "TimeoutError", None]
+    assert [one.seconds for one in served] == [1.0, 2.0, 3.0]
+    assert [one.outcome is None for one in served] == [False, True, False], "an outcome of an earlier question is kept"
+    assert served[2].usage == Usage(1, 2)
+
+
+def test_errors_of_the_cache_are_heard() -> None:
+    listener = Listener()
+    listener(ErrorEvent("warm", "StoreUnavailable"))
+    listener(ErrorEvent("warm", "StoreUnavailable"))
+    assert listener.errors == {"warm: StoreUnavailable": 2}
+
+
+def test_the_report_survives_what_users_type() -> None:
+    from rich.console import Console
+
+    from llmcache_plugins.cli.report import print_report
+
+    out = io.StringIO()
+    failed = summarise([], [], cache_errors={"[red]warm[/red]: [/]": 1})
+    print_report(failed, {"data": "questions.jsonl", "similarity_threshold": 0.9}, Console(file=out, width=120))
+    assert "[red]warm[/red]: [/]: 1" in out.getvalue()
+    assert "wrong hits by the labels" in out.getvalue()
+
+
+def doctor_says(monkeypatch: pytest.MonkeyPatch, installed: Callable[[str], bool]) -> tuple[int, str]:
+    monkeypatch.setattr("llmcache_plugins.cli.doctor._version", lambda name: "1.0" if installed(name) else None)
+    lines: list[str] = []
+    code = run_doctor(lines.append)
+    return code, "\n".join(lines)
+
+
+def test_the_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLMCACHE_URL", raising=False)
+    code, said = doctor_says(monkeypatch, lambda name: name in ("numpy", "rich"))
+    assert code == 0
+    for extra in ("langchain", "redis", "local", "demo"):
+        assert f"pip install 'llmcache-plugins[{extra}]'" in said
+    assert "llmcache-plugins[cli]" not in said
+    assert "memory://" in said
+
+
+def test_the_doctor_hides_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMCACHE_URL", "redis://user:s3cret@cache.example:6379/0")
+    _, said = doctor_says(monkeypatch, lambda name: False)
+    assert "redis://user:***@cache.example:6379/0" in said
+    assert "s3cret" not in said
+
+
+def test_a_broken_embedder_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise MissingExtraError("the default embedder", "local")
+
+    monkeypatch.setattr("llmcache_plugins.embedders.OnnxEmbedder", broken)
+    code, said = doctor_says(monkeypatch, lambda name: True)
+    assert code == 1
+    assert "does not work" in said
