@@ -22,6 +22,7 @@ __all__ = ["AsyncPerformer", "Health", "Parts", "Performer", "Tier", "arun", "ru
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_UNIT_TOLERANCE = 1e-3  # float16 models are off by as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,16 @@ class Parts:
             return False  # matched exactly only, which is always safe
 
     def checked(self, vectors: Any, texts: Sequence[str]) -> FloatArray:
-        """What an embedder gave, as float32 of shape (len(texts), dim), or an EmbedderError."""
+        """What an embedder gave, as float32 of shape (len(texts), dim) and rows of unit length, or an EmbedderError."""
         array = np.asarray(vectors, dtype=np.float32)
-        if array.ndim != 2 or len(array) != len(texts) or not array.shape[1] or not np.isfinite(array).all():
-            raise EmbedderError(f"the embedder gave shape {array.shape} for {len(texts)} texts, or numbers not finite")
+        if array.ndim != 2 or len(array) != len(texts) or not array.shape[1]:
+            raise EmbedderError(f"the embedder gave shape {array.shape} for {len(texts)} texts")
+        lengths = np.sqrt(np.einsum("ij,ij->i", array, array))
+        if not (np.isfinite(lengths).all() and lengths.min() > 0.0):
+            raise EmbedderError("the embedder gave a vector of length zero, or numbers that are not finite")
+        if np.abs(lengths - 1.0).max() > _UNIT_TOLERANCE:
+            # Not normalised, whatever its documentation says: a product above 1 would pass any threshold.
+            array = array / lengths[:, None].astype(np.float32)
         self.health.succeeded("embedder")
         return array
 

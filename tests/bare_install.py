@@ -1,0 +1,108 @@
+"""The built wheels away from the source: a bare install, and one with the extra `local`. Run by `make test-bare`.
+
+Makes both wheels and two virtual environments in a temporary folder; prints what it checked, exits 1 at the first surprise.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+BARE = """
+import importlib, logging, pkgutil, sys
+logging.basicConfig(level=logging.WARNING)
+import llmcache_plugins
+from llmcache_plugins import MissingExtraError, open_cache
+
+needs = {
+    "llmcache_plugins.langchain": "langchain",
+    "llmcache_plugins.testing.store_contract": None,  # for test suites: needs pytest
+}
+for module in pkgutil.walk_packages(llmcache_plugins.__path__, "llmcache_plugins."):
+    if any(module.name.startswith(prefix) for prefix in needs) or module.name.endswith("__main__"):
+        continue
+    importlib.import_module(module.name)
+try:
+    import llmcache_plugins.langchain
+except MissingExtraError as error:
+    assert "pip install 'llmcache-plugins[langchain]'" in str(error), error
+else:
+    raise SystemExit("the plugin imported without langchain-core")
+
+from llmcache_plugins.embedders import OnnxEmbedder, SentenceTransformerEmbedder
+for make, extra in ((OnnxEmbedder, "local"), (lambda: SentenceTransformerEmbedder("x"), "sentence-transformers")):
+    try:
+        make()
+    except MissingExtraError as error:
+        assert f"pip install 'llmcache-plugins[{extra}]'" in str(error), error
+    else:
+        raise SystemExit(f"{extra} is not missing here")
+
+with open_cache() as cache:  # without an embedder: exact and normalised, said once
+    assert cache.get_or_generate("What is BGP?", lambda: "a protocol") == "a protocol"
+    assert cache.lookup("what is BGP").kind == "normalised"
+print("bare install: every module imports, every missing extra says its pip line")
+"""
+
+LOCAL = """
+from llmcache_plugins import open_cache
+with open_cache(similarity_threshold=0.85) as cache:
+    cache.update("How do I reset my password?", "Use the link.")
+    hit = cache.lookup("How can I reset my password?")
+    assert hit.kind == "semantic", hit
+    assert cache.lookup("How do I bake bread?").reason == "below_threshold"
+print("extra local: a reworded question hits, similarity", round(hit.similarity, 3))
+"""
+
+
+def call(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)  # type: ignore[call-overload]
+    if done.returncode != 0 and options.get("check", True) is not False:
+        raise SystemExit(f"{command[0]} failed:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def environment(folder: Path) -> Path:
+    venv.create(folder, with_pip=True)
+    return folder / "bin" / "python"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        wheels = folder / "wheels"
+        for source in (ROOT, ROOT / "models"):
+            call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", source, "-w", wheels)
+        wheel = next(wheels.glob("llmcache_plugins-*.whl"))
+        size = wheel.stat().st_size
+        assert size < 1_000_000, f"the base wheel has grown to {size} bytes"
+
+        bare = environment(folder / "bare")
+        call(bare, "-m", "pip", "install", "--quiet", wheel)
+        print(call(bare, "-c", BARE, cwd=folder).stdout, end="")
+        command = call(bare.parent / "llmcache", "demo", cwd=folder, check=False)
+        assert command.returncode == 2, (command.returncode, command.stderr)
+        assert "pip install 'llmcache-plugins[" in command.stderr, command.stderr
+        print("bare install: `llmcache demo` names its pip line and exits with 2")
+
+        local = environment(folder / "local")
+        call(
+            local,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--find-links",
+            wheels,
+            f"llmcache-plugins[local] @ file://{wheel}",
+        )
+        print(call(local, "-c", LOCAL, cwd=folder).stdout, end="")
+
+
+if __name__ == "__main__":
+    main()
