@@ -1,0 +1,334 @@
+"""Numbers with their units: the multiset of quantities must be equal."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import NamedTuple
+
+from llmcache_plugins.matching.features import Features, Token
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent
+from llmcache_plugins.matching.guards.dates import dates_in
+from llmcache_plugins.matching.guards.identifiers import identifiers_in
+from llmcache_plugins.matching.guards.units import MULTIPLIERS, SCALED_WORDS, UNITS, unit_of
+from llmcache_plugins.matching.guards.versions import versions_in
+
+__all__ = ["Quantity", "numbers", "quantities_in"]
+
+_LONGEST_LITERAL = 40  # digits beyond that are compared as written: no question counts that far
+_EXACT = Context(prec=80, traps=[])  # enough for 40 digits times any factor, so that no product is rounded
+_LITERAL = re.compile(r"([-+]?)([$€£¥₹]?)(-?)([\d,]*\.?\d*(?:e[-+]?\d+)?)(.*)", re.IGNORECASE | re.DOTALL)
+_ONES = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen eighteen nineteen".split()
+    )
+}
+_TENS = {
+    word: 10 * value
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+}
+_ORDINALS = {
+    word: value
+    for value, word in enumerate(
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
+    )
+}
+_SOFT_ORDINALS = frozenset({"first", "second", "third"})  # also adverbs, a unit of time, a share
+_COUNTING = _ONES.keys() | _TENS.keys() | {"dozen", "half"} | SCALED_WORDS.keys()
+_JOINERS = frozenset({"to", "and", "or", "-", "through", "by"})
+_ARTICLES = frozenset({"a", "an", "per", "each", "every"})
+_STRICT = frozenset({"percent", "dollar", "euro", "sterling", "yen", "rupee"})  # 5 and 5 % are never the same
+_ASKED_AFTER = frozenset({"many", "much", "in", "to", "into", "of"})
+_ASKED_TIME_AFTER = frozenset({"many", "per"})
+_NOT_ASKED = frozenset({"months", "time", "points", "level", "energy", "percent", "angle", "rupee", "m"})
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A value in the base unit of its dimension ("" for a bare number), and the value as it was written."""
+
+    value: Decimal | str
+    dimension: str
+    written: Decimal | str = field(compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.dimension}".strip()
+
+
+class _Numbers(NamedTuple):
+    hard: tuple[Quantity, ...]
+    soft: tuple[Quantity, ...]  # may stand on one side alone: "one", "an hour", "first"
+    asked_units: frozenset[tuple[str, Decimal]]  # "how many yards", "in feet"
+
+
+def quantities_in(features: Features) -> _Numbers:
+    """The quantities of a text that no date, version or identifier has claimed."""
+    claimed = features.get(dates_in).claimed | features.get(versions_in).claimed | features.get(identifiers_in).claimed
+    tokens = features.tokens
+    hard: list[Quantity] = []
+    soft: list[Quantity] = []
+    asked: set[tuple[str, Decimal]] = set()
+    position = 0
+    while position < len(tokens):
+        token = tokens[position]
+        kind = token.kind
+        if kind == "word":
+            if token.lower in _COUNTING or "-" in token.lower:
+                position = _read_words(tokens, position, hard, soft)
+                continue
+            if token.lower in _ORDINALS:
+                _read_ordinal(tokens, position, soft, hard)
+            elif token.lower in UNITS:
+                _read_bare_unit(tokens, position, soft, asked)
+        elif position not in claimed:
+            if kind == "number" or kind == "measure":
+                position = _read_digits(tokens, position, hard)
+                continue
+            if kind == "name":
+                _read_name(token.lower, hard)
+        position += 1
+    return _Numbers(tuple(hard), tuple(soft), frozenset(asked))
+
+
+def _decimal(literal: str) -> Decimal | str:
+    digits = literal.replace(",", "")
+    if len(digits) > _LONGEST_LITERAL:
+        return digits.lstrip("0")
+    value = Decimal(digits) if digits.isascii() else Decimal(int(digits)) if digits.isdigit() else None
+    return digits if value is None else value
+
+
+def _scale(value: Decimal | str, factor: Decimal | int) -> Decimal | str:
+    return value if isinstance(value, str) else _EXACT.multiply(value, Decimal(factor))
+
+
+def _read_digits(tokens: tuple[Token, ...], position: int, hard: list[Quantity]) -> int:
+    """Read the number at `position` with its multiplier and unit; returns the position behind them."""
+    match = _LITERAL.fullmatch(tokens[position].text)
+    if match is None or not match.group(4).strip(",."):
+        return position + 1
+    sign, currency, inner_sign, literal, suffix = match.groups()
+    value = _decimal(literal)
+    if "-" in (sign, inner_sign):
+        value = _scale(value, -1)
+    position += 1
+    unit = UNITS.get(currency) if currency else None
+    if suffix:
+        found = _suffix(suffix)
+        if found is None:
+            return position  # not a quantity: the identifiers have it
+        value, unit = _scale(value, found[1]), found[2] or unit
+        if found[0] == "ordinal":
+            hard.append(Quantity(value, "ordinal", value))
+            return position
+    if position < len(tokens) and tokens[position].lower in SCALED_WORDS:
+        value = _scale(value, SCALED_WORDS[tokens[position].lower])
+        position += 1
+    if unit is None and position < len(tokens):
+        position, unit = _unit_after(tokens, position)
+    hard.append(_quantity(value, unit))
+    return position
+
+
+def _suffix(suffix: str) -> tuple[str, int, tuple[str, Decimal] | None] | None:
+    """What letters at the end of a number are: kind, multiplier and unit; None when they make it an identifier."""
+    lower = suffix.lower()
+    if unit := unit_of(suffix, lower):
+        return "unit", 1, unit
+    if suffix in MULTIPLIERS:
+        return "multiplier", MULTIPLIERS[suffix], None
+    if lower in ("st", "nd", "rd", "th"):
+        return "ordinal", 1, None
+    return (
+        ("times", 1, ("times", Decimal(1)))
+        if lower in ("x", "s")
+        else ("inch", 1, UNITS["inch"])
+        if suffix == '"'
+        else None
+    )
+
+
+def _unit_after(tokens: tuple[Token, ...], position: int) -> tuple[int, tuple[str, Decimal] | None]:
+    """The unit at `position`; in "10 to 20 MB" and "5 or 6 hours" the first number has the unit of the second."""
+    token = tokens[position]
+    if token.kind in ("word", "name") and (unit := _unit_word(token)):
+        return position + 1, unit
+    if token.lower in _JOINERS:
+        position_after, token_after = position, tokens[position + 1] if position + 1 < len(tokens) else None
+    else:
+        return position, None
+    if token_after is None:
+        return position, None
+    if token_after.kind == "measure":
+        match = _LITERAL.fullmatch(token_after.text)
+        return position_after, unit_of(match.group(5), match.group(5).lower()) if match else None
+    if token_after.kind == "number" and position + 2 < len(tokens):
+        return position_after, _unit_word(tokens[position + 2])
+    return position, None
+
+
+def _unit_word(token: Token) -> tuple[str, Decimal] | None:
+    text = token.text
+    if len(text) == 1 and text in "ACFdVWJ":
+        return None  # "grade 5 A", "plan 9 C": a letter after a space is a unit in few texts
+    lower = token.lower.split("-", 1)[0]  # "5 year-old"
+    return unit_of(text, lower)
+
+
+def _quantity(value: Decimal | str, unit: tuple[str, Decimal] | None) -> Quantity:
+    return Quantity(value, "", value) if unit is None else Quantity(_scale(value, unit[1]), unit[0], value)
+
+
+def _read_words(tokens: tuple[Token, ...], position: int, hard: list[Quantity], soft: list[Quantity]) -> int:
+    """Read a number in words: "twenty-one", "two hundred and five", "half an hour"; "one" alone is soft."""
+    start, total, current, last_scale = position, 0, 0, False
+    while position < len(tokens):
+        parts = tokens[position].lower.split("-")
+        word = parts[0]
+        if len(parts) == 2 and word in _TENS and parts[1] in _ONES:
+            current += _TENS[word] + _ONES[parts[1]]
+        elif len(parts) > 1:
+            return _compound(tokens, start, parts, hard) if position == start else position
+        elif word in _ONES and (position == start or last_scale or (current % 10 == 0 and current % 100)):
+            current += _ONES[word]
+        elif word in _TENS and (position == start or last_scale):
+            current += _TENS[word]
+        elif word in SCALED_WORDS and current:
+            current *= SCALED_WORDS[word]
+            if SCALED_WORDS[word] > 100:
+                total, current = total + current, 0
+        elif word == "and" and last_scale and position + 1 < len(tokens) and tokens[position + 1].lower in _COUNTING:
+            position += 1
+            continue
+        else:
+            break
+        last_scale = word in SCALED_WORDS
+        position += 1
+    total += current
+    if position == start:
+        return _read_half(tokens, position, hard)
+    position_after, unit = _unit_after(tokens, position) if position < len(tokens) else (position, None)
+    value = Decimal(total)
+    is_pronoun = position - start == 1 and tokens[start].lower in ("one", "zero") and unit is None
+    (soft if is_pronoun else hard).append(_quantity(value, unit))
+    return max(position_after, position)
+
+
+def _compound(tokens: tuple[Token, ...], position: int, parts: list[str], hard: list[Quantity]) -> int:
+    """ "two-factor", "five-minute": the first part counts, and the second may be its unit; "one-way" does not count."""
+    value = _ONES.get(parts[0], _TENS.get(parts[0], 0))
+    if value and (value > 1 or parts[1] in UNITS):
+        hard.append(_quantity(Decimal(value), UNITS.get(parts[1])))
+    return position + 1
+
+
+def _read_half(tokens: tuple[Token, ...], position: int, hard: list[Quantity]) -> int:
+    word = tokens[position].lower
+    behind = position + 2 if position + 1 < len(tokens) and tokens[position + 1].lower in ("a", "an") else position + 1
+    if word in ("half", "dozen") and behind < len(tokens) and (unit := _unit_word(tokens[behind])) and word == "half":
+        hard.append(_quantity(Decimal("0.5"), unit))
+        return behind + 1
+    if word == "dozen":
+        hard.append(Quantity(Decimal(12), "", Decimal(12)))
+    elif word == "hundred" or word == "thousand" or word == "million":
+        hard.append(Quantity(Decimal(SCALED_WORDS[word]), "", Decimal(SCALED_WORDS[word])))
+    return position + 1
+
+
+def _read_ordinal(tokens: tuple[Token, ...], position: int, soft: list[Quantity], hard: list[Quantity]) -> None:
+    word = tokens[position].lower
+    if word == "second" and position and tokens[position - 1].lower in (*_ARTICLES, "one", "this"):
+        return
+    value = Decimal(_ORDINALS[word])
+    (soft if word in _SOFT_ORDINALS else hard).append(Quantity(value, "ordinal", value))
+
+
+def _read_bare_unit(
+    tokens: tuple[Token, ...], position: int, soft: list[Quantity], asked: set[tuple[str, Decimal]]
+) -> None:
+    unit = UNITS[tokens[position].lower]
+    before = tokens[position - 1].lower if position else ""
+    if before in _ARTICLES:
+        soft.append(_quantity(Decimal(1), unit))
+    if (before in _ASKED_AFTER and unit[0] not in _NOT_ASKED) or (
+        before in _ASKED_TIME_AFTER and unit[0] in ("time", "months")
+    ):
+        asked.add(unit)
+
+
+def _read_name(lower: str, hard: list[Quantity]) -> None:
+    """The number in "vlan10" or "rtr-001": so that "VLAN 10" agrees with it."""
+    letters = lower.rstrip("0123456789")
+    digits = lower[len(letters) :]
+    if digits and letters.rstrip("-_").isalpha() and len(digits) <= _LONGEST_LITERAL:
+        value = Decimal(digits)
+        hard.append(Quantity(value, "", value))
+
+
+def _compare(asked: Features, stored: Features) -> Finding:
+    left, right = asked.get(quantities_in), stored.get(quantities_in)
+    if not (left.hard or right.hard or left.soft or right.soft or left.asked_units or right.asked_units):
+        return silent
+    if _ask_other_units(left.asked_units, right.asked_units):
+        return conflict((u[0] for u in left.asked_units), (u[0] for u in right.asked_units))
+    if left.hard == right.hard and left.soft == right.soft:
+        return agree if left.hard or left.soft or left.asked_units else silent
+    mine, theirs = leftovers(left.hard, right.hard)
+    mine, theirs = _forgive(mine, theirs, left.soft, right.soft)
+    mine, theirs = _pair_bare(mine, theirs)
+    mine = [item for item in mine if not _stands_elsewhere(item, stored)]
+    theirs = [item for item in theirs if not _stands_elsewhere(item, asked)]
+    if mine or theirs:
+        return conflict(mine, theirs)
+    ordinals = leftovers(
+        {item for item in left.soft if item.dimension == "ordinal"},
+        {item for item in right.soft if item.dimension == "ordinal"},
+    )
+    if ordinals[0] and ordinals[1]:
+        return conflict(*ordinals)
+    return agree if left.hard and right.hard else silent
+
+
+def _ask_other_units(left: frozenset[tuple[str, Decimal]], right: frozenset[tuple[str, Decimal]]) -> bool:
+    """ "How many yards" and "how many feet" ask for different numbers; a unit that only one text names is no sign."""
+    return bool(left and right) and not left & right and bool({u[0] for u in left} & {u[0] for u in right})
+
+
+def _forgive(
+    mine: list[Quantity], theirs: list[Quantity], my_soft: tuple[Quantity, ...], their_soft: tuple[Quantity, ...]
+) -> tuple[list[Quantity], list[Quantity]]:
+    if mine and their_soft:
+        mine = leftovers(mine, their_soft)[0]
+    if theirs and my_soft:
+        theirs = leftovers(theirs, my_soft)[0]
+    return mine, theirs
+
+
+def _pair_bare(mine: list[Quantity], theirs: list[Quantity]) -> tuple[list[Quantity], list[Quantity]]:
+    """A bare number is the same as one with a unit that was written with the same value: "timeout 30 (s)"."""
+    if not mine or not theirs:
+        return mine, theirs
+    bare = {"", "m", "times"}
+    for one, other in ((mine, theirs), (theirs, mine)):
+        partners: dict[Decimal | str, list[Quantity]] = {}
+        for item in other:
+            if item.dimension not in _STRICT:
+                partners.setdefault(item.written, []).append(item)
+        for item in [item for item in one if item.dimension in bare]:
+            if found := partners.get(item.written):
+                other.remove(found.pop())
+                one.remove(item)
+    return mine, theirs
+
+
+def _stands_elsewhere(item: Quantity, other: Features) -> bool:
+    """Whether the other text has this number as a year or a version: what a number is depends on the words beside it."""
+    written = str(item.written)
+    dates, versions = other.get(dates_in), other.get(versions_in)
+    return item.dimension == "" and (f"year {written}" in dates.hard or written in versions.all)
+
+
+numbers = Rule("numbers", _compare)

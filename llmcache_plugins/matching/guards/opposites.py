@@ -1,0 +1,175 @@
+"""Opposites: one text has one side of a pair, the other text the other side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from llmcache_plugins.matching.features import Features
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
+from llmcache_plugins.matching.guards.language import is_english
+from llmcache_plugins.matching.guards.negation import negated_words
+from llmcache_plugins.matching.guards.opposite_pairs import IRREGULAR, PAIRS, PARTICLES, PREFIX_EXCEPTIONS
+
+__all__ = ["Pole", "opposites", "poles_in"]
+
+_PREFIXES = ("un", "dis", "non", "in", "im", "ir", "il", "de", "mis")
+_BEGINNINGS = frozenset(prefix[:2] for prefix in _PREFIXES)
+_SHORTEST_STEM = {"un": 3, "dis": 4, "non": 4, "in": 4, "im": 4, "ir": 5, "il": 5, "de": 6, "mis": 5}
+_PARTICLE_REACH = 4  # "turn the port of the switch off": words between the verb and its particle, at most
+_ADVERBIAL = frozenset({"up", "down"})
+_BEFORE_STATE = words_of("""is are was were be been being not isn't aren't wasn't it's stays stay went goes go going gone came come comes keeps
+    link status state interface interfaces port ports session sessions neighbor neighbors peer peers""")
+
+
+class Pole(NamedTuple):
+    """One word of a pair in a text: which pair, which side the word is on, and whether a negation governs it."""
+
+    pair: int
+    word_side: int
+    is_negated: bool
+    word: str
+
+    @property
+    def side(self) -> int:
+        return 1 - self.word_side if self.is_negated else self.word_side
+
+
+def _inflected(verb: str) -> Iterator[str]:
+    yield verb
+    if verb in IRREGULAR:
+        yield from IRREGULAR[verb].split()
+        return
+    stem = verb[:-1] if verb.endswith("e") else verb
+    ends_short = len(verb) > 2 and verb[-1] in "bdgklmnprt" and verb[-2] in "aeiou" and verb[-3] not in "aeiou"
+    if verb.endswith("y") and verb[-2] not in "aeou":
+        yield from (f"{verb[:-1]}ies", f"{verb[:-1]}ied", f"{verb}ing")
+        return
+    yield f"{verb}es" if verb.endswith(("s", "sh", "ch", "x", "z")) else f"{verb}s"
+    yield from (f"{stem}ed", f"{stem}ing")
+    if ends_short:
+        yield from (f"{verb}{verb[-1]}ed", f"{verb}{verb[-1]}ing")
+
+
+def _index() -> dict[str, tuple[tuple[int, int], ...]]:
+    index: dict[str, list[tuple[int, int]]] = {}
+    for number, line in enumerate(PAIRS):
+        kind, _, rest = line.partition(": ")
+        for side, words in enumerate(rest.split(" | ")):
+            for word in words.split():
+                for form in _inflected(word) if kind == "v" else (word,):
+                    index.setdefault(form, []).append((number, side))
+    return {form: tuple(dict.fromkeys(poles)) for form, poles in index.items()}
+
+
+def _particle_index() -> dict[str, tuple[tuple[int, int, frozenset[str]], ...]]:
+    index: dict[str, list[tuple[int, int, frozenset[str]]]] = {}
+    for number, line in enumerate(PARTICLES, start=len(PAIRS)):
+        verbs, *particles = line.split(" | ")
+        forms = frozenset(form for verb in verbs.split() for form in (*_inflected(verb), *_PAST.get(verb, ())))
+        for side, particle in enumerate(particles):
+            index.setdefault(particle, []).append((number, side, forms))
+    return {particle: tuple(poles) for particle, poles in index.items()}
+
+
+_PAST = {
+    "come": ("came", "coming"),
+    "go": ("went", "going", "gone", "goes"),
+    "bring": ("brought",),
+    "put": ("putting",),
+}
+_POLES = _index()
+_PARTICLE_POLES = _particle_index()
+_CUES = _POLES.keys() | _PARTICLE_POLES.keys()
+
+
+def poles_in(features: Features) -> tuple[Pole, ...]:
+    """The words of an English text that have an opposite, in order."""
+    words = features.words
+    places = [position for position, word in enumerate(words) if word in _CUES]
+    if not places or not is_english(features):
+        return ()
+    negated = features.get(negated_words)
+    found: list[Pole] = []
+    for position in places:
+        word = words[position]
+        if word in _PARTICLE_POLES:
+            window = words[max(0, position - 1 - _PARTICLE_REACH) : position]
+            found.extend(
+                Pole(pair, side, position in negated, word)
+                for pair, side, verbs in _PARTICLE_POLES[word]
+                if not verbs.isdisjoint(window)
+            )
+        if word in _ADVERBIAL and not _is_state(words, position):
+            continue
+        found.extend(Pole(pair, side, position in negated, word) for pair, side in _POLES.get(word, ()))
+    return tuple(found)
+
+
+def _is_state(words: tuple[str, ...], position: int) -> bool:
+    """Whether "up" or "down" says how something is: "is up", "BGP down?"; not "look up the name"."""
+    if position and words[position - 1] in _BEFORE_STATE:
+        return True
+    return position + 1 == len(words) or words[position + 1] in (".", ",", "?", "on", "after", "in", "at", "again")
+
+
+def _sides(features: Features) -> dict[int, int]:
+    """Pair -> 1 for its first side, 2 for its second, 3 for both."""
+    sides: dict[int, int] = {}
+    for pole in features.get(poles_in):
+        sides[pole.pair] = sides.get(pole.pair, 0) | (1 << pole.side)
+    return sides
+
+
+def _compare(asked: Features, stored: Features) -> Finding:
+    left, right = asked.get(_sides), stored.get(_sides)
+    shared = left.keys() & right.keys() if left and right else ()
+    clashing = [pair for pair in shared if left[pair] | right[pair] == 3 and left[pair] & right[pair] == 0]
+    if clashing:
+        return conflict(_words(asked, clashing), _words(stored, clashing))
+    prefixed = _prefix_clash(asked, stored)
+    if prefixed:
+        return conflict(*prefixed)
+    return agree if shared else silent
+
+
+def _words(features: Features, pairs: list[int]) -> set[str]:
+    return {("not " if pole.is_negated else "") + pole.word for pole in features.get(poles_in) if pole.pair in pairs}
+
+
+def _prefix_clash(asked: Features, stored: Features) -> tuple[list[str], list[str]] | None:
+    """ "unreachable" here and "reachable" there, and neither text has both."""
+    left, right = asked.get(_prefixed), stored.get(_prefixed)
+    if not left and not right:
+        return None
+    my_words, their_words = asked.get(_word_set), stored.get(_word_set)
+    for prefixed, mine, theirs, is_swapped in (
+        (left, my_words, their_words, False),
+        (right, their_words, my_words, True),
+    ):
+        for word, stem in prefixed:
+            if stem in theirs and word not in theirs and stem not in mine:
+                return ([stem], [word]) if is_swapped else ([word], [stem])
+    return None
+
+
+def _prefixed(features: Features) -> tuple[tuple[str, str], ...]:
+    """Words that may be negated by their prefix, with what stands behind it."""
+    found = []
+    for word in features.words:
+        if (
+            word[:2] in ("un", "di", "no", "in", "im", "ir", "il", "de", "mi")
+            and word not in PREFIX_EXCEPTIONS
+            and len(word) > 4
+        ):
+            for prefix in _PREFIXES:
+                if word.startswith(prefix) and len(word) - len(prefix) >= _SHORTEST_STEM[prefix]:
+                    found.append((word, word[len(prefix) :]))
+    return tuple(found) if found and is_english(features) else ()
+
+
+def _word_set(features: Features) -> frozenset[str]:
+    return frozenset(features.words)
+
+
+opposites = Rule("opposites", _compare)
