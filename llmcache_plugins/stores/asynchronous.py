@@ -1,0 +1,105 @@
+"""Any store for callers on an event loop: what may wait runs in a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import ParamSpec, TypeVar
+
+from llmcache_plugins.protocols import Capabilities, Store
+from llmcache_plugins.types import (
+    Alias,
+    Candidate,
+    Census,
+    Damaged,
+    Entry,
+    FloatArray,
+    Namespace,
+    Stored,
+    StoreStats,
+)
+
+__all__ = ["AsyncStoreAdapter"]
+
+_SCANNED_INLINE = 4000
+"""Candidates a search may read on the event loop: about 0.3 ms of 384 numbers each (benchmarks/scan.py)."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class AsyncStoreAdapter:
+    """The coroutines of `AsyncStore` over a `Store`.
+
+    Verbs of a store that `is_blocking` run in the executor. Those of a store in memory run on the loop, which is
+    quicker than to change threads, except a search among several thousand candidates.
+
+    Args:
+        store: asked by every verb; closed by `close`.
+        executor: None for the event loop's own.
+    """
+
+    def __init__(self, store: Store, executor: Executor | None = None) -> None:
+        self._store = store
+        self._executor = executor
+        self._is_blocking = store.capabilities.is_blocking
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._store.capabilities
+
+    async def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        if self._is_blocking:
+            return await self._in_thread(self._store.get, scope, key)
+        return self._store.get(scope, key)
+
+    async def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        return await self._run(self._store.get_normalised, scope, normalised_key, limit=limit)
+
+    async def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
+        return await self._run(self._store.census, scope, embedder_id, limit=limit)
+
+    async def search(
+        self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float
+    ) -> list[Candidate]:
+        search = self._store.search
+        if self._is_blocking or self._store.census(scope, embedder_id, limit=0).candidates > _SCANNED_INLINE:
+            return await self._in_thread(search, scope, embedder_id, vector, limit=limit, now=now)
+        return search(scope, embedder_id, vector, limit=limit, now=now)
+
+    async def put(self, entry: Entry) -> None:
+        await self._run(self._store.put, entry)
+
+    async def put_alias(self, alias: Alias) -> None:
+        await self._run(self._store.put_alias, alias)
+
+    async def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
+        await self._run(self._store.set_vectors, scope, embedder_id, vectors)
+
+    async def touch(self, scope: str, key: str, now: float) -> None:
+        await self._run(self._store.touch, scope, key, now)
+
+    async def delete(self, scope: str, keys: Sequence[str]) -> int:
+        return await self._run(self._store.delete, scope, keys)
+
+    async def sweep(self, now: float, *, limit: int) -> int:
+        return await self._run(self._store.sweep, now, limit=limit)
+
+    async def clear(self, namespace: Namespace | None = None) -> int:
+        return await self._run(self._store.clear, namespace)
+
+    async def stats(self) -> StoreStats:
+        return await self._run(self._store.stats)
+
+    async def close(self) -> None:
+        await self._run(self._store.close)
+
+    async def _run(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if self._is_blocking:
+            return await self._in_thread(verb, *args, **kwargs)
+        return verb(*args, **kwargs)
+
+    async def _in_thread(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: verb(*args, **kwargs))

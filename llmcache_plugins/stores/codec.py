@@ -1,0 +1,254 @@
+"""The stored form: a versioned JSON envelope, and the vector beside it as raw little-endian float32.
+
+What is read was perhaps written by somebody else: every field is checked, nothing is executed or instantiated by name,
+and whatever the bytes are, reading gives an entry or `Damaged` and raises nothing. Unknown fields are ignored and
+absent optional ones get their defaults, so that fields may be added without a new version.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from llmcache_plugins.errors import CodecError
+from llmcache_plugins.types import Alias, Damaged, Entry, FloatArray, JsonValue, Usage
+
+__all__ = [
+    "FORMAT_VERSION",
+    "decode_alias",
+    "decode_entry",
+    "decode_vector",
+    "encode_alias",
+    "encode_entry",
+    "encode_vector",
+]
+
+FORMAT_VERSION = 1
+
+_BAD_BYTES = Damaged("bad_bytes")
+_UNKNOWN_VERSION = Damaged("unknown_version")
+_T = TypeVar("_T")
+# ASCII only, so that lone surrogates of broken clients survive; NaN is no JSON and would not be readable elsewhere.
+_encode: Callable[[JsonValue], str] = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=True, allow_nan=False, check_circular=False
+).encode
+
+
+class _Unreadable(Exception):
+    """A field is absent or has the wrong type."""
+
+
+class _OtherVersion(Exception):
+    """Written by a later version."""
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Everything of the entry but its vector and `embedder_id`, which belong together and are stored beside it.
+
+    Raises:
+        CodecError: a number is not finite, or a field is of a type JSON does not know.
+    """
+    usage = entry.usage
+    fields = {
+        "v": FORMAT_VERSION,
+        "scope": entry.scope,
+        "key": entry.key,
+        "normalised_key": entry.normalised_key,
+        "namespace": list(entry.namespace),
+        "text": entry.text,
+        "answer": entry.answer_json,
+        "created_at": entry.created_at,
+        "expires_at": entry.expires_at,
+        "is_candidate": entry.is_candidate,
+        "model": entry.model,
+        "usage": [
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_creation_input_tokens,
+            usage.cache_read_input_tokens,
+        ],
+        "generation_seconds": entry.generation_seconds,
+        "node_id": entry.node_id,
+    }
+    return _to_bytes(fields)
+
+
+def decode_entry(envelope: object, vector: object = None, embedder_id: object = None) -> Entry | Damaged:
+    """The entry in these bytes. Never raises.
+
+    Args:
+        envelope: what `encode_entry` made.
+        vector: what `encode_vector` made, or None for an entry without a vector.
+        embedder_id: of the vector; an entry without a vector has none.
+    """
+
+    def read() -> Entry:
+        fields = _from_bytes(envelope)
+        has_vector = vector is not None
+        return Entry(
+            scope=_text(fields, "scope"),
+            key=_text(fields, "key"),
+            normalised_key=_text(fields, "normalised_key"),
+            namespace=_namespace(fields),
+            text=_text(fields, "text"),
+            answer_json=_json(fields, "answer"),
+            created_at=_number(fields, "created_at"),
+            expires_at=_number_or_none(fields, "expires_at"),
+            is_candidate=_flag(fields, "is_candidate", default=True),
+            embedder_id=_text({"embedder_id": embedder_id}, "embedder_id") if has_vector else None,
+            vector=_checked_vector(vector) if has_vector else None,
+            model=_text(fields, "model", default=""),
+            usage=_usage(fields),
+            generation_seconds=_number_or_none(fields, "generation_seconds"),
+            node_id=_text(fields, "node_id", default=""),
+        )
+
+    return _guarded(read)
+
+
+def encode_alias(alias: Alias) -> bytes:
+    """
+    Raises:
+        CodecError: a number is not finite, or a field is of a type JSON does not know.
+    """
+    return _to_bytes(
+        {
+            "v": FORMAT_VERSION,
+            "scope": alias.scope,
+            "key": alias.key,
+            "target_key": alias.target_key,
+            "text": alias.text,
+            "similarity": alias.similarity,
+            "confidence": alias.confidence,
+            "policy_id": alias.policy_id,
+            "created_at": alias.created_at,
+        }
+    )
+
+
+def decode_alias(envelope: object) -> Alias | Damaged:
+    """The alias in these bytes. Never raises."""
+
+    def read() -> Alias:
+        fields = _from_bytes(envelope)
+        return Alias(
+            scope=_text(fields, "scope"),
+            key=_text(fields, "key"),
+            target_key=_text(fields, "target_key"),
+            text=_text(fields, "text"),
+            similarity=_number(fields, "similarity"),
+            confidence=_number(fields, "confidence"),
+            policy_id=_text(fields, "policy_id"),
+            created_at=_number(fields, "created_at"),
+        )
+
+    return _guarded(read)
+
+
+def encode_vector(vector: FloatArray) -> bytes:
+    """Shape (dim,) as 4 * dim bytes."""
+    return np.ascontiguousarray(vector, dtype="<f4").tobytes()
+
+
+def decode_vector(stored: object) -> FloatArray | None:
+    """The vector in these bytes, read-only; None when they are no finite float32 numbers. Never raises."""
+    if not isinstance(stored, bytes) or not stored or len(stored) % 4:
+        return None
+    vector = np.frombuffer(stored, "<f4").astype(np.float32, copy=False)
+    return vector if bool(np.isfinite(vector).all()) else None
+
+
+def _guarded(read: Callable[[], _T]) -> _T | Damaged:
+    try:
+        return read()
+    except _OtherVersion:
+        return _UNKNOWN_VERSION
+    # ValueError: no UTF-8, no JSON, numbers with too many digits. RecursionError: nested too deeply.
+    except (_Unreadable, ValueError, RecursionError):
+        return _BAD_BYTES
+
+
+def _to_bytes(fields: Mapping[str, JsonValue]) -> bytes:
+    try:
+        return _encode(fields).encode("ascii")
+    except (TypeError, ValueError) as error:
+        raise CodecError(f"this cannot be stored as JSON: {type(error).__name__}") from error
+
+
+def _from_bytes(envelope: object) -> dict[str, JsonValue]:
+    if not isinstance(envelope, bytes):
+        raise _Unreadable
+    fields = json.loads(envelope.decode("ascii"))
+    if not isinstance(fields, dict):
+        raise _Unreadable
+    version = fields.get("v")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise _Unreadable
+    if version != FORMAT_VERSION:
+        raise _OtherVersion
+    return fields
+
+
+def _text(fields: Mapping[str, Any], name: str, *, default: str | None = None) -> str:
+    value = fields.get(name, default)
+    if not isinstance(value, str):
+        raise _Unreadable
+    return value
+
+
+def _json(fields: Mapping[str, Any], name: str) -> str:
+    """A text that is JSON itself: who asks for the answer later must not be surprised."""
+    value = _text(fields, name)
+    json.loads(value)
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str) -> float:
+    value = fields.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _Unreadable
+    if isinstance(value, int) and abs(value) > 2**63:  # no instant or duration, and float() may raise OverflowError
+        raise _Unreadable
+    if not math.isfinite(value):
+        raise _Unreadable
+    return float(value)
+
+
+def _number_or_none(fields: Mapping[str, Any], name: str) -> float | None:
+    return None if fields.get(name) is None else _number(fields, name)
+
+
+def _flag(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = fields.get(name, default)
+    if not isinstance(value, bool):
+        raise _Unreadable
+    return value
+
+
+def _namespace(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    parts = fields.get("namespace", [])
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise _Unreadable
+    return tuple(parts)
+
+
+def _usage(fields: Mapping[str, Any]) -> Usage:
+    """Four counts; a later version may append further ones."""
+    counts = fields.get("usage", [])
+    if not isinstance(counts, list):
+        raise _Unreadable
+    known = counts[:4]
+    if any(not isinstance(count, int) or isinstance(count, bool) or abs(count) >= 2**63 for count in known):
+        raise _Unreadable
+    return Usage(*known)
+
+
+def _checked_vector(stored: object) -> FloatArray:
+    vector = decode_vector(stored)
+    if vector is None:
+        raise _Unreadable
+    return vector

@@ -1,0 +1,440 @@
+"""The store in one SQLite file: several threads and processes, nothing lost when one of them is killed.
+
+Entries are read from the file; vectors are kept in memory for the search, too, and follow a log of changes in the
+file, so that what another process writes is found at the next look-up.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from llmcache_plugins.errors import CodecError, ConfigError, StoreError
+from llmcache_plugins.protocols import Capabilities
+from llmcache_plugins.stores.capacity import alias_bytes, check_limits, entry_bytes
+from llmcache_plugins.stores.codec import decode_alias, decode_entry, encode_alias, encode_entry, encode_vector
+from llmcache_plugins.stores.forking import follow_forks
+from llmcache_plugins.stores.matrix import Match, as_vector
+from llmcache_plugins.stores.replica import VectorReplica
+from llmcache_plugins.stores.sqlite_file import SqliteFile
+from llmcache_plugins.types import (
+    Alias,
+    Candidate,
+    Census,
+    Damaged,
+    Entry,
+    FloatArray,
+    Namespace,
+    Pending,
+    Stored,
+    StoreStats,
+)
+
+__all__ = ["DiskStore"]
+
+_log = logging.getLogger(__name__)
+_CAPABILITIES = Capabilities(is_blocking=True, is_persistent=True, is_shared=True)
+_SEARCH_ATTEMPTS = 3
+_TOUCHES_KEPT = 64  # access counts are advisory: they are written in batches, with the next write and on closing
+_TOUCHES_SECONDS = 5.0
+_CHANGES_KEPT = 8192  # who is further behind reads all vectors again
+_TRIM_EVERY = 128
+
+_READ = "e.body, e.vector, e.embedder_id, e.access_count, e.last_access"
+_GET = f"""
+SELECT {_READ}, NULL FROM entries e WHERE e.scope = :scope AND e.key = :key
+UNION ALL
+SELECT {_READ}, a.body FROM aliases a JOIN entries e ON e.scope = a.scope AND e.key = a.target_key
+WHERE a.scope = :scope AND a.key = :key
+LIMIT 1
+"""
+_PUT = """
+INSERT INTO entries (scope, key, normalised_key, namespace, is_candidate, expires_at, size, inserted, used,
+                     embedder_id, body, vector)
+VALUES (:scope, :key, :normalised_key, :namespace, :is_candidate, :expires_at, :size, :stamp, :stamp,
+        :embedder_id, :body, :vector)
+ON CONFLICT (scope, key) DO UPDATE SET
+    normalised_key = :normalised_key, namespace = :namespace, is_candidate = :is_candidate, expires_at = :expires_at,
+    size = :size, inserted = :stamp, used = :stamp, access_count = 0, last_access = NULL,
+    embedder_id = :embedder_id, body = :body, vector = :vector
+"""
+_TOUCH = """
+UPDATE entries SET access_count = access_count + ?, last_access = ?, used = ? WHERE scope = ? AND key = ?
+"""
+# Candidates without a vector of this embedder. Three ranges of the index, because one "is not" would read all of it.
+_PENDING = " UNION ALL ".join(
+    f"SELECT inserted, key, body FROM entries WHERE scope = :scope AND is_candidate AND embedder_id {other}"
+    for other in ("IS NULL", "< :id", "> :id")
+)
+_PENDING_COUNT = f"SELECT count(*) FROM ({_PENDING.replace('inserted, key, body', '1')})"
+_PENDING_NEWEST = f"SELECT body, key FROM ({_PENDING}) ORDER BY inserted DESC LIMIT :limit"
+
+
+class DiskStore:
+    """Keeps everything in an SQLite file (WAL mode). Least recently used entries leave first, whoever wrote them.
+
+    A write is durable when the verb returns, whatever happens to the process; when the machine loses power the last
+    ones may be missing, and the file is still whole. The file keeps the size it once had.
+
+    Args:
+        path: of the file; made, with its folder, when it is not there (readable by its owner only).
+        max_entries: capacity in entries; as many aliases are kept besides, the oldest leave first.
+        max_bytes: capacity in bytes of texts, answers and vectors (see `stores.capacity`).
+        busy_timeout: seconds to wait for another process' lock.
+
+    Raises:
+        ConfigError: a limit is below 1, or `path` names no file.
+        StoreCorrupt: the file is damaged, of another program or of a later version; it is left as it is.
+        StoreUnavailable: the file cannot be opened or is locked.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        max_entries: int = 10_000,
+        max_bytes: int = 256 * 1024 * 1024,
+        busy_timeout: float = 5.0,
+    ) -> None:
+        check_limits(max_entries, max_bytes)
+        if os.fspath(path) in ("", ":memory:"):
+            raise ConfigError(
+                f"path must name a file, not {os.fspath(path)!r}; use MemoryStore to keep nothing on disk"
+            )
+        if not busy_timeout >= 0:
+            raise ConfigError(f"busy_timeout must be a number of at least 0, not {busy_timeout!r}")
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._counts: Counter[str] = Counter()
+        self._writes = 0
+        self._touched: dict[tuple[str, str], tuple[int, float]] = {}  # least recently touched first
+        self._touched_since = 0.0
+        self._touch_lock = Lock()
+        self._file = SqliteFile(Path(path), busy_timeout=busy_timeout)
+        self._replica = VectorReplica()
+        follow_forks(self)
+        _log.info("opened %s", self._file.path)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        with self._file.reading() as connection:
+            row = connection.execute(_GET, {"scope": scope, "key": key}).fetchone()
+        if row is None:
+            return None
+        if row[-1] is None:
+            return self._stored(row, scope, key)
+        alias = decode_alias(row[-1])
+        if isinstance(alias, Damaged) or (alias.scope, alias.key) != (scope, key):
+            self._counts["damaged"] += 1
+            return alias if isinstance(alias, Damaged) else Damaged("bad_bytes")
+        return self._stored(row, scope, alias.target_key, alias)
+
+    def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        found: list[Stored] = []
+        if limit < 1:
+            return found
+        query = f"SELECT {_READ}, e.key FROM entries e WHERE scope = ? AND normalised_key = ? ORDER BY inserted DESC"
+        with self._file.snapshot() as connection:
+            for row in connection.execute(query, (scope, normalised_key)):
+                stored = self._stored(row, scope, row[-1])
+                if isinstance(stored, Stored):
+                    found.append(stored)
+                if len(found) == limit:
+                    break
+        return found
+
+    def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
+        wanted = {"scope": scope, "id": embedder_id, "limit": max(limit, 0)}
+        with self._file.snapshot() as connection:
+            index = self._replica.index(connection, embedder_id)
+            (pending,) = connection.execute(_PENDING_COUNT, wanted).fetchone()
+            rows = []
+            if pending and limit > 0:
+                rows = connection.execute(_PENDING_NEWEST, wanted).fetchall()
+            with_vector = 0 if index is None else index.count(scope)
+        found = [(decode_entry(body), key) for body, key in rows]
+        return Census(
+            pending + with_vector, tuple(Pending(key, entry.text) for entry, key in found if isinstance(entry, Entry))
+        )
+
+    def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
+        for _ in range(_SEARCH_ATTEMPTS - 1):
+            with self._file.snapshot() as connection:
+                index = self._replica.index(connection, embedder_id)
+            if index is None:
+                return []
+            matches = index.search(scope, vector, limit=limit, now=now)  # holds no lock
+            if not matches:
+                return []
+            with self._file.snapshot() as connection:
+                candidates = self._candidates(connection, scope, embedder_id, matches)
+            if len(candidates) == len(matches):
+                return candidates
+        with self._file.snapshot() as connection:
+            index = self._replica.index(connection, embedder_id)
+            if index is None:
+                return []
+            matches = index.search(scope, vector, limit=limit, now=now)
+            return self._candidates(connection, scope, embedder_id, matches)
+
+    def _candidates(
+        self, connection: sqlite3.Connection, scope: str, embedder_id: str, matches: Sequence[Match]
+    ) -> list[Candidate]:
+        """Matches whose entry is still the one that was found; damaged ones are found no more."""
+        query = f"SELECT {_READ}, e.inserted FROM entries e WHERE scope = ? AND key = ?"
+        candidates = []
+        for key, order, similarity in matches:
+            row = connection.execute(query, (scope, key)).fetchone()
+            if row is None or row[-1] != order or row[2] != embedder_id:
+                continue
+            stored = self._stored(row, scope, key)
+            if isinstance(stored, Stored):
+                candidates.append(Candidate(stored.entry, similarity, stored.access_count))
+            else:
+                self._replica.leave_out(scope, key)
+        return candidates
+
+    def _stored(self, row: Sequence[Any], scope: str, key: str, alias: Alias | None = None) -> Stored | Damaged:
+        body, vector, embedder_id, access_count, last_access = row[:5]
+        entry = decode_entry(body, vector, embedder_id)
+        if isinstance(entry, Entry):
+            is_sound = isinstance(access_count, int) and (last_access is None or isinstance(last_access, float))
+            if is_sound and (entry.scope, entry.key) == (scope, key):
+                touched = self._touched.get((scope, key))
+                if touched is not None:
+                    access_count, last_access = access_count + touched[0], touched[1]
+                return Stored(entry, access_count, last_access, alias)
+            entry = Damaged("bad_bytes")
+        self._counts["damaged"] += 1
+        return entry
+
+    def put(self, entry: Entry) -> None:
+        has_vector = entry.vector is not None and entry.embedder_id is not None
+        size = entry_bytes(entry)
+        row: dict[str, object] = {
+            "scope": entry.scope,
+            "key": entry.key,
+            "normalised_key": entry.normalised_key,
+            "namespace": _namespace_path(entry.namespace),
+            "is_candidate": entry.is_candidate,
+            "expires_at": entry.expires_at,
+            "size": size,
+            "embedder_id": entry.embedder_id if has_vector else None,
+            "body": _encoded(entry),
+            "vector": encode_vector(as_vector(entry.vector)) if has_vector and entry.vector is not None else None,
+        }
+        with self._writing() as connection:
+            connection.execute("DELETE FROM aliases WHERE scope = ? AND key = ?", (entry.scope, entry.key))
+            if size > self._max_bytes:  # what it was to replace is out of date
+                connection.execute("DELETE FROM entries WHERE scope = ? AND key = ?", (entry.scope, entry.key))
+                return
+            stamp = _stamps(connection, 1)
+            connection.execute(_PUT, row | {"stamp": stamp})
+            self._make_room(connection, kept=stamp)
+
+    def put_alias(self, alias: Alias) -> None:
+        try:
+            body = encode_alias(alias)
+        except CodecError as error:
+            raise StoreError(f"an alias cannot be stored: {error}") from error
+        there = "SELECT (SELECT 1 FROM entries WHERE scope = :s AND key = :target), "
+        there += "(SELECT 1 FROM entries WHERE scope = :s AND key = :key)"
+        with self._writing() as connection:
+            named = {"s": alias.scope, "target": alias.target_key, "key": alias.key}
+            has_target, is_entry = connection.execute(there, named).fetchone()
+            if not has_target or is_entry:
+                return
+            connection.execute("DELETE FROM aliases WHERE scope = ? AND key = ?", (alias.scope, alias.key))
+            connection.execute(
+                "INSERT INTO aliases (scope, key, target_key, size, body) VALUES (?, ?, ?, ?, ?)",
+                (alias.scope, alias.key, alias.target_key, alias_bytes(alias), body),
+            )
+            while True:
+                _, aliases, size = _totals(connection)
+                if aliases <= self._max_entries and (size <= self._max_bytes or not aliases):
+                    return
+                _drop_oldest_alias(connection)
+
+    def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
+        find = f"SELECT {_READ}, e.id, e.is_candidate FROM entries e WHERE scope = ? AND key = ?"
+        give = "UPDATE entries SET vector = ?, embedder_id = ?, size = ? WHERE id = ?"
+        with self._writing() as connection:
+            for key, vector in vectors.items():
+                array = as_vector(vector)
+                row = connection.execute(find, (scope, key)).fetchone()
+                if row is None or not row[6]:
+                    continue
+                entry = decode_entry(row[0])
+                if isinstance(entry, Damaged):
+                    continue
+                size = entry_bytes(replace(entry, vector=array))
+                connection.execute(give, (encode_vector(array), embedder_id, size, row[5]))
+            self._make_room(connection, kept=-1)
+
+    def touch(self, scope: str, key: str, now: float) -> None:
+        address = (scope, key)
+        with self._touch_lock:
+            if not self._touched:
+                self._touched_since = time.monotonic()
+            count, _ = self._touched.pop(address, (0, now))
+            self._touched[address] = (count + 1, now)
+            is_due = len(self._touched) >= _TOUCHES_KEPT or time.monotonic() - self._touched_since > _TOUCHES_SECONDS
+        if is_due:
+            self._flush()
+
+    def delete(self, scope: str, keys: Sequence[str]) -> int:
+        removed = 0
+        with self._writing() as connection:
+            for table in ("aliases", "entries"):  # aliases first: they leave with their entry, and would not be counted
+                for key in set(keys):
+                    found = connection.execute(f"DELETE FROM {table} WHERE scope = ? AND key = ?", (scope, key))
+                    removed += found.rowcount
+        return removed
+
+    def sweep(self, now: float, *, limit: int) -> int:
+        if limit < 1:
+            return 0
+        expired = "SELECT id FROM entries WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+        with self._writing() as connection:
+            removed = connection.execute(f"DELETE FROM entries WHERE id IN ({expired})", (now, limit)).rowcount
+        self._counts["expirations"] += removed
+        return removed
+
+    def clear(self, namespace: Namespace | None = None) -> int:
+        path = _namespace_path(namespace or ())
+        with self._writing() as connection:
+            removed = connection.execute(
+                "DELETE FROM entries WHERE substr(namespace, 1, ?) = ?", (len(path), path)
+            ).rowcount
+        _log.info("cleared %d entries of %s", removed, self._file.path)
+        return removed
+
+    def stats(self) -> StoreStats:
+        with self._file.reading() as connection:
+            entries, aliases, size = _totals(connection)
+        return StoreStats(
+            entries=entries,
+            aliases=aliases,
+            size_bytes=size,
+            evictions=self._counts["evictions"],
+            expirations=self._counts["expirations"],
+            damaged=self._counts["damaged"] + self._replica.damaged,
+        )
+
+    def close(self) -> None:
+        """Write the access counts that are still in memory and release the file."""
+        self._flush()
+        self._file.close()
+
+    def before_fork(self) -> None:
+        self._flush()
+        self._file.before_fork()
+        self._touch_lock.acquire()
+
+    def after_fork(self) -> None:
+        self._touch_lock.release()
+        self._file.after_fork()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that first writes the touches made so far, so that eviction knows them."""
+        with self._touch_lock:
+            touched, self._touched = self._touched, {}
+        try:
+            with self._file.writing() as connection:
+                if touched:
+                    last = _stamps(connection, len(touched))
+                    connection.executemany(
+                        _TOUCH,
+                        [
+                            (count, now, last - len(touched) + place, scope, key)
+                            for place, ((scope, key), (count, now)) in enumerate(touched.items(), start=1)
+                        ],
+                    )
+                self._writes += 1
+                if self._writes % _TRIM_EVERY == 0:
+                    connection.execute(
+                        "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?", (_CHANGES_KEPT,)
+                    )
+                yield connection
+        except BaseException:
+            self._touch_again(touched)
+            raise
+
+    def _touch_again(self, touched: Mapping[tuple[str, str], tuple[int, float]]) -> None:
+        with self._touch_lock:
+            newer, self._touched = self._touched, dict(touched)
+            for address, (count, now) in newer.items():
+                before, _ = self._touched.pop(address, (0, now))
+                self._touched[address] = (before + count, now)
+
+    def _flush(self) -> None:
+        """Write the touches; when that fails they wait for the next write: a read was served all the same."""
+        if self._touched:
+            with suppress(StoreError), self._writing():
+                self._touched_since = time.monotonic()
+
+    def _make_room(self, connection: sqlite3.Connection, *, kept: int) -> None:
+        evicted = 0
+        while True:
+            entries, aliases, size = _totals(connection)
+            if entries <= self._max_entries and size <= self._max_bytes:
+                break
+            oldest = "SELECT id FROM entries WHERE inserted != ? ORDER BY used LIMIT 1"
+            if connection.execute(f"DELETE FROM entries WHERE id IN ({oldest})", (kept,)).rowcount:
+                evicted += 1
+            elif aliases:  # only the newest entry is left, and its own wordings are too many
+                _drop_oldest_alias(connection)
+            else:
+                break
+        self._counts["evictions"] += evicted
+
+
+def _encoded(entry: Entry) -> bytes:
+    try:
+        return encode_entry(entry)
+    except CodecError as error:
+        raise StoreError(f"entry {entry.key[:12]} cannot be stored: {error}") from error
+
+
+def _stamps(connection: sqlite3.Connection, count: int) -> int:
+    """Take `count` numbers that nobody has had; the last of them."""
+    connection.execute("UPDATE state SET stamp = stamp + ?", (count,))
+    (last,) = connection.execute("SELECT stamp FROM state").fetchone()
+    return int(last)
+
+
+def _totals(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Entries, aliases and bytes."""
+    entries, aliases, size = connection.execute("SELECT entries, aliases, bytes FROM state").fetchone()
+    return entries, aliases, size
+
+
+def _drop_oldest_alias(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM aliases WHERE id IN (SELECT min(id) FROM aliases)")
+
+
+def _namespace_path(namespace: Namespace) -> str:
+    """The namespace as text that starts with the text of every namespace above it, and of no other.
+
+    >>> _namespace_path(("acme", "x"))
+    '"acme","x",'
+    """
+    return "".join(json.dumps(part) + "," for part in namespace)

@@ -1,0 +1,47 @@
+"""Stores and `os.fork`: a lock held by a thread that is not copied is never released in the child, and an SQLite
+connection may not be carried across (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+
+So each living store is brought to rest before a fork and woken in the parent and in the child.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+__all__ = ["Forkable", "follow_forks"]
+
+
+class Forkable(Protocol):
+    def before_fork(self) -> None:
+        """Take the locks and let go of what may not be copied."""
+        ...
+
+    def after_fork(self) -> None:
+        """Release the locks; runs in the parent and in the child, in the thread that took them."""
+        ...
+
+
+_stores: WeakSet[Forkable] = WeakSet()
+_resting: list[Forkable] = []
+
+
+def follow_forks(store: Forkable) -> None:
+    """Tell `store` of every fork of this process for as long as it lives."""
+    _stores.add(store)
+
+
+def _before() -> None:
+    _resting.extend(_stores)
+    for store in _resting:
+        store.before_fork()
+
+
+def _after() -> None:
+    while _resting:
+        _resting.pop().after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)

@@ -1,0 +1,67 @@
+"""A store that keeps nothing: a cache can be switched off without touching the code around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from llmcache_plugins.protocols import Capabilities
+from llmcache_plugins.types import (
+    Alias,
+    Candidate,
+    Census,
+    Damaged,
+    Entry,
+    FloatArray,
+    Namespace,
+    Stored,
+    StoreStats,
+)
+
+__all__ = ["NullStore"]
+
+
+class NullStore:
+    """Accepts everything and finds nothing."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(is_blocking=False, is_persistent=False, is_shared=False)
+
+    def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        return None
+
+    def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        return []
+
+    def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
+        return Census(0)
+
+    def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
+        return []
+
+    def put(self, entry: Entry) -> None:
+        return None
+
+    def put_alias(self, alias: Alias) -> None:
+        return None
+
+    def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
+        return None
+
+    def touch(self, scope: str, key: str, now: float) -> None:
+        return None
+
+    def delete(self, scope: str, keys: Sequence[str]) -> int:
+        return 0
+
+    def sweep(self, now: float, *, limit: int) -> int:
+        return 0
+
+    def clear(self, namespace: Namespace | None = None) -> int:
+        return 0
+
+    def stats(self) -> StoreStats:
+        return StoreStats()
+
+    def close(self) -> None:
+        return None

@@ -1,0 +1,99 @@
+"""The vectors of a database file in memory, kept in step by the file's log of changes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+
+from llmcache_plugins.errors import StoreError
+from llmcache_plugins.stores.codec import decode_vector
+from llmcache_plugins.stores.matrix import VectorIndex
+
+__all__ = ["VectorReplica"]
+
+_SAMPLE = 99  # vectors that are asked for the dimension: a few damaged ones are outvoted
+
+
+class VectorReplica:
+    """One `VectorIndex` for each embedder that was asked for.
+
+    The methods that take a connection are called one at a time, inside a transaction of the file's reading
+    connection; the indexes they return may be searched by anybody.
+    """
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self._indexes: dict[str, VectorIndex | None] = {}  # None: this embedder has no vector yet
+        self._seen = 0
+        self._version: tuple[sqlite3.Connection, int] | None = None
+
+    def index(self, connection: sqlite3.Connection, embedder_id: str) -> VectorIndex | None:
+        """The vectors of this embedder as of now, or None when there are none."""
+        self._follow(connection)
+        if embedder_id not in self._indexes:
+            self._load(connection, embedder_id)
+        return self._indexes[embedder_id]
+
+    def leave_out(self, scope: str, key: str) -> None:
+        """Find this entry no more: it cannot be read."""
+        for index in self._indexes.values():
+            if index is not None:
+                index.remove(scope, key)
+
+    def _follow(self, connection: sqlite3.Connection) -> None:
+        # A number that changes when any other connection, here or in another process, commits; it costs microseconds.
+        (number,) = connection.execute("PRAGMA data_version").fetchone()
+        version = (connection, number)
+        if version == self._version:
+            return
+        first, last = connection.execute(
+            "SELECT (SELECT min(number) FROM changes), (SELECT max(number) FROM changes)"
+        ).fetchone()
+        if last is not None and last != self._seen:
+            if first > self._seen + 1:  # the log was trimmed beyond what was seen
+                self._indexes = {}
+            else:
+                self._apply(connection)
+            self._seen = last
+        self._version = version
+
+    def _apply(self, connection: sqlite3.Connection) -> None:
+        if not self._indexes:
+            return
+        changed = connection.execute("SELECT DISTINCT scope, key FROM changes WHERE number > ?", (self._seen,))
+        find = "SELECT embedder_id, vector, expires_at, inserted, is_candidate FROM entries WHERE scope = ? AND key = ?"
+        for scope, key in changed.fetchall():
+            row = connection.execute(find, (scope, key)).fetchone()
+            owner, vector, expires_at, inserted, is_candidate = row or (None, None, None, 0, 0)
+            for embedder_id, index in self._indexes.items():
+                if index is not None and (embedder_id != owner or not is_candidate):
+                    index.remove(scope, key)
+            if is_candidate and owner in self._indexes:
+                self._put(owner, scope, key, vector, expires_at, inserted)
+
+    def _load(self, connection: sqlite3.Connection, embedder_id: str) -> None:
+        mine = "FROM entries WHERE embedder_id = ? AND is_candidate"
+        sample = connection.execute(f"SELECT length(vector) {mine} LIMIT {_SAMPLE}", (embedder_id,)).fetchall()
+        self._indexes[embedder_id] = None
+        lengths = Counter(length for (length,) in sample if length and length % 4 == 0)
+        if lengths:
+            self._indexes[embedder_id] = VectorIndex(lengths.most_common(1)[0][0] // 4)
+        rows = f"SELECT scope, key, vector, expires_at, inserted {mine} ORDER BY inserted"
+        for scope, key, vector, expires_at, inserted in connection.execute(rows, (embedder_id,)):
+            self._put(embedder_id, scope, key, vector, expires_at, inserted)
+
+    def _put(self, embedder_id: str, scope: str, key: str, stored: object, expires_at: object, order: int) -> None:
+        index = self._indexes[embedder_id]
+        vector = decode_vector(stored)
+        expires = expires_at if isinstance(expires_at, float) else None
+        if vector is not None:
+            if index is None:
+                index = self._indexes[embedder_id] = VectorIndex(vector.size)
+            try:
+                index.put(scope, key, vector, expires_at=expires, order=order)
+                return
+            except StoreError:  # of another dimension: one damaged row must not hide the others
+                pass
+        if index is not None:
+            index.remove(scope, key)
+        self.damaged += 1

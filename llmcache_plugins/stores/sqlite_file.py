@@ -1,0 +1,289 @@
+"""One SQLite file: how it is made, opened, locked and closed, and what its errors mean."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+from llmcache_plugins.errors import StoreCorrupt, StoreError, StoreUnavailable
+
+__all__ = ["SCHEMA_VERSION", "SqliteFile", "store_error"]
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x4C4D4350  # "LMCP", in the file's header: whose file this is
+_WAL_LIMIT = 16 * 1024 * 1024
+
+# A rowid table with a unique key: WITHOUT ROWID splits pages badly with rows of this size (4.1 against 5.4 KB each).
+# The triggers keep the totals and the log right whatever statement changes a row. `inserted` and `used` are stamps of
+# one counter, not times: the order stays right when a clock jumps.
+_SCHEMA = f"""
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY,
+    scope TEXT NOT NULL, key TEXT NOT NULL, normalised_key TEXT NOT NULL, namespace TEXT NOT NULL,
+    is_candidate INTEGER NOT NULL, expires_at REAL, size INTEGER NOT NULL,
+    inserted INTEGER NOT NULL, used INTEGER NOT NULL, access_count INTEGER NOT NULL DEFAULT 0, last_access REAL,
+    embedder_id TEXT, body BLOB NOT NULL, vector BLOB,
+    UNIQUE (scope, key)
+);
+CREATE INDEX entries_normalised ON entries (scope, normalised_key, inserted);
+CREATE INDEX entries_candidates ON entries (scope, embedder_id, inserted) WHERE is_candidate;
+CREATE INDEX entries_expires ON entries (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX entries_used ON entries (used);
+CREATE TABLE aliases (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    scope TEXT NOT NULL, key TEXT NOT NULL, target_key TEXT NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL,
+    UNIQUE (scope, key)
+);
+CREATE INDEX aliases_target ON aliases (scope, target_key);
+CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, key TEXT NOT NULL);
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    stamp INTEGER NOT NULL, entries INTEGER NOT NULL, aliases INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+INSERT INTO state VALUES (1, 0, 0, 0, 0);
+CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
+    UPDATE state SET entries = entries + 1, bytes = bytes + new.size;
+END;
+CREATE TRIGGER entry_removed AFTER DELETE ON entries BEGIN
+    UPDATE state SET entries = entries - 1, bytes = bytes - old.size;
+    DELETE FROM aliases WHERE scope = old.scope AND target_key = old.key;
+END;
+CREATE TRIGGER entry_resized AFTER UPDATE OF size ON entries BEGIN
+    UPDATE state SET bytes = bytes + new.size - old.size;
+END;
+CREATE TRIGGER alias_added AFTER INSERT ON aliases BEGIN
+    UPDATE state SET aliases = aliases + 1, bytes = bytes + new.size;
+END;
+CREATE TRIGGER alias_removed AFTER DELETE ON aliases BEGIN
+    UPDATE state SET aliases = aliases - 1, bytes = bytes - old.size;
+END;
+CREATE TRIGGER vector_added AFTER INSERT ON entries WHEN new.vector IS NOT NULL BEGIN
+    INSERT INTO changes (scope, key) VALUES (new.scope, new.key);
+END;
+CREATE TRIGGER vector_removed AFTER DELETE ON entries WHEN old.vector IS NOT NULL BEGIN
+    INSERT INTO changes (scope, key) VALUES (old.scope, old.key);
+END;
+CREATE TRIGGER vector_changed AFTER UPDATE OF vector, embedder_id, expires_at, inserted, is_candidate ON entries
+WHEN old.vector IS NOT NULL OR new.vector IS NOT NULL BEGIN
+    INSERT INTO changes (scope, key) VALUES (new.scope, new.key);
+END;
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "it is locked by another process",
+    sqlite3.SQLITE_LOCKED: "it is locked",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_IOERR: "reading or writing failed",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_PERM: "access is not permitted",
+    sqlite3.SQLITE_AUTH: "access is not permitted",
+    sqlite3.SQLITE_NOMEM: "memory ran out",
+    sqlite3.SQLITE_PROTOCOL: "its lock could not be had",
+    sqlite3.SQLITE_INTERRUPT: "the call was interrupted",
+}
+
+
+def store_error(error: Exception, path: Path) -> StoreError:
+    """The error of the store for one of the driver or of the file system: the one place that knows both."""
+    if isinstance(error, OSError):
+        return StoreUnavailable(f"the cache file {path} cannot be used: {error.strerror}")
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None
+    if primary in _CORRUPT:
+        return StoreCorrupt(
+            f"{path} is damaged or no cache file; it was left as it is. Move it away to start with an empty cache, or "
+            f"give another path"
+        )
+    if primary in _UNAVAILABLE:
+        return StoreUnavailable(f"the cache file {path} cannot be used: {_UNAVAILABLE[primary]}")
+    return StoreError(f"the cache file {path} refused a statement: {type(error).__name__}")
+
+
+class SqliteFile:
+    """Two guarded connections to one file: one reads, one writes.
+
+    A single connection would let every reader of the process wait while a write waits for another process' lock, and
+    one for each thread leaks with the threads of an executor. Two are enough: in WAL mode readers never wait.
+
+    Args:
+        path: of the file; made, with its folder, when it is not there.
+        busy_timeout: seconds to wait for a lock.
+
+    Raises:
+        StoreCorrupt: the file is damaged, of another program or of a later version; it is left as it is.
+        StoreUnavailable: it cannot be opened or is locked.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float) -> None:
+        self.path = path
+        self._busy_timeout = busy_timeout
+        self._is_closed = False
+        self._read_lock = Lock()
+        self._write_lock = Lock()
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        with self._errors():
+            _make_file(path)
+            self._writer = self._connect()
+            self._reader = self._connect()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The reading connection; every statement sees what is committed by then."""
+        with self._errors(), self._held(self._read_lock):
+            if self._reader is None:
+                self._reader = self._connect()
+            yield self._reader
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The reading connection; all statements see one and the same state."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection in a transaction: all or nothing."""
+        with self._errors(), self._held(self._write_lock):
+            if self._writer is None:
+                self._writer = self._connect()
+            connection = self._writer
+            connection.execute("BEGIN IMMEDIATE")  # at once: a read that turns into a write can fail half-way
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+
+    def close(self) -> None:
+        """Release file and connections; a second call does nothing."""
+        with self._write_lock, self._read_lock:
+            self._is_closed = True
+            self._disconnect()
+
+    def before_fork(self) -> None:
+        """Close the connections, which must not be carried into another process; they are opened again when needed."""
+        self._write_lock.acquire()
+        self._read_lock.acquire()
+        self._disconnect()
+
+    def after_fork(self) -> None:
+        self._read_lock.release()
+        self._write_lock.release()
+
+    def _disconnect(self) -> None:
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+        self._reader = self._writer = None
+
+    @contextmanager
+    def _held(self, lock: Lock) -> Iterator[None]:
+        if not lock.acquire(timeout=self._busy_timeout):
+            raise StoreUnavailable(f"the cache file {self.path} is busy: waited {self._busy_timeout:g} s")
+        try:
+            if self._is_closed:
+                raise StoreUnavailable(f"the store of {self.path} is closed")
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError) as error:
+            raise store_error(error, self.path) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # Text of a damaged file need not be UTF-8; it must not raise where one row is read among others.
+            connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            is_new = self._is_new(connection)
+            self._use_wal(connection)
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
+            if is_new:
+                self._create(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        """True for an empty file. Nothing is written before this has been asked."""
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not application_id and not version and not tables:
+            return True
+        if application_id != _APPLICATION_ID:
+            raise StoreCorrupt(f"{self.path} is a database of another program; it was left as it is. Give another path")
+        if version != SCHEMA_VERSION:
+            raise StoreCorrupt(
+                f"{self.path} was written by a later version of llmcache-plugins (file version {version}, this one "
+                f"reads {SCHEMA_VERSION}); it was left as it is. Upgrade, or give another path"
+            )
+        return False
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if self._is_new(connection):  # another process may have been quicker
+                for statement in _statements(_SCHEMA):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError as error:
+                # Two processes that make the file at the same time: SQLite does not wait here by itself.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+        if mode != "wal":
+            raise StoreUnavailable(f"the file system of {self.path} cannot hold a cache file: it has no shared memory")
+
+
+def _make_file(path: Path) -> None:
+    """An empty file only its owner can read: it will hold prompts and answers."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements one by one: `executescript` would commit the transaction they belong to."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
