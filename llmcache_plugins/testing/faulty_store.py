@@ -1,0 +1,142 @@
+"""A store that fails or waits when a test tells it to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Event
+
+from llmcache_plugins.errors import StoreError, StoreUnavailable
+from llmcache_plugins.protocols import Capabilities, Store
+from llmcache_plugins.types import (
+    Alias,
+    Candidate,
+    Census,
+    Damaged,
+    Entry,
+    FloatArray,
+    Namespace,
+    Stored,
+    StoreStats,
+)
+
+__all__ = ["FaultyStore"]
+
+_VERBS = frozenset(
+    {
+        "census",
+        "clear",
+        "close",
+        "delete",
+        "get",
+        "get_normalised",
+        "put",
+        "put_alias",
+        "search",
+        "set_vectors",
+        "stats",
+        "sweep",
+        "touch",
+    }
+)
+_WAIT_SECONDS = 30.0  # a forgotten event fails the test instead of hanging it
+
+
+class FaultyStore:
+    """Passes every verb on to `inner`, unless it was told otherwise.
+
+    `calls` counts the calls of each verb, also of those that failed.
+
+    >>> from llmcache_plugins.stores import MemoryStore
+    >>> store = FaultyStore(MemoryStore())
+    >>> store.fail({"get"})
+    >>> store.get("scope", "key")
+    Traceback (most recent call last):
+    llmcache_plugins.errors.StoreUnavailable: the store was told to fail
+    >>> store.heal()
+    >>> store.get("scope", "key"), store.calls["get"]
+    (None, 2)
+    """
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.calls: Counter[str] = Counter()
+        self._before: dict[str, Callable[[], None]] = {}
+
+    def fail(self, verbs: Iterable[str] = _VERBS, *, error: StoreError | None = None) -> None:
+        """Let these verbs (all) raise `error` until `heal`."""
+
+        def raise_error() -> None:
+            raise error or StoreUnavailable("the store was told to fail")
+
+        self.before(verbs, raise_error)
+
+    def wait(self, verbs: Iterable[str], event: Event) -> None:
+        """Let these verbs wait for `event` before they do their work."""
+
+        def wait_for_event() -> None:
+            if not event.wait(_WAIT_SECONDS):
+                raise StoreUnavailable(f"waited {_WAIT_SECONDS:g} s for the test's event")
+
+        self.before(verbs, wait_for_event)
+
+    def before(self, verbs: Iterable[str], action: Callable[[], None]) -> None:
+        """Let these verbs call `action` before they do their work."""
+        for verb in verbs:
+            if verb not in _VERBS:
+                raise ValueError(f"a store has no verb {verb!r}; it has {', '.join(sorted(_VERBS))}")
+            self._before[verb] = action
+
+    def heal(self) -> None:
+        """Pass everything on again."""
+        self._before.clear()
+
+    def _enter(self, verb: str) -> Store:
+        self.calls[verb] += 1
+        action = self._before.get(verb)
+        if action is not None:
+            action()
+        return self.inner
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.inner.capabilities
+
+    def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        return self._enter("get").get(scope, key)
+
+    def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        return self._enter("get_normalised").get_normalised(scope, normalised_key, limit=limit)
+
+    def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
+        return self._enter("census").census(scope, embedder_id, limit=limit)
+
+    def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
+        return self._enter("search").search(scope, embedder_id, vector, limit=limit, now=now)
+
+    def put(self, entry: Entry) -> None:
+        self._enter("put").put(entry)
+
+    def put_alias(self, alias: Alias) -> None:
+        self._enter("put_alias").put_alias(alias)
+
+    def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
+        self._enter("set_vectors").set_vectors(scope, embedder_id, vectors)
+
+    def touch(self, scope: str, key: str, now: float) -> None:
+        self._enter("touch").touch(scope, key, now)
+
+    def delete(self, scope: str, keys: Sequence[str]) -> int:
+        return self._enter("delete").delete(scope, keys)
+
+    def sweep(self, now: float, *, limit: int) -> int:
+        return self._enter("sweep").sweep(now, limit=limit)
+
+    def clear(self, namespace: Namespace | None = None) -> int:
+        return self._enter("clear").clear(namespace)
+
+    def stats(self) -> StoreStats:
+        return self._enter("stats").stats()
+
+    def close(self) -> None:
+        self._enter("close").close()
