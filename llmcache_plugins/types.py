@@ -247,6 +247,11 @@ class NearMiss:
     key: str
     verdicts: tuple[Verdict, ...] = ()
 
+    @property
+    def vetoed_by(self) -> tuple[str, ...]:
+        """Names of the guards that found a conflict."""
+        return tuple(verdict.guard for verdict in self.verdicts if verdict.verdict == "conflict")
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -36,6 +36,7 @@ NOBODY_IMPORTS = {"langchain", "cli", "testing"}
 OPTIONAL = {
     "numpy": {"types", "protocols", "matching", "stores", "embedders", "engine", "testing", "cli"},
     "langchain_core": {"langchain", "cli"},
+    "pydantic": {"langchain"},  # comes with langchain-core
     "langchain_anthropic": {"cli"},
     "onnxruntime": {"embedders", "cli"},
     "tokenizers": {"embedders", "cli"},
