@@ -47,6 +47,7 @@ class CachingEmbedder:
         if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
             raise ConfigError(f"max_entries must be an integer of at least 1, not {max_entries!r}")
         self._embedder = embedder
+        self._dimension = 0  # until the first vector
         self._vectors: _LRU[FloatArray] = _LRU(max_entries)
         self._fits: _LRU[bool] = _LRU(max_entries)
 
@@ -69,10 +70,13 @@ class CachingEmbedder:
         """float32 of shape (len(texts), dim); only the texts that are not remembered reach the inner embedder."""
         digests, known, new = self._look_up(texts)
         if not texts:
-            return self._embedder.embed([])
+            return self._nothing()
         if new:
             known.update(self._remember(new, self._embedder.embed(list(new.values()))))
         return np.stack([known[digest] for digest in digests])
+
+    def _nothing(self) -> FloatArray:
+        return np.empty((0, self._dimension), np.float32)
 
     def _look_up(self, texts: Sequence[str]) -> tuple[list[bytes], dict[bytes, FloatArray], dict[bytes, str]]:
         """The digests of `texts`, the vectors that are known, and the texts (once each) that are not."""
@@ -92,6 +96,7 @@ class CachingEmbedder:
     def _remember(self, new: dict[bytes, str], vectors: FloatArray) -> dict[bytes, FloatArray]:
         if vectors.ndim != 2 or len(vectors) != len(new):
             raise EmbedderError(f"{self.embedder_id} gave an array of shape {vectors.shape} for {len(new)} texts")
+        self._dimension = vectors.shape[1]
         # A row of its own each: a view would keep the whole batch alive.
         rows = {digest: vector.copy() for digest, vector in zip(new, vectors, strict=True)}
         for digest, vector in rows.items():
@@ -110,7 +115,7 @@ class AsyncCachingEmbedder(CachingEmbedder):
         """As `embed`, awaiting the inner embedder."""
         digests, known, new = self._look_up(texts)
         if not texts:
-            return await self._async_embedder.aembed([])
+            return self._nothing()
         if new:
             known.update(self._remember(new, await self._async_embedder.aembed(list(new.values()))))
         return np.stack([known[digest] for digest in digests])

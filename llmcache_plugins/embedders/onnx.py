@@ -16,7 +16,7 @@ from llmcache_plugins.errors import ConfigError, EmbedderError, MissingExtraErro
 from llmcache_plugins.types import FloatArray
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 __all__ = ["OnnxEmbedder"]
 
@@ -77,14 +77,14 @@ class OnnxEmbedder:
 
         What is not in the vocabulary (many emoji, words of more than 100 letters) is one and the same token to the
         model, so that two such texts would look identical though they are not.
+
+        Raises:
+            EmbedderError: the tokenizer cannot be loaded.
         """
         if len(text) > self._max_tokens * _MAX_CHARS_PER_TOKEN:
             return False
-        try:
-            ids = self._encode(text).ids
-        except EmbedderError:
-            return False
-        return len(ids) <= self._max_tokens and self._unknown_id not in ids
+        ids = self._token_ids(text)
+        return ids is not None and len(ids) <= self._max_tokens and self._unknown_id not in ids
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """float32 vectors of unit length, shape (len(texts), dim).
@@ -100,7 +100,9 @@ class OnnxEmbedder:
     def _embed_one(self, text: str) -> FloatArray:
         if len(text) > self._max_tokens * _MAX_CHARS_PER_TOKEN:
             raise EmbedderError(f"a text of {len(text)} characters is too long for {self.embedder_id}")
-        ids = self._encode(text).ids
+        ids = self._token_ids(text)
+        if ids is None:
+            raise EmbedderError("a text is not valid Unicode and cannot be embedded")
         if len(ids) > self._max_tokens:
             raise EmbedderError(f"a text of {len(ids)} tokens is too long for {self.embedder_id}: {self._max_tokens}")
         session = self._load_session()
@@ -112,12 +114,13 @@ class OnnxEmbedder:
             raise EmbedderError(f"{self.embedder_id} gave a vector of shape {vector.shape}, not ({self.dimension},)")
         return vector
 
-    def _encode(self, text: str) -> Encoding:
+    def _token_ids(self, text: str) -> list[int] | None:
+        """With the two markers around them; None for a text with lone surrogates, which is not Unicode."""
         tokenizer = self._load_tokenizer()
         try:
-            return tokenizer.encode(text)
-        except (TypeError, UnicodeError) as error:  # lone surrogates
-            raise EmbedderError("a text is not valid Unicode and cannot be embedded") from error
+            return tokenizer.encode(text).ids
+        except (TypeError, UnicodeError):
+            return None
 
     def _load_tokenizer(self) -> Tokenizer:
         if self._tokenizer is None:
@@ -130,7 +133,10 @@ class OnnxEmbedder:
         from tokenizers import Tokenizer  # slow to import, so only when it is needed
 
         content = self._read_checked("tokenizer.json")
-        tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+        try:
+            tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+        except Exception as error:  # tokenizers raises bare Exceptions
+            raise EmbedderError(f"tokenizers cannot load {self._folder / 'tokenizer.json'}") from error
         tokenizer.no_padding()  # a folder of the user's own may carry the original's settings
         tokenizer.no_truncation()
         self._unknown_id = tokenizer.token_to_id("[UNK]")
