@@ -33,7 +33,7 @@ def addresses_in(features: Features) -> tuple[str, ...]:
 
 def _is_after_address(features: Features, position: int, address_position: int) -> bool:
     between = features.tokens[address_position + 1 : position] if address_position >= 0 else ()
-    return 0 <= address_position and position - address_position <= 4 and all(
+    return address_position >= 0 and position - address_position <= 4 and all(
         token.lower in ("mask", "netmask", "subnet", "with", "and", "a") for token in between
     )  # fmt: skip
 

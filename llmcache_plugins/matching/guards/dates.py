@@ -26,7 +26,7 @@ _ALSO_OTHER_WORDS = frozenset({"may", "march", "mar", "august", "jan", "dec", "s
 _WEEKDAYS = {
     name: day
     for day, names in enumerate(
-        ("monday mon", "tuesday tue tues", "wednesday wed", "thursday thu thur thurs", "friday fri", "saturday", "sunday")
+        ("monday mon", "tuesday tue tues", "wednesday wed", "thursday thu thurs", "friday fri", "saturday", "sunday")
     )
     for name in names.split()
 }  # fmt: skip

@@ -37,16 +37,20 @@ _INTERFACES = {
     )
     for name in names.split()
 }
+_SAME_ACRONYM = {"USA": "us"}
 _INTERFACE = re.compile(r"([a-z][a-z-]*?)-?(\d+(?:/\d+)*(?:[.:]\d+)*)")
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 _SUFFIX = re.compile(r"[-+\d.,]*(.*)", re.DOTALL)
+_MOST_SEARCHED = 32  # names to look for in the other text, so that the time stays linear
 _ZEROES = re.compile(r"(?<!\d)0+(?=\d)")
-_EMPHASIS = words_of("""a about after all also always am an and any are as at bad be because before best better but by can did do does
-    ever every for free from get good great had has have he her here his how i if in into is it just like make many may
-    me more most much must my need never new no none not now of off ok on one only or other our out over please really
-    same shall she should so some such than that the them then there these they thing this those to today too two under
-    up use very want was we were what when where which while who whom whose why will with without would yes you
-    your""")  # words people shout
+_EMPHASIS = words_of(
+    """a about after all also always am an and any are as at bad be because before best better but by can did do
+    does ever every for free from get good great had has have he her here his how i if in into is it just like
+    make many may me more most much must my need never new no none not now of off ok on one only or other our
+    out over please really same shall she should so some such than that the them then there these they thing
+    this those to today too two under up use very want was we were what when where which while who whom whose
+    why will with without would yes you your"""
+)  # words people shout
 
 
 class _Identifiers(NamedTuple):
@@ -130,7 +134,14 @@ def _acronyms(capitals: list[str], text: str) -> frozenset[str]:
     if not capitals or sum(map(len, capitals)) * 2 > len(text):
         return frozenset()
     names = (word[:-1] if word[-1] == "s" else word for word in capitals)
-    return frozenset(name.lower() for name in names if name.isupper() and name.isalpha() and name.isascii()) - _EMPHASIS
+    return (
+        frozenset(
+            _SAME_ACRONYM.get(name, name.lower())
+            for name in names
+            if name.isupper() and name.isalpha() and name.isascii()
+        )
+        - _EMPHASIS
+    )
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
@@ -141,8 +152,9 @@ def _compare(asked: Features, stored: Features) -> Finding:
         return conflict(left.operators, right.operators)
     if left.found != right.found:
         mine, theirs = leftovers(left.found, right.found)
-        mine = [name for name in set(mine) if not _is_spelled_out(name, stored)]
-        theirs = [name for name in set(theirs) if not _is_spelled_out(name, asked)]
+        if len(mine) + len(theirs) <= _MOST_SEARCHED:
+            mine = [name for name in set(mine) if not _is_spelled_out(name, stored)]
+            theirs = [name for name in set(theirs) if not _is_spelled_out(name, asked)]
         if mine or theirs:
             return conflict(mine, theirs)
     if left.acronyms != right.acronyms:
@@ -155,11 +167,13 @@ def _compare(asked: Features, stored: Features) -> Finding:
 
 
 def _is_spelled_out(name: str, other: Features) -> bool:
-    """Whether the parts of a name follow each other in the other text: "vlan10" and "VLAN 10", ".php" and "PHP"."""
+    """Whether the other text has the parts of a name ("vlan10": "VLAN 10") or the words its letters stand for."""
     parts = _RUNS.findall(name.lower())
     if not parts or name[0] in "-%+" or name.endswith(("+", "#")):
         return False
-    return f" {' '.join(parts)} " in other.get(_runs)
+    if f" {' '.join(parts)} " in other.get(_runs):
+        return True
+    return len(parts) == 2 and parts[0].isalpha() and len(parts[0]) > 1 and "".join(parts) in other.get(_initials)
 
 
 def _runs(features: Features) -> str:
@@ -183,7 +197,11 @@ def _initials(features: Features) -> str:
 
 
 def _first_letters(words: Iterable[str]) -> Iterable[str]:
-    return (word[0] for word in words if word not in ("of", "and", "the", "for", "in", "a", "an", "is", "to"))
+    return (
+        word if word.isdigit() else word[0]
+        for word in words
+        if word not in ("of", "and", "the", "for", "in", "a", "an", "is", "to")
+    )
 
 
 identifiers = Rule("identifiers", _compare)

@@ -7,14 +7,18 @@ from llmcache_plugins.matching.guards.base import words_of
 
 __all__ = ["is_english"]
 
-_ENGLISH = words_of("""the of to and is are was were what how why when where which who do does did can could should would will with for
-    from on by it its this that these those my your our their i you he she we they not be been have has had if then than
-    or as at an about there any some all show list explain give find get""")
-_FOREIGN = words_of("""el la los las una unos del al por para que qué cómo como cuál cuáles dónde cuándo con sin es está son se lo su le
-    les des du et est dans pour pas ne avec sur quel quelle quels quelles comment pourquoi où qui ce cette une der die
-    das den dem ein eine einer und ist sind nicht mit für von zu wie warum wo wer welche welcher welches ich sie wir auf
-    il lo gli che di della dei per non con sono come perché dove quale quali um uma os dos das não em são qual quais
-    onde quando het een van en voor niet hoe wat welke waarom zijn""")
+_ENGLISH = words_of(
+    """the of to and is are was were what how why when where which who do does did can could should would will
+    with for from on by it its this that these those my your our their i you he she we they not be been have has
+    had if then than or as at an about there any some all show list explain give find get"""
+)
+_FOREIGN = words_of(
+    """el la los las una unos del al por para que qué cómo como cuál cuáles dónde cuándo con sin es está son se
+    lo su le les des du et est dans pour pas ne avec sur quel quelle quels quelles comment pourquoi où qui ce
+    cette une der die das den dem ein eine einer und ist sind nicht mit für von zu wie warum wo wer welche
+    welcher welches ich sie wir auf il lo gli che di della dei per non con sono come perché dove quale quali um
+    uma os dos das não em são qual quais onde quando het een van en voor niet hoe wat welke waarom zijn"""
+)
 
 
 def is_english(features: Features) -> bool:

@@ -5,26 +5,38 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features
-from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
 from llmcache_plugins.matching.guards.language import is_english
 
 __all__ = ["NEGATORS", "negated_words", "negation", "negations_in"]
 
 _CONTRACTED = frozenset(
     f"{verb}n{mark}t"
-    for verb in (
-        "is are was were do does did has have had can could should would must might need wo ai sha ca mustn dare ought"
-    ).split()
+    for verb in words_of(
+        "is are was were do does did has have had ca could should would must might need wo ai sha ought"
+    )
     for mark in ("'", "")
-) - {"cant", "want", "wont", "hadnt"} | {"cant", "wont", "can't", "won't", "dont", "doesnt", "didnt", "isnt"}  # fmt: skip
+)
 _PLAIN = frozenset({"not", "never", "cannot", "without", "nobody", "nothing", "none", "neither", "nowhere", "no-one"})
-_LACKING = frozenset({"lack", "lacks", "lacking", "fail", "fails", "failed", "failing", "refuse", "refuses", "unable"})
+_LACKING = frozenset({"lack", "lacks", "lacking"})
+_FAILING = frozenset({"fail", "fails", "failed", "failing", "refuse", "refuses", "refused", "unable"})  # with "to"
 NEGATORS = _CONTRACTED | _PLAIN
 _AUXILIARIES_OF_POLITENESS = frozenset({"couldn't", "wouldn't", "won't", "can't", "couldnt", "wouldnt"})
 _PRONOUNS = frozenset({"i", "you", "he", "she", "it", "we", "they", "there", "this", "that"})
-_FORGET = frozenset({"remember", "recall", "know", "understand", "mind"})  # "I don't know" frames, it denies nothing
-_SELF_CONTAINED = frozenset({"matter", "longer"})
+_FRAMES = frozenset(
+    {"remember", "recall", "know", "understand", "mind", "sure", "certain"}
+)  # "I don't know how to ..."
+_NOT_ONLY = frozenset({"only", "just"})
+_AFTER_IF_NOT = frozenset({"then", "why", "how", "what"})
+_AFTER_IDLE_NO = frozenset({"", "matter", "problem", "doubt"})
 _END = frozenset({",", ".", "?"})
+_STEM = 5
+_WORDS_PER_CHANGE = 6
+_SMALL = words_of(
+    """the and are was were what how why when where which who does did can could should would will with for from
+    that this these those have has had been being you your our they their there his her its get any some all
+    than then them about into out"""
+)
 _REACH = 4  # how many words behind it a negation is taken to govern
 
 
@@ -42,7 +54,7 @@ def negations_in(features: Features) -> _Negations:
     found = [
         (position, _governed(words, position))
         for position, word in enumerate(words)
-        if (word in NEGATORS or word in _LACKING or word == "no") and _denies(words, position, word)
+        if (word in NEGATORS or word in _LACKING or word in _FAILING or word == "no") and _denies(words, position, word)
     ]
     return _Negations(len(found), tuple(found)) if found and is_english(features) else _NONE
 
@@ -52,7 +64,7 @@ def negated_words(features: Features) -> frozenset[int]:
     words = features.words
     positions: set[int] = set()
     for position, governed in features.get(negations_in).governed:
-        if words[position] in _LACKING or words[position] == "without":
+        if words[position] in _LACKING or words[position] in _FAILING or words[position] == "without":
             continue
         step = position + 1
         skipped = (
@@ -91,27 +103,31 @@ def _denies(words: tuple[str, ...], position: int, word: str) -> bool:
     before = words[position - 1] if position else ""
     after = words[position + 1] if position + 1 < len(words) else ""
     behind = words[position + 2] if position + 2 < len(words) else ""
-    if word == "no":
+    if word in _CONTRACTED:
         return not (
-            after in ("", ",", ".", "?", "matter", "problem", "doubt")
-            or after[:1].isdigit()
-            or before in ("or", "yes", "roll")
+            after in _FRAMES or behind in _NOT_ONLY or _is_tag_or_polite(words, position, before, after, behind)
         )
     if word == "not":
-        return not (
-            before == "or" or (before == "why" and (after in _END or after == "" or behind == ""))
-            or after in ("only", "just", "sure", "certain") or after in _END or after == "" and before in ("or", "why")
-            or after in _FORGET
-        )  # fmt: skip
-    if word in _CONTRACTED:
-        is_tag = after in _PRONOUNS and (behind in ("?", "", ".") or words[position + 1 :] == (after,)) and position > 1
-        is_polite = (word in _AUXILIARIES_OF_POLITENESS) and after == "you" and before in ("", ",", ".", "?", "please")
-        return not (is_tag or is_polite or after in _FORGET or behind in ("just", "only"))
-    if word == "nothing":
-        return after != "but"
-    if word == "none":
-        return before != "or"
-    return not (word == "without" and after in ("limit", "doubt"))
+        is_short_for_a_clause = before == "or" or after in _END or (before == "why" and behind == "") or after == ""
+        is_condition = before == "if" and after in _AFTER_IF_NOT
+        return not (is_short_for_a_clause or is_condition or after in _NOT_ONLY or after in _FRAMES)
+    if word == "no":
+        is_number = after.isdigit() and len(after) < 5
+        return not (is_number or after in _AFTER_IDLE_NO or after in _END or before in ("or", "yes", "roll"))
+    if word in _FAILING:
+        return after == "to"
+    if word in ("none", "without"):
+        return before != "or" and after != "doubt"
+    return not (word == "nothing" and after == "but")
+
+
+def _is_tag_or_polite(words: tuple[str, ...], position: int, before: str, after: str, behind: str) -> bool:
+    """ "..., isn't it?", "couldn't you ...", "Don't you think ...": the answer is that of the question without them."""
+    if after not in _PRONOUNS:
+        return False
+    is_tag = position > 1 and (behind in _END or behind == "")
+    is_polite = words[position] in _AUXILIARIES_OF_POLITENESS and after == "you" and (before in _END or before == "")
+    return is_tag or is_polite or position == 0
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
@@ -122,7 +138,37 @@ def _compare(asked: Features, stored: Features) -> Finding:
         return silent
     if (_unexplained(left, asked, stored) - _unexplained(right, stored, asked)) % 2 == 0:
         return agree if left.denials and right.denials else silent
+    if (
+        not _are_alike(asked, stored)
+        and not _is_denied_elsewhere(left, stored)
+        and not _is_denied_elsewhere(right, asked)
+    ):
+        return silent
     return conflict((" ".join(w) for _, w in left.governed), (" ".join(w) for _, w in right.governed))
+
+
+def _are_alike(asked: Features, stored: Features) -> bool:
+    """Whether little but what is denied tells the texts apart: "upgrade it without a reboot" and "upgrade it"."""
+    left = asked.get(_content) - asked.get(_denied)
+    right = stored.get(_content) - stored.get(_denied)
+    return len(left ^ right) <= 1 + min(len(left), len(right)) // _WORDS_PER_CHANGE
+
+
+def _is_denied_elsewhere(mine: _Negations, other: Features) -> bool:
+    """Whether the other text speaks of what I deny; a denial of something that it leaves out is only a detail."""
+    content = other.get(_content)
+    return any(word[:_STEM] in content for _, governed in mine.governed for word in governed[:2])
+
+
+def _denied(features: Features) -> frozenset[str]:
+    return frozenset(word[:_STEM] for _, governed in features.get(negations_in).governed for word in governed[:2])
+
+
+def _content(features: Features) -> frozenset[str]:
+    """Stems (the first letters) of the words that carry the meaning."""
+    return frozenset(
+        word[:_STEM] for word in features.words if len(word) > 2 and word not in _SMALL and word not in NEGATORS
+    )
 
 
 def _unexplained(mine: _Negations, features: Features, other: Features) -> int:

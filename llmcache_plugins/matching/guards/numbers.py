@@ -16,31 +16,31 @@ from llmcache_plugins.matching.guards.versions import versions_in
 
 __all__ = ["Quantity", "numbers", "quantities_in"]
 
+_LARGEST_SOFT = 10  # "the two sides", "five ways": people name and drop small counts
 _LONGEST_LITERAL = 40  # digits beyond that are compared as written: no question counts that far
 _EXACT = Context(prec=80, traps=[])  # enough for 40 digits times any factor, so that no product is rounded
 _LITERAL = re.compile(r"([-+]?)([$€£¥₹]?)(-?)([\d,]*\.?\d*(?:e[-+]?\d+)?)(.*)", re.IGNORECASE | re.DOTALL)
 _ONES = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
-    )
-}
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
+    "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
+    "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
 _TENS = {
-    word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+}  # fmt: skip
 _ORDINALS = {
-    word: value
-    for value, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), start=1
-    )
-}
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "eleventh": 11, "twelfth": 12,
+}  # fmt: skip
 _SOFT_ORDINALS = frozenset({"first", "second", "third"})  # also adverbs, a unit of time, a share
 _COUNTING = _ONES.keys() | _TENS.keys() | {"dozen", "half"} | SCALED_WORDS.keys()
+_SCALES_APART = {**SCALED_WORDS, "k": 1000}  # "5 million", "5 K"
 _JOINERS = frozenset({"to", "and", "or", "-", "through", "by"})
 _ARTICLES = frozenset({"a", "an", "per", "each", "every"})
-_STRICT = frozenset({"percent", "dollar", "euro", "sterling", "yen", "rupee"})  # 5 and 5 % are never the same
+_STRICT = frozenset({"percent"})  # 5 and 5 % are never the same; 7000 and $7000 are in most questions
+_NO_UNITS_APART = frozenset(
+    {"A", "C", "F", "d", "V", "W", "J", "us", "US", "S", "MS", "MO", "PT", "MI", "H", "L"}
+)  # "2016 US"
 _ASKED_AFTER = frozenset({"many", "much", "in", "to", "into", "of"})
 _ASKED_TIME_AFTER = frozenset({"many", "per"})
 _NOT_ASKED = frozenset({"months", "time", "points", "level", "energy", "percent", "angle", "rupee", "m"})
@@ -60,8 +60,12 @@ class Quantity:
 
 class _Numbers(NamedTuple):
     hard: tuple[Quantity, ...]
-    soft: tuple[Quantity, ...]  # may stand on one side alone: "one", "an hour", "first"
+    soft: tuple[Quantity, ...]  # may stand on one side alone: "two" (of them), "first"
+    spare: tuple[Quantity, ...]  # only ever partners of another number: "one", "an hour"
     asked_units: frozenset[tuple[str, Decimal]]  # "how many yards", "in feet"
+
+
+_NONE = _Numbers((), (), (), frozenset())
 
 
 def quantities_in(features: Features) -> _Numbers:
@@ -70,6 +74,7 @@ def quantities_in(features: Features) -> _Numbers:
     tokens = features.tokens
     hard: list[Quantity] = []
     soft: list[Quantity] = []
+    spare: list[Quantity] = []
     asked: set[tuple[str, Decimal]] = set()
     position = 0
     while position < len(tokens):
@@ -77,12 +82,12 @@ def quantities_in(features: Features) -> _Numbers:
         kind = token.kind
         if kind == "word":
             if token.lower in _COUNTING or "-" in token.lower:
-                position = _read_words(tokens, position, hard, soft)
+                position = _read_words(tokens, position, hard, soft, spare)
                 continue
             if token.lower in _ORDINALS:
                 _read_ordinal(tokens, position, soft, hard)
             elif token.lower in UNITS:
-                _read_bare_unit(tokens, position, soft, asked)
+                _read_bare_unit(tokens, position, spare, asked)
         elif position not in claimed:
             if kind == "number" or kind == "measure":
                 position = _read_digits(tokens, position, hard)
@@ -90,7 +95,7 @@ def quantities_in(features: Features) -> _Numbers:
             if kind == "name":
                 _read_name(token.lower, hard)
         position += 1
-    return _Numbers(tuple(hard), tuple(soft), frozenset(asked))
+    return _Numbers(tuple(hard), tuple(soft), tuple(spare), frozenset(asked))
 
 
 def _decimal(literal: str) -> Decimal | str:
@@ -124,8 +129,8 @@ def _read_digits(tokens: tuple[Token, ...], position: int, hard: list[Quantity])
         if found[0] == "ordinal":
             hard.append(Quantity(value, "ordinal", value))
             return position
-    if position < len(tokens) and tokens[position].lower in SCALED_WORDS:
-        value = _scale(value, SCALED_WORDS[tokens[position].lower])
+    if position < len(tokens) and tokens[position].lower in _SCALES_APART:
+        value = _scale(value, _SCALES_APART[tokens[position].lower])
         position += 1
     if unit is None and position < len(tokens):
         position, unit = _unit_after(tokens, position)
@@ -172,8 +177,8 @@ def _unit_after(tokens: tuple[Token, ...], position: int) -> tuple[int, tuple[st
 
 def _unit_word(token: Token) -> tuple[str, Decimal] | None:
     text = token.text
-    if len(text) == 1 and text in "ACFdVWJ":
-        return None  # "grade 5 A", "plan 9 C": a letter after a space is a unit in few texts
+    if text in _NO_UNITS_APART:
+        return None
     lower = token.lower.split("-", 1)[0]  # "5 year-old"
     return unit_of(text, lower)
 
@@ -182,8 +187,10 @@ def _quantity(value: Decimal | str, unit: tuple[str, Decimal] | None) -> Quantit
     return Quantity(value, "", value) if unit is None else Quantity(_scale(value, unit[1]), unit[0], value)
 
 
-def _read_words(tokens: tuple[Token, ...], position: int, hard: list[Quantity], soft: list[Quantity]) -> int:
-    """Read a number in words: "twenty-one", "two hundred and five", "half an hour"; "one" alone is soft."""
+def _read_words(
+    tokens: tuple[Token, ...], position: int, hard: list[Quantity], soft: list[Quantity], spare: list[Quantity]
+) -> int:
+    """Read a number in words: "twenty-one", "two hundred and five", "half an hour"."""
     start, total, current, last_scale = position, 0, 0, False
     while position < len(tokens):
         parts = tokens[position].lower.split("-")
@@ -212,8 +219,8 @@ def _read_words(tokens: tuple[Token, ...], position: int, hard: list[Quantity], 
         return _read_half(tokens, position, hard)
     position_after, unit = _unit_after(tokens, position) if position < len(tokens) else (position, None)
     value = Decimal(total)
-    is_pronoun = position - start == 1 and tokens[start].lower in ("one", "zero") and unit is None
-    (soft if is_pronoun else hard).append(_quantity(value, unit))
+    is_small = position - start == 1 and total <= _LARGEST_SOFT and unit is None
+    (hard if not is_small else soft if total > 1 else spare).append(_quantity(value, unit))
     return max(position_after, position)
 
 
@@ -247,12 +254,12 @@ def _read_ordinal(tokens: tuple[Token, ...], position: int, soft: list[Quantity]
 
 
 def _read_bare_unit(
-    tokens: tuple[Token, ...], position: int, soft: list[Quantity], asked: set[tuple[str, Decimal]]
+    tokens: tuple[Token, ...], position: int, spare: list[Quantity], asked: set[tuple[str, Decimal]]
 ) -> None:
     unit = UNITS[tokens[position].lower]
     before = tokens[position - 1].lower if position else ""
     if before in _ARTICLES:
-        soft.append(_quantity(Decimal(1), unit))
+        spare.append(_quantity(Decimal(1), unit))
     if (before in _ASKED_AFTER and unit[0] not in _NOT_ASKED) or (
         before in _ASKED_TIME_AFTER and unit[0] in ("time", "months")
     ):
@@ -270,41 +277,30 @@ def _read_name(lower: str, hard: list[Quantity]) -> None:
 
 def _compare(asked: Features, stored: Features) -> Finding:
     left, right = asked.get(quantities_in), stored.get(quantities_in)
-    if not (left.hard or right.hard or left.soft or right.soft or left.asked_units or right.asked_units):
+    if left == _NONE and right == _NONE:
         return silent
     if _ask_other_units(left.asked_units, right.asked_units):
         return conflict((u[0] for u in left.asked_units), (u[0] for u in right.asked_units))
     if left.hard == right.hard and left.soft == right.soft:
         return agree if left.hard or left.soft or left.asked_units else silent
     mine, theirs = leftovers(left.hard, right.hard)
-    mine, theirs = _forgive(mine, theirs, left.soft, right.soft)
+    mine = leftovers(mine, (*right.soft, *right.spare))[0]
+    theirs = leftovers(theirs, (*left.soft, *left.spare))[0]
     mine, theirs = _pair_bare(mine, theirs)
     mine = [item for item in mine if not _stands_elsewhere(item, stored)]
     theirs = [item for item in theirs if not _stands_elsewhere(item, asked)]
     if mine or theirs:
         return conflict(mine, theirs)
-    ordinals = leftovers(
-        {item for item in left.soft if item.dimension == "ordinal"},
-        {item for item in right.soft if item.dimension == "ordinal"},
-    )
-    if ordinals[0] and ordinals[1]:
-        return conflict(*ordinals)
+    my_soft = set(left.soft) - {*right.soft, *right.hard}
+    their_soft = set(right.soft) - {*left.soft, *left.hard}
+    if my_soft and their_soft:
+        return conflict(my_soft, their_soft)
     return agree if left.hard and right.hard else silent
 
 
 def _ask_other_units(left: frozenset[tuple[str, Decimal]], right: frozenset[tuple[str, Decimal]]) -> bool:
     """ "How many yards" and "how many feet" ask for different numbers; a unit that only one text names is no sign."""
     return bool(left and right) and not left & right and bool({u[0] for u in left} & {u[0] for u in right})
-
-
-def _forgive(
-    mine: list[Quantity], theirs: list[Quantity], my_soft: tuple[Quantity, ...], their_soft: tuple[Quantity, ...]
-) -> tuple[list[Quantity], list[Quantity]]:
-    if mine and their_soft:
-        mine = leftovers(mine, their_soft)[0]
-    if theirs and my_soft:
-        theirs = leftovers(theirs, my_soft)[0]
-    return mine, theirs
 
 
 def _pair_bare(mine: list[Quantity], theirs: list[Quantity]) -> tuple[list[Quantity], list[Quantity]]:
@@ -325,7 +321,7 @@ def _pair_bare(mine: list[Quantity], theirs: list[Quantity]) -> tuple[list[Quant
 
 
 def _stands_elsewhere(item: Quantity, other: Features) -> bool:
-    """Whether the other text has this number as a year or a version: what a number is depends on the words beside it."""
+    """Whether the other text has this number as a year or a version: what it is depends on the words beside it."""
     written = str(item.written)
     dates, versions = other.get(dates_in), other.get(versions_in)
     return item.dimension == "" and (f"year {written}" in dates.hard or written in versions.all)

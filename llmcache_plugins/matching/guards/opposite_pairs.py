@@ -111,7 +111,6 @@ w: online | offline
 w: before prior | after
 w: above over | below under beneath
 w: inside within | outside
-w: with | without
 w: minimum min smallest lowest least | maximum max largest highest biggest most
 w: lower | upper higher
 w: more | less fewer
@@ -265,11 +264,9 @@ set start boot spin build put | up | down
 roll | forward | back
 """.strip().splitlines()
 
-IRREGULAR = {
-    verb: forms
-    for verb, forms in (
-        line.split(": ")
-        for line in """
+IRREGULAR = dict(
+    line.split(": ")
+    for line in """
 begin: begins began begun beginning beginnings
 grow: grows grew grown growing growth
 rise: rises rose risen rising
@@ -322,21 +319,23 @@ deallocate: deallocates deallocated deallocating deallocation
 compress: compresses compressed compressing compression
 decompress: decompresses decompressed decompressing decompression
 """.strip().splitlines()
-    )
-}
+)
 
 # Words that begin like a negated form of another word and are none: "discover" is no opposite of "cover".
-PREFIX_EXCEPTIONS = words_of("""discover discovered discovering discovery inform information informed informing input inputs install installed
-    installing installs intend intended intent intake intakes income incomes inside inline invest invested investing
-    investment imports import imported importing important impress improve impact impart implant imprint impose indeed
-    increase increased increasing increases incline include included index induce industry infield inflow influence
-    infuse ingrain ingrown inhouse inlaid inland inlet inner inpatient inroad inscribe inset insight inspire instance
-    instant institute intense interest interested intern invent involve inward inwards display displays displayed
-    discount discounts discounted dispatch dispatched discourse discuss discussed dispense disperse displace dispute
-    dissolve distance distant distill distress district disease disaster disguise disposal dispose disposed distract
-    distracted distain disport under unit units unite united union unique until unto unless university universe unity
-    nonce nonetheless illuminate irritate irrigate immerse immediate immense immigrant imagine image images imbed
-    individual influx informant ingest inquire insure insured insuring insurance intact integrate integer international
-    internet internal interview inverse inversion invite involved intuition ingenious inflammable invaluable infamous
-    indifferent disinterested instill inferior infer inference ingredient inherit inhabit inhabited inherent innovation
-    insert inserted inserting insects insect inspect inspection inspired inspiration institution instrument""")
+PREFIX_EXCEPTIONS = words_of(
+    """discover discovered discovering discovery inform information informed informing input inputs install
+    installed installing installs intend intended intent intake intakes income incomes inside inline invest
+    invested investing investment imports import imported importing important impress improve impact impart
+    implant imprint impose indeed increase increased increasing increases incline include included index induce
+    industry infield inflow influence infuse ingrain ingrown inhouse inlaid inland inlet inner inpatient inroad
+    inscribe inset insight inspire instance instant institute intense interest interested intern invent involve
+    inward inwards display displays displayed discount discounts discounted dispatch dispatched discourse
+    discuss discussed dispense disperse displace dispute dissolve distance distant distill distress district
+    disease disaster disguise disposal dispose disposed distract distracted distain disport under unit units
+    unite united union unique until unto unless university universe unity nonce nonetheless illuminate irritate
+    irrigate immerse immediate immense immigrant imagine image images imbed individual influx informant ingest
+    inquire insure insured insuring insurance intact integrate integer international internet internal interview
+    inverse inversion invite involved intuition ingenious inflammable invaluable infamous indifferent
+    disinterested instill inferior infer inference ingredient inherit inhabit inhabited inherent innovation
+    insert inserted inserting insects insect inspect inspection inspired inspiration institution instrument"""
+)

@@ -18,8 +18,10 @@ _BEGINNINGS = frozenset(prefix[:2] for prefix in _PREFIXES)
 _SHORTEST_STEM = {"un": 3, "dis": 4, "non": 4, "in": 4, "im": 4, "ir": 5, "il": 5, "de": 6, "mis": 5}
 _PARTICLE_REACH = 4  # "turn the port of the switch off": words between the verb and its particle, at most
 _ADVERBIAL = frozenset({"up", "down"})
-_BEFORE_STATE = words_of("""is are was were be been being not isn't aren't wasn't it's stays stay went goes go going gone came come comes keeps
-    link status state interface interfaces port ports session sessions neighbor neighbors peer peers""")
+_BEFORE_STATE = words_of(
+    """is are was were be been being not isn't aren't wasn't it's stays stay went goes go going gone came come
+    comes keeps link status state interface interfaces port ports session sessions neighbor neighbors peer peers"""
+)
 
 
 class Pole(NamedTuple):
@@ -113,18 +115,26 @@ def _is_state(words: tuple[str, ...], position: int) -> bool:
     return position + 1 == len(words) or words[position + 1] in (".", ",", "?", "on", "after", "in", "at", "again")
 
 
-def _sides(features: Features) -> dict[int, int]:
-    """Pair -> 1 for its first side, 2 for its second, 3 for both."""
-    sides: dict[int, int] = {}
+def _sides(features: Features) -> dict[int, tuple[int, int]]:
+    """Pair -> how often the text has its first side, and its second."""
+    sides: dict[int, tuple[int, int]] = {}
     for pole in features.get(poles_in):
-        sides[pole.pair] = sides.get(pole.pair, 0) | (1 << pole.side)
+        first, second = sides.get(pole.pair, (0, 0))
+        sides[pole.pair] = (first, second + 1) if pole.side else (first + 1, second)
     return sides
+
+
+def _clash(left: tuple[int, int], right: tuple[int, int]) -> bool:
+    """One side here and the other there; or as many words of the pair in both, but not of the same sides."""
+    if left == right:
+        return False
+    return sum(left) == sum(right) or (0 in left and 0 in right and (left[0] == 0) != (right[0] == 0))
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
     left, right = asked.get(_sides), stored.get(_sides)
     shared = left.keys() & right.keys() if left and right else ()
-    clashing = [pair for pair in shared if left[pair] | right[pair] == 3 and left[pair] & right[pair] == 0]
+    clashing = [pair for pair in shared if _clash(left[pair], right[pair])]
     if clashing:
         return conflict(_words(asked, clashing), _words(stored, clashing))
     prefixed = _prefix_clash(asked, stored)

@@ -15,7 +15,7 @@ __all__ = ["quotes", "quotes_in"]
 _QUOTED = re.compile(
     r"```(?:\w*\n)?(?P<block>(?:[^`]|`(?!``))*+)```"
     r"|(?P<ticks>``?)(?P<code>[^`\n]++)(?P=ticks)"
-    r'|(?<!\w)"(?P<double>[^"\n]++)"(?!\w)'
+    r'|(?<!\w)"{1,2}(?P<double>[^"\n]++)"{1,2}(?!\w)'
     r"|(?<!\w)''(?P<latex>[^'\n]++)''(?!\w)"
     r"|(?<![\w'])'(?P<single>[^'\n]++(?:(?<=\w)'(?=\w)[^'\n]++)*+)'(?!\w)"
 )
@@ -23,6 +23,7 @@ _MARKS = frozenset("\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d")
 _TO_STRAIGHT = {
     0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x201E: '"', 0xAB: '"', 0xBB: '"', 0x300C: '"', 0x300D: '"'
 }  # fmt: skip
+_MOST_SEARCHED = 32  # quotes to look for in the other text, so that the time stays linear
 _LONGEST_SHOWN = 60
 
 
@@ -54,8 +55,13 @@ def _compare(asked: Features, stored: Features) -> Finding:
     if left == right:
         return agree
     mine, theirs = leftovers(set(left), set(right))
-    mine = [content for content in mine if not _stands_in(content, stored)]
-    theirs = [content for content in theirs if not _stands_in(content, asked)]
+    if len(mine) + len(theirs) <= _MOST_SEARCHED:
+        mine = [content for content in mine if not _stands_in(content, stored)]
+        theirs = [content for content in theirs if not _stands_in(content, asked)]
+    if not right and all(_is_prose(content) for content in mine):
+        mine = []
+    if not left and all(_is_prose(content) for content in theirs):
+        theirs = []  # a title or a word set apart: only one of the two says it
     if mine or theirs:
         return conflict((c[:_LONGEST_SHOWN] for c in mine), (c[:_LONGEST_SHOWN] for c in theirs))
     return agree if left and right else silent

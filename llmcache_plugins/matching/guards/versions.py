@@ -12,15 +12,19 @@ from llmcache_plugins.matching.guards.units import unit_of
 __all__ = ["versions", "versions_in"]
 
 _MARKERS = frozenset({"version", "versions", "v", "ver", "ver.", "release", "rel", "firmware", "build"})
-_PRODUCTS = words_of("""python java javascript node nodejs php ruby perl rust golang kotlin swift scala julia react angular vue django
-    flask rails spring laravel windows ubuntu debian centos fedora rhel macos ios android linux kernel docker
-    kubernetes k8s terraform ansible helm redis postgres postgresql mysql mariadb mongodb sqlite oracle kafka spark
-    tensorflow pytorch numpy pandas openssl openssh nginx apache tomcat junos nxos ios-xe eos panos fortios bluetooth
-    usb http tls ssl snmp gpt claude llama gemini""")
-_NOT_PRODUCTS = words_of("""a about above after all and are around as at average below between by cost costs equal equals for from gpa has
-    have how i if in into is it less mean more multiply of on or over per price probability ratio round score since
-    than the to under until up value was what when which with within exactly only plus minus times divided scored
-    chapter section figure table page part step rating magnitude rate approximately""")
+_PRODUCTS = words_of(
+    """python java javascript node nodejs php ruby perl rust golang kotlin swift scala julia react angular vue
+    django flask rails spring laravel windows ubuntu debian centos fedora rhel macos ios android linux kernel
+    docker kubernetes k8s terraform ansible helm redis postgres postgresql mysql mariadb mongodb sqlite oracle
+    kafka spark tensorflow pytorch numpy pandas openssl openssh nginx apache tomcat junos nxos ios-xe eos panos
+    fortios bluetooth usb http tls ssl snmp gpt claude llama gemini"""
+)
+_NOT_PRODUCTS = words_of(
+    """a about above after all and are around as at average below between by cost costs equal equals for from
+    gpa has have how i if in into is it less mean more multiply of on or over per price probability ratio round
+    score since than the to under until up value was what when which with within exactly only plus minus times
+    divided scored chapter section figure table page part step rating magnitude rate approximately"""
+)
 
 
 class _Versions(NamedTuple):
