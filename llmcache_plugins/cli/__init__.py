@@ -6,6 +6,7 @@ Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (w
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except LLMCacheError as error:
         print(f"llmcache {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader went away, `| head` for example; the interpreter must not flush into it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -72,13 +76,19 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     demo.add_argument("--live", action="store_true", help="ask the real model (costs money, needs ANTHROPIC_API_KEY)")
     demo.add_argument("--limit", type=_positive_integer, metavar="N", help="only the first N questions")
-    demo.add_argument("--threshold", type=float, metavar="X", help="least cosine similarity of a semantic hit")
+    demo.add_argument("--threshold", type=float, metavar="X", help="least cosine of a semantic hit (default: 0.95)")
     demo.add_argument(
         "--latency-ms",
         type=_milliseconds,
         default=150.0,
         metavar="MS",
         help="how long the loopback server takes for an answer (default: %(default)g)",
+    )
+    demo.add_argument(
+        "--port",
+        type=_port,
+        default=18765,
+        help="of the loopback server; under another port no answers of earlier runs are found (default: %(default)s)",
     )
     demo.set_defaults(run=_demo)
 
@@ -103,6 +113,13 @@ def _milliseconds(text: str) -> float:
     return number
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError(f"must be from 0 (any) to 65535, not {text}")
+    return number
+
+
 def _demo(options: argparse.Namespace) -> int:
     from llmcache_plugins.cli.demo import DemoOptions, run_demo
 
@@ -116,6 +133,7 @@ def _demo(options: argparse.Namespace) -> int:
             limit=options.limit,
             threshold=options.threshold,
             latency=options.latency_ms / 1000,
+            port=options.port,
         )
     )
 

@@ -15,19 +15,22 @@ from urllib.parse import quote
 
 from llmcache_plugins.cli.questions import Question, find_data, read_questions
 from llmcache_plugins.cli.summary import Served, Summary, summarise
+from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent
+from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 from llmcache_plugins.types import Outcome, Usage
 
-__all__ = ["DEMO_THRESHOLD", "DemoOptions", "default_url", "run_demo", "serve"]
+__all__ = ["DEMO_PORT", "DemoOptions", "default_url", "run_demo", "serve"]
 
-DEMO_THRESHOLD = 0.85  # see examples/data/README.md for how it was chosen; the product's own default is more careful
+# The address of a model is part of every scope, so a second run finds the first one's answers only under the same port.
+DEMO_PORT = 18765
 Ask = Callable[[str], tuple[str, Usage]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoOptions:
-    """What the command line says; `latency` in seconds, `url` and `data` None for the defaults."""
+    """What the command line says; `latency` in seconds, `url` and `data` None for the defaults, `port` 0 for any."""
 
     data: Path | None = None
     url: str | None = None
@@ -37,6 +40,7 @@ class DemoOptions:
     limit: int | None = None
     threshold: float | None = None
     latency: float = 0.15
+    port: int = DEMO_PORT
 
 
 class Listener:
@@ -64,7 +68,7 @@ def run_demo(options: DemoOptions) -> int:
     labelled = read_questions(path)
     if options.live and not os.environ.get("ANTHROPIC_API_KEY"):
         raise ConfigError("--live asks the real model: set ANTHROPIC_API_KEY first, or leave --live out")
-    threshold = DEMO_THRESHOLD if options.threshold is None else options.threshold
+    threshold = CacheConfig().similarity_threshold if options.threshold is None else options.threshold
     url = options.url or default_url()
     listener = Listener()
     with _application(options) as ask, _cache(url, threshold, options, listener):
@@ -107,10 +111,17 @@ def _application(options: DemoOptions) -> Iterator[Ask]:
     if options.live:
         yield ChatApplication().ask
         return
-    from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
-
-    with FakeAnthropic(latency=options.latency) as server:
+    with _loopback_server(options) as server:
         yield ChatApplication(server.base_url, "loopback").ask
+
+
+def _loopback_server(options: DemoOptions) -> FakeAnthropic:
+    try:
+        return FakeAnthropic(port=options.port, latency=options.latency)
+    except OSError:
+        server = FakeAnthropic(latency=options.latency)
+        print(f"port {options.port} is taken, so answers of earlier runs will not be found: --port", file=sys.stderr)
+        return server
 
 
 @contextlib.contextmanager

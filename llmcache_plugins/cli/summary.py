@@ -31,7 +31,7 @@ HIT_KINDS = ("exact", "normalised", "semantic", "alias")
 GUARD_KINDS = frozenset(
     {"number", "unit", "identifier", "address", "version", "date", "quoted", "negation", "opposite"}
 )  # the differences that guards know; a name or a topic is none of them
-_WITH_DIGIT = re.compile(r"[^\s,?.\"]*\d[^\s,?\"]*")
+_NUMBER = re.compile(r"\d(?:[\d.:/-]*\d)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,15 +273,12 @@ def _plain(value: Any) -> Any:
 
 
 def _is_of_guard_kind(asked: Question, stored: Question) -> bool:
-    """Whether a guard should have told the two apart: words with digits differ, or one of the two classes is set apart
-    from the other's family by something that guards know."""
-    if _digits(asked.query) != _digits(stored.query):
+    """Whether a guard should have told the two apart: their numbers differ, or one of the two classes is set apart from
+    the other's family by something else that guards know."""
+    if sorted(_NUMBER.findall(asked.query)) != sorted(_NUMBER.findall(stored.query)):
         return True
-    return asked.family == stored.family and bool({asked.differs_in, stored.differs_in} & GUARD_KINDS)
-
-
-def _digits(text: str) -> list[str]:
-    return sorted(word.rstrip(".!:;") for word in _WITH_DIGIT.findall(text.lower()))
+    marks = {asked.differs_in, stored.differs_in} - {"number"}  # which says something of the nearest sibling only
+    return asked.family == stored.family and bool(marks & GUARD_KINDS)
 
 
 def _matched(served: Served, hit: Hit, stored: Question) -> Matched:

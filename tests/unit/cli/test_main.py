@@ -40,6 +40,7 @@ def data(tmp_path: Path) -> Path:
         ["demo", "--limit", "many"],
         ["demo", "--latency-ms", "-1"],
         ["demo", "--latency-ms", "nan"],
+        ["demo", "--port", "70000"],
         ["doctor", "extra"],
     ],
 )
@@ -90,7 +91,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, hidden, None)  # an import of it raises ImportError
     monkeypatch.delitem(sys.modules, module, raising=False)
-    assert main(["demo", "--data", str(data), "--url", f"disk://{tmp_path}/cache.db", "--latency-ms", "0"]) == 2
+    assert main(["demo", "--data", str(data), "--url", f"disk://{tmp_path}/cache.db", "--port", "0"]) == 2
     assert f"pip install 'llmcache-plugins[{extra}]'" in capsys.readouterr().err
 
 

@@ -74,6 +74,7 @@ def test_hits_misses_and_rewordings_are_counted() -> None:
         (ENABLE, DISABLE, True),  # the mark is on the stored side
         (JONES, SMITH, False),
         (SMITH, ENABLE, False),  # another family altogether
+        (question("How many 200 level classes?", "a:n:1"), question("Any 200-level classes?", "a:any:1"), False),
         (SMITH, question("Who teaches Law 101?", "a:other:101"), True),  # other digits, whatever the family
     ],
 )
