@@ -56,7 +56,7 @@ class MissReason(StrEnum):
     BELOW_THRESHOLD = "below_threshold"  # the nearest question is not near enough
     GUARD_CONFLICT = "guard_conflict"  # near enough, but a guard vetoed every candidate
     EXACT_ONLY = "exact_only"  # this request may only be matched exactly, and was not found
-    TOO_LONG = "too_long"  # longer than the embedder reads: exact only, and not found
+    UNREADABLE = "unreadable"  # too long for the embedder, or unknown to it: exact only, and not found
     NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only
     EXPIRED = "expired"  # the exact entry is there, but its time is over
     DAMAGED = "damaged"  # the stored bytes are bad or of an unknown version

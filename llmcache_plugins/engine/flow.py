@@ -139,7 +139,7 @@ def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) 
     if request.exact_only is not None:
         return troubles.miss(MissReason.EXACT_ONLY, detail=request.exact_only)
     if rules.embedder_id is not None and not (yield Fits(request.text)):
-        return troubles.miss(MissReason.TOO_LONG)
+        return troubles.miss(MissReason.UNREADABLE)
     found = yield from _find_normalised(request, identity, rules, now, troubles)
     if found is not None:
         return found

@@ -144,7 +144,7 @@ def test_text_longer_than_the_embedder_reads_matches_exactly_only(cache: Semanti
     long = "What are the BGP states? " * 3
     cache.update(long, "six")
     assert hit(cache, long).kind == "exact"
-    assert miss(cache, long + "x").reason is MissReason.TOO_LONG
+    assert miss(cache, long + "x").reason is MissReason.UNREADABLE
     assert embedder.embedded == []
 
 

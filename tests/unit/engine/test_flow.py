@@ -140,7 +140,7 @@ def test_exact_only_request_is_never_compared_by_meaning() -> None:
 
 def test_text_longer_than_the_embedder_reads_is_never_compared_by_meaning() -> None:
     walk = look("q", tiers=("hot",)).expect(ReadExact).expect(Fits, False)
-    assert walk.result.reason is MissReason.TOO_LONG
+    assert walk.result.reason is MissReason.UNREADABLE
 
 
 def test_without_embedder_there_is_exact_and_normalised_only() -> None:
