@@ -193,7 +193,10 @@ def generations_of(hit: Hit, usage: UsageMode = "zero") -> list[Generation]:
     try:
         if content["form"] != _FORM:
             raise CodecError("the stored answer is of another form")
-        stored = renew_tool_ids(content["generations"])
+        stored = content["generations"]
+        if not isinstance(stored, list) or not stored:
+            raise CodecError("the stored answer holds no generations")
+        stored = renew_tool_ids(stored)
         return [_generation(item, hit, usage) for item in stored]
     except CodecError:
         raise
