@@ -1,0 +1,281 @@
+"""Concurrent identical misses make one call; a call that fails or is cancelled leaves nobody waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.llms import LLM
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+
+from llmcache_plugins import SemanticCache, open_cache
+from llmcache_plugins.langchain import LLMCache
+from llmcache_plugins.langchain.release import LeadReleaser
+from llmcache_plugins.testing.embedder import FakeEmbedder
+
+LONG = 30.0  # seconds; a flight's deadline, so that only a release can free a follower within a test
+PATIENCE = 10.0  # seconds until a hanging test fails
+
+
+class Provider:
+    """Counts calls and holds the first ones back until enough callers are under way."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.started = threading.Event()
+        self.go_on = threading.Event()
+        self.failures = 0
+        self._lock = threading.Lock()
+
+    def begin(self, prompt: str) -> bool:
+        """Note a call; True when it has to fail."""
+        with self._lock:
+            self.calls.append(prompt)
+            fails = self.failures > 0
+            self.failures -= fails
+        self.started.set()
+        return fails
+
+
+class Chat(BaseChatModel):
+    provider: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "single-flight"
+
+    def _result(self, messages: list[BaseMessage]) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(f"re: {messages[-1].content}"))])
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        fails = self.provider.begin(str(messages[-1].content))
+        assert self.provider.go_on.wait(PATIENCE)
+        if fails:
+            raise ConnectionError("the provider is down")
+        return self._result(messages)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        fails = self.provider.begin(str(messages[-1].content))
+        while not self.provider.go_on.is_set():
+            await asyncio.sleep(0.001)
+        if fails:
+            raise ConnectionError("the provider is down")
+        return self._result(messages)
+
+
+class Completion(LLM):
+    provider: Any
+
+    @property
+    def _llm_type(self) -> str:
+        return "single-flight-llm"
+
+    def _call(self, prompt: str, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> str:
+        if self.provider.begin(prompt):
+            raise ConnectionError("the provider is down")
+        return f"re: {prompt}"
+
+
+@pytest.fixture
+def engine() -> Iterator[SemanticCache]:
+    with closing(open_cache("memory://", embedder=FakeEmbedder(), single_flight_timeout=LONG)) as cache:
+        yield cache
+
+
+@pytest.fixture
+def provider() -> Provider:
+    return Provider()
+
+
+@pytest.fixture
+def chat(engine: SemanticCache, provider: Provider) -> Chat:
+    return Chat(provider=provider, cache=LLMCache(engine))
+
+
+@pytest.fixture
+def completion(engine: SemanticCache, provider: Provider) -> Completion:
+    return Completion(provider=provider, cache=LLMCache(engine))
+
+
+def in_threads(calls: list[Callable[[], Any]], then: Callable[[], None] = lambda: None) -> list[Any]:
+    """Run each call in a thread of its own; results or exceptions in order."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        running = [pool.submit(call) for call in calls]
+        then()
+        return [future.exception(PATIENCE) or future.result() for future in running]
+
+
+async def turns(count: int = 50) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_p26_20_identical_concurrent_ainvoke_make_one_call(chat: Chat, provider: Provider) -> None:
+    asked = [asyncio.create_task(chat.ainvoke("What is BGP?")) for _ in range(20)]
+    await turns()
+    provider.go_on.set()
+    answers = await asyncio.wait_for(asyncio.gather(*asked), PATIENCE)
+    assert {answer.content for answer in answers} == {"re: What is BGP?"}
+    assert len({answer.id for answer in answers}) == 20
+    assert len(provider.calls) == 1
+
+
+def test_p26_eight_identical_concurrent_invoke_make_one_call(chat: Chat, provider: Provider) -> None:
+    def open_the_gate() -> None:
+        assert provider.started.wait(PATIENCE)
+        provider.go_on.set()
+
+    answers = in_threads([lambda: chat.invoke("What is BGP?")] * 8, open_the_gate)
+    assert {answer.content for answer in answers} == {"re: What is BGP?"}
+    assert len(provider.calls) == 1
+
+
+async def test_p26_async_followers_of_a_failing_leader_go_on_at_once(
+    chat: Chat, provider: Provider, engine: SemanticCache
+) -> None:
+    provider.failures = 1
+    asked = [asyncio.create_task(chat.ainvoke("What is BGP?")) for _ in range(9)]
+    await turns()
+    provider.go_on.set()
+    answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), PATIENCE)
+    failed = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert [type(error) for error in failed] == [ConnectionError]
+    assert len(provider.calls) == 2  # the next follower led, and the other seven had its answer
+    assert len(engine._flights) == 0
+
+
+def test_p26_sync_followers_of_a_failing_leader_go_on_at_once(
+    chat: Chat, provider: Provider, engine: SemanticCache
+) -> None:
+    provider.failures = 1
+
+    def open_the_gate() -> None:
+        assert provider.started.wait(PATIENCE)
+        provider.go_on.set()
+
+    answers = in_threads([lambda: chat.invoke("What is BGP?")] * 9, open_the_gate)
+    assert [type(answer) for answer in answers if isinstance(answer, BaseException)] == [ConnectionError]
+    assert len(provider.calls) == 2
+    assert len(engine._flights) == 0
+
+
+async def test_p26_a_cancelled_leader_frees_its_followers(
+    chat: Chat, provider: Provider, engine: SemanticCache
+) -> None:
+    leader = asyncio.create_task(chat.ainvoke("What is BGP?"))
+    while not provider.calls:
+        await asyncio.sleep(0)
+    follower = asyncio.create_task(chat.ainvoke("What is BGP?"))
+    await turns()
+    leader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    provider.go_on.set()
+    assert (await asyncio.wait_for(follower, PATIENCE)).content == "re: What is BGP?"
+    assert len(provider.calls) == 2
+    assert len(engine._flights) == 0
+
+
+async def test_p26_a_follower_outlives_a_leader_whose_task_catches_the_error(
+    completion: Completion, provider: Provider, engine: SemanticCache
+) -> None:
+    """`BaseLLM` looks up in the caller's own task, which may live on long after the failure."""
+    provider.failures = 1
+    with pytest.raises(ConnectionError):
+        await completion.ainvoke("a")
+    assert len(engine._flights) == 0
+    other = asyncio.create_task(completion.ainvoke("a"))
+    assert await asyncio.wait_for(other, PATIENCE) == "re: a"
+
+
+def test_a_failed_call_leaves_no_lead_behind(chat: Chat, provider: Provider, engine: SemanticCache) -> None:
+    provider.failures = 1
+    provider.go_on.set()
+    with pytest.raises(ConnectionError):
+        chat.invoke("a")
+    assert len(engine._flights) == 0
+    assert chat.invoke("a").content == "re: a"
+
+
+def test_an_answer_that_cannot_be_stored_leaves_no_lead_behind(engine: SemanticCache) -> None:
+    cache = LLMCache(engine)
+    assert cache.lookup("p", "m") is None
+    cache.update("p", "m", [ChatGeneration(message=AIMessage("x", additional_kwargs={"o": object()}))])
+    assert len(engine._flights) == 0
+    assert cache.lookup("q", "m") is None
+    cache.update("q", "m", [Generation(text="cut", generation_info={"finish_reason": "length"})])
+    assert len(engine._flights) == 0
+
+
+def test_one_call_with_a_prompt_twice_does_not_wait_for_itself(completion: Completion, provider: Provider) -> None:
+    (results,) = in_threads([lambda: completion.generate(["a", "b", "a"])])
+    assert [generations[0].text for generations in results.generations] == ["re: a", "re: b", "re: a"]
+
+
+async def test_one_async_call_with_a_prompt_twice_does_not_wait_for_itself(completion: Completion) -> None:
+    results = await asyncio.wait_for(completion.agenerate(["a", "b", "a"]), PATIENCE)
+    assert [generations[0].text for generations in results.generations] == ["re: a", "re: b", "re: a"]
+
+
+def test_two_threads_with_crossed_prompts_do_not_deadlock(completion: Completion) -> None:
+    barrier = threading.Barrier(2)
+
+    def ask(prompts: list[str]) -> list[str]:
+        barrier.wait(PATIENCE)
+        return [generations[0].text for generations in completion.generate(prompts).generations]
+
+    for n in range(20):
+        a, b = f"a{n}", f"b{n}"
+        assert in_threads([lambda: ask([a, b]), lambda: ask([b, a])]) == [  # noqa: B023 - run within this turn
+            [f"re: {a}", f"re: {b}"],
+            [f"re: {b}", f"re: {a}"],
+        ]
+
+
+def test_two_threads_that_each_hold_what_the_other_wants_go_on(engine: SemanticCache) -> None:
+    cache = LLMCache(engine)
+    held = threading.Barrier(2)
+
+    def look_up_both(first: str, second: str) -> Any:
+        cache.lookup(first, "m")
+        held.wait(PATIENCE)  # both lead now
+        return cache.lookup(second, "m")
+
+    assert in_threads([lambda: look_up_both("a", "b"), lambda: look_up_both("b", "a")]) == [None, None]
+
+
+async def test_sync_invoke_on_the_loop_does_not_wait_for_a_task_of_that_loop(chat: Chat, provider: Provider) -> None:
+    leader = asyncio.create_task(chat.ainvoke("a"))
+    while not provider.calls:
+        await asyncio.sleep(0)
+    provider.go_on.set()
+    assert chat.invoke("a").content == "re: a"
+    assert (await leader).content == "re: a"
+    assert len(provider.calls) == 2
+
+
+def test_the_error_handler_is_deaf_to_all_but_model_errors() -> None:
+    handler = LeadReleaser()
+    assert handler.run_inline
+    ignored = (handler.ignore_chain, handler.ignore_chat_model, handler.ignore_retriever, handler.ignore_llm)
+    assert ignored == (True, True, True, False)
