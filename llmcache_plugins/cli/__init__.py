@@ -87,8 +87,8 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.add_argument(
         "--port",
         type=_port,
-        default=18765,
-        help="of the loopback server; under another port no answers of earlier runs are found (default: %(default)s)",
+        metavar="N",
+        help="of the loopback server (default: always the same; under another one no answers of earlier runs are found)",
     )
     demo.set_defaults(run=_demo)
 
@@ -121,7 +121,7 @@ def _port(text: str) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from llmcache_plugins.cli.demo import DemoOptions, run_demo
+    from llmcache_plugins.cli.demo import DEMO_PORT, DemoOptions, run_demo
 
     return run_demo(
         DemoOptions(
@@ -133,7 +133,7 @@ def _demo(options: argparse.Namespace) -> int:
             limit=options.limit,
             threshold=options.threshold,
             latency=options.latency_ms / 1000,
-            port=options.port,
+            port=DEMO_PORT if options.port is None else options.port,
         )
     )
 

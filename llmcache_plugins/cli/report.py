@@ -81,6 +81,7 @@ def _counts(summary: Summary, settings: Mapping[str, object]) -> Table:
         add("hits without a label", summary.unjudged_hits, requests)
     table.add_section()
     add(f"rewordings hit, of {summary.rewordings}", summary.rewordings_hit, summary.rewordings)
+    add("  by meaning, not because they were stored before", summary.rewordings_hit_by_meaning, summary.rewordings)
     add(f"look-alikes answered wrongly, of {summary.look_alikes}", summary.look_alikes_hit, summary.look_alikes)
     return table
 
@@ -88,11 +89,11 @@ def _counts(summary: Summary, settings: Mapping[str, object]) -> Table:
 def _costs(summary: Summary, *, is_live: bool) -> Table:
     counted = "as the provider counts them" if is_live else "the loopback server's own count, about 4 characters each"
     table = Table(title="Calls, tokens and time", caption=f"Tokens: {counted}.")
-    for name in ("", "calls", "input tokens", "output tokens", "US$", "p50 ms", "p95 ms"):
+    for name in ("", "calls", "tokens in", "tokens out", "US$", "p50 ms", "p95 ms"):
         table.add_column(name, justify="left" if not name else "right")
     for name, cost, latency in (
-        ("made (misses)", summary.spent, summary.miss_latency),
-        ("saved (hits)", summary.saved, summary.hit_latency),
+        ("made", summary.spent, summary.miss_latency),
+        ("saved", summary.saved, summary.hit_latency),
     ):
         tokens = (f"{cost.input_tokens:,}", f"{cost.output_tokens:,}", f"{cost.usd:.4f}")
         table.add_row(name, str(cost.calls), *tokens, f"{latency.p50_ms:.2f}", f"{latency.p95_ms:.2f}")

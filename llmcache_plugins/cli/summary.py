@@ -138,7 +138,8 @@ class Summary:
         other_calls: questions that went past the cache.
         wrong_hits: hits on an entry of another class, with those whose difference is of the guards' kinds.
         unjudged_hits: hits on a text that is not among the questions.
-        rewordings: questions of the kind `reworded`; `rewordings_hit` were answered with an entry of their class.
+        rewordings: questions of the kind `reworded`; `rewordings_hit` were answered with an entry of their class, and
+            `rewordings_hit_by_meaning` of them not with one of their own text (from an earlier run).
         look_alikes: questions of the kind `look_alike`; `look_alikes_hit` were answered with an entry of another class.
         failures: questions the application could not answer, by the class of the error.
         cache_errors: failures of a part of the cache, by component.
@@ -154,6 +155,7 @@ class Summary:
     unjudged_hits: int
     rewordings: int
     rewordings_hit: int
+    rewordings_hit_by_meaning: int
     look_alikes: int
     look_alikes_hit: int
     spent: Spent
@@ -237,6 +239,7 @@ def summarise(
         unjudged_hits=len(hits) - len(judged),
         rewordings=sum(one.question.kind == "reworded" for one in served),
         rewordings_hit=sum(one.question.kind == "reworded" for one, _, _ in right),
+        rewordings_hit_by_meaning=sum(one.question.kind == "reworded" and hit.is_semantic for one, hit, _ in right),
         look_alikes=sum(one.question.kind == "look_alike" for one in served),
         look_alikes_hit=sum(one.question.kind == "look_alike" for one, _, _ in wrong),
         spent=Spent.of([one.usage for one in calls], prices),

@@ -254,7 +254,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are two writes: together with delayed ACKs that costs 40 ms an answer
+    disable_nagle_algorithm = True  # head and body are two writes; with delayed ACKs an answer would take 40 ms
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:

@@ -104,6 +104,12 @@ def test_money_is_what_the_stored_answers_cost() -> None:
     assert summary.spent.usd == summary.saved.usd == pytest.approx(2 * PRICES.of(USAGE))
 
 
+def test_a_rewording_of_an_earlier_run_is_no_hit_by_meaning() -> None:
+    by_meaning = Served(DISPLAY_1, hit_on(SHOW_1.query, "alias", 0.91), 0.1)
+    summary = summarise([Served(DISPLAY_1, hit_on(DISPLAY_1.query), 0.1), by_meaning], ALL)
+    assert (summary.rewordings_hit, summary.rewordings_hit_by_meaning) == (2, 1)
+
+
 def test_bypassed_and_unheard_questions_are_calls_but_neither_hits_nor_misses() -> None:
     summary = summarise([Served(SHOW_1, Bypass("asked to"), 0.2, USAGE), Served(SHOW_2, None, 0.2, USAGE)], ALL)
     assert (summary.other_calls, summary.hit_count, summary.miss_count, summary.spent.calls) == (2, 0, 0, 2)
