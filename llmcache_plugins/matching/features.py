@@ -124,7 +124,7 @@ _NAME = re.compile(
 _EXACT = re.compile(
     r"--[A-Za-z][\w-]*|-[A-Za-z]{1,2}|\+?%[A-Za-z]|[$@][A-Za-z_]\w*"  # options, formats, variables
     r"|(?:~|\.{1,2})?/[\w.~*+@%-]+(?:/[\w.~*+@%-]*)*|[A-Za-z]:\\[^\s]*|[\w.-]+(?:\\[\w.$-]+)+"  # paths
-    r"|[\w.-]+/(?:[\w.*-]+/)+[\w.*-]*|[\w-]+/[\w-]+\.\w{1,5}|[\w-]+/"
+    r"|[\w.-]+/(?:[\w.*-]+/)+[\w.*-]*|[\w-]+/[\w-]+\.\w{1,5}"
 )
 _DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _UNDERSCORED = re.compile(r"\w*_\w*(?:[.-]\w+)*")
@@ -183,6 +183,8 @@ def _read_chunk(chunk: str, tokens: list[Token], words: list[str]) -> None:
 
 
 def _read_core(core: str, tokens: list[Token], words: list[str]) -> None:
+    if core.endswith("'s") and not core[:-2].isalpha():
+        core = f"{core[:-2]}s" if core[:-2].isdigit() else core[:-2]  # "1990's", "rtr-001's"
     lower = core.lower()
     if core.isalpha():
         kind = "word"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from llmcache_plugins.matching.features import features_of
 from llmcache_plugins.matching.guards.addresses import addresses
 from llmcache_plugins.matching.guards.base import Finding, Rule
 from llmcache_plugins.matching.guards.dates import dates
@@ -43,4 +44,5 @@ def judge(asked: str, stored: str, guards: Iterable[Guard] = DEFAULT_GUARDS) -> 
     >>> [v.guard for v in judge("Show rtr-001", "Show rtr-002") if v.verdict == "conflict"]
     ['numbers', 'identifiers']
     """
-    return tuple(guard(asked, stored) for guard in guards)
+    left, right = features_of(asked), features_of(stored)  # held here: very long texts are not remembered
+    return tuple(guard.of(left, right) if isinstance(guard, Rule) else guard(asked, stored) for guard in guards)

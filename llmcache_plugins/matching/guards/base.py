@@ -47,7 +47,11 @@ class Rule:
     compare: Callable[[Features, Features], Finding]
 
     def __call__(self, asked: str, stored: str) -> Verdict:
-        found = self.compare(features_of(asked), features_of(stored))
+        return self.of(features_of(asked), features_of(stored))
+
+    def of(self, asked: Features, stored: Features) -> Verdict:
+        """The verdict on texts that are parsed already."""
+        found = self.compare(asked, stored)
         return Verdict(self.name, found.verdict, found.detail)
 
 

@@ -70,11 +70,14 @@ def identifiers_in(features: Features) -> _Identifiers:
     claimed: list[int] = []
     tokens = features.tokens
     capitals: list[str] = []
+    is_shouted = True
     for position, token in enumerate(tokens):
         kind = token.kind
         if kind == "word":
-            if len(token.text) > 1 and token.text[:2].isupper():
+            if token.text[:2].isupper() and len(token.text) > 1:
                 capitals.append(token.text)
+            elif len(token.text) > 1:
+                is_shouted = False
             if token.lower in _INTERFACES and (number := _interface_number(tokens, position + 1)):
                 found.append(f"{_INTERFACES[token.lower]} {number}")
                 claimed.append(position + 1)
@@ -93,7 +96,7 @@ def identifiers_in(features: Features) -> _Identifiers:
             claimed.append(position)
     if not found and not operators and not capitals:
         return _NONE
-    acronyms = _acronyms(capitals, features.text)
+    acronyms = frozenset() if is_shouted else _acronyms(capitals)
     return _Identifiers(tuple(found), tuple(operators), acronyms, frozenset(claimed))
 
 
@@ -129,10 +132,8 @@ def _is_quantity(token: Token) -> bool:
     )
 
 
-def _acronyms(capitals: list[str], text: str) -> frozenset[str]:
-    """Words in capitals without their plural s; none in a text that has hardly anything else."""
-    if not capitals or sum(map(len, capitals)) * 2 > len(text):
-        return frozenset()
+def _acronyms(capitals: list[str]) -> frozenset[str]:
+    """Words in capitals without their plural s, and without those that people shout."""
     names = (word[:-1] if word[-1] == "s" else word for word in capitals)
     return (
         frozenset(
@@ -168,16 +169,21 @@ def _compare(asked: Features, stored: Features) -> Finding:
 
 def _is_spelled_out(name: str, other: Features) -> bool:
     """Whether the other text has the parts of a name ("vlan10": "VLAN 10") or the words its letters stand for."""
-    parts = _RUNS.findall(name.lower())
+    is_exact = "/" in name or "\\" in name  # the case of a path counts
+    parts = _RUNS.findall(name if is_exact else name.lower())
     if not parts or name[0] in "-%+" or name.endswith(("+", "#")):
         return False
-    if f" {' '.join(parts)} " in other.get(_runs):
+    if f" {' '.join(parts)} " in other.get(_runs_as_written if is_exact else _runs):
         return True
     return len(parts) == 2 and parts[0].isalpha() and len(parts[0]) > 1 and "".join(parts) in other.get(_initials)
 
 
 def _runs(features: Features) -> str:
     return f" {' '.join(_RUNS.findall(' '.join(token.lower for token in features.tokens)))} "
+
+
+def _runs_as_written(features: Features) -> str:
+    return f" {' '.join(_RUNS.findall(' '.join(token.text for token in features.tokens)))} "
 
 
 def _is_known(acronym: str, other: Features) -> bool:

@@ -268,6 +268,7 @@ def _read_bare_unit(
 
 def _read_name(lower: str, hard: list[Quantity]) -> None:
     """The number in "vlan10" or "rtr-001": so that "VLAN 10" agrees with it."""
+    lower = lower.removeprefix(".")
     letters = lower.rstrip("0123456789")
     digits = lower[len(letters) :]
     if digits and letters.rstrip("-_").isalpha() and len(digits) <= _LONGEST_LITERAL:
@@ -295,7 +296,7 @@ def _compare(asked: Features, stored: Features) -> Finding:
     their_soft = set(right.soft) - {*left.soft, *left.hard}
     if my_soft and their_soft:
         return conflict(my_soft, their_soft)
-    return agree if left.hard and right.hard else silent
+    return agree if (left.hard or left.soft) and (right.hard or right.soft) else silent
 
 
 def _ask_other_units(left: frozenset[tuple[str, Decimal]], right: frozenset[tuple[str, Decimal]]) -> bool:

@@ -56,8 +56,8 @@ def _compare(asked: Features, stored: Features) -> Finding:
         return agree
     mine, theirs = leftovers(set(left), set(right))
     if len(mine) + len(theirs) <= _MOST_SEARCHED:
-        mine = [content for content in mine if not _stands_in(content, stored)]
-        theirs = [content for content in theirs if not _stands_in(content, asked)]
+        mine = [content for content in mine if not _stands_in(content, stored, not right)]
+        theirs = [content for content in theirs if not _stands_in(content, asked, not left)]
     if not right and all(_is_prose(content) for content in mine):
         mine = []
     if not left and all(_is_prose(content) for content in theirs):
@@ -67,10 +67,10 @@ def _compare(asked: Features, stored: Features) -> Finding:
     return agree if left and right else silent
 
 
-def _stands_in(content: str, other: Features) -> bool:
-    """Whether the other text has the same words without quotes; prose in any case, everything else as it is written."""
+def _stands_in(content: str, other: Features, is_unquoted: bool) -> bool:
+    """Whether the other text has the same words without quotes; prose in any case where it quotes nothing."""
     text = other.text if other.text.isascii() else other.text.translate(_TO_STRAIGHT)
-    if _is_prose(content):
+    if is_unquoted and _is_prose(content):
         text, content = text.lower(), content.lower()
     start = text.find(content)
     while start >= 0:
