@@ -88,7 +88,7 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--port",
         type=_port,
         metavar="N",
-        help="of the loopback server (default: always the same; under another one no answers of earlier runs are found)",
+        help="of the loopback server (default: always the same, as earlier answers are found under that one only)",
     )
     demo.set_defaults(run=_demo)
 
