@@ -42,12 +42,12 @@ def test_a_text_never_conflicts_with_itself(text):
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
 def test_outer_space_changes_no_verdict(text):
-    assert judge(text, f" {text}\n") == judge(text, text) or "`" in text or "\\" in text
+    assert judge(text, f" {text}\n") == judge(text, text)
 
 
 SPITEFUL = (
     "1 ", "-", '"', "a-", "'a ", "'", "`", "```", "a.", "1/", "1.", "1,", "(", "x1 ", "'a' ", "$", "2026-01-01 ", "aa:",
-    ":", "not ", "no, ", "«", "é", "\ud800", "a_", "=", "v1.", "twenty ", "one hundred and ", "up down ", '"a" "', 
+    ":", "not ", "no, ", "«", "é", "\ud800", "a_", "=", "v1.", "twenty ", "one hundred and ", "up down ", '"a" "',
     "a'a", "unlock ", "A1 B", "/a", "%", "#", "10 to ", "1 2 ", "at 2 ", "may 1 ", "255.255.255.0 ", "中1",
 )  # fmt: skip
 
