@@ -1,0 +1,57 @@
+"""What the counters say."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from llmcache_plugins.protocols import ErrorEvent, LookupEvent, UpdateEvent
+from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.types import Bypass, Entry, Hit, HitKind, Miss, MissReason, StoreStats, UpdateOutcome, Usage
+
+
+def hit(kind: HitKind = "exact", latency: float = 0.5) -> LookupEvent:
+    entry = Entry("s", "k", "n", (), "q", '"a"', 0.0, None, usage=Usage(10, 5, 2, 1), generation_seconds=3.0)
+    return LookupEvent(Hit(entry, kind, "hot", 1.0, 1.0, 0.0, 1, latency), ())
+
+
+def test_everything_adds_up() -> None:
+    statistics = Statistics()
+    events = [
+        hit(),
+        hit("semantic"),
+        LookupEvent(Miss(MissReason.NO_CANDIDATES), ()),
+        LookupEvent(Bypass("asked"), ()),
+        UpdateEvent(UpdateOutcome(True), ()),
+        UpdateEvent(UpdateOutcome(False, "empty"), ()),
+        ErrorEvent("hot", "StoreUnavailable"),
+    ]
+    for event in events:
+        statistics(event)
+    stats = statistics.snapshot({"hot": StoreStats(entries=3), "cold": StoreStats(entries=7)})
+    assert (stats.hits, stats.misses, stats.bypasses) == ({"exact": 1, "semantic": 1}, {"no_candidates": 1}, 1)
+    assert (stats.updates, stats.refusals, stats.errors) == (1, {"empty": 1}, {"hot": 1})
+    assert stats.tokens_saved == Usage(20, 10, 4, 2)
+    assert stats.tokens_saved.total_tokens == 36
+    assert stats.seconds_saved == 5.0
+    assert (stats.lookups, stats.hit_count, stats.miss_count, stats.entries) == (3, 2, 1, 7)
+    assert stats.hit_rate == 2 / 3
+
+
+def test_nothing_happened_yet() -> None:
+    stats = Statistics().snapshot({})
+    assert (stats.hit_rate, stats.lookups, stats.entries) == (0.0, 0, 0)
+
+
+def test_counters_lose_nothing_between_threads() -> None:
+    statistics = Statistics()
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(lambda: [statistics(hit()) for _ in range(500)])
+    assert statistics.snapshot({}).hits == {"exact": 4000}
+
+
+def test_a_snapshot_stands_still() -> None:
+    statistics = Statistics()
+    before = statistics.snapshot({})
+    statistics(hit())
+    assert before.hits == {}
