@@ -10,16 +10,14 @@ import json
 import logging
 import os
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from llmcache_plugins.errors import CodecError, ConfigError, StoreError
+from llmcache_plugins.errors import CodecError, ConfigError, StoreError, StoreUnavailable
 from llmcache_plugins.protocols import Capabilities
 from llmcache_plugins.stores.capacity import alias_bytes, check_limits, entry_bytes
 from llmcache_plugins.stores.codec import decode_alias, decode_entry, encode_alias, encode_entry, encode_vector
@@ -27,6 +25,7 @@ from llmcache_plugins.stores.forking import follow_forks
 from llmcache_plugins.stores.matrix import Match, as_vector
 from llmcache_plugins.stores.replica import VectorReplica
 from llmcache_plugins.stores.sqlite_file import SqliteFile
+from llmcache_plugins.stores.touches import TouchBuffer
 from llmcache_plugins.types import (
     Alias,
     Candidate,
@@ -45,8 +44,6 @@ __all__ = ["DiskStore"]
 _log = logging.getLogger(__name__)
 _CAPABILITIES = Capabilities(is_blocking=True, is_persistent=True, is_shared=True)
 _SEARCH_ATTEMPTS = 3
-_TOUCHES_KEPT = 64  # access counts are advisory: they are written in batches, with the next write and on closing
-_TOUCHES_SECONDS = 5.0
 _CHANGES_KEPT = 8192  # who is further behind reads all vectors again
 _TRIM_EVERY = 128
 
@@ -117,9 +114,8 @@ class DiskStore:
         self._max_bytes = max_bytes
         self._counts: Counter[str] = Counter()
         self._writes = 0
-        self._touched: dict[tuple[str, str], tuple[int, float]] = {}  # least recently touched first
-        self._touched_since = 0.0
-        self._touch_lock = Lock()
+        self._touches = TouchBuffer()
+        self._process = os.getpid()
         self._file = SqliteFile(Path(path), busy_timeout=busy_timeout)
         self._replica = VectorReplica()
         follow_forks(self)
@@ -217,7 +213,7 @@ class DiskStore:
         if isinstance(entry, Entry):
             is_sound = isinstance(access_count, int) and (last_access is None or isinstance(last_access, float))
             if is_sound and (entry.scope, entry.key) == (scope, key):
-                touched = self._touched.get((scope, key))
+                touched = self._touches.get(scope, key)
                 if touched is not None:
                     access_count, last_access = access_count + touched[0], touched[1]
                 return Stored(entry, access_count, last_access, alias)
@@ -289,14 +285,9 @@ class DiskStore:
             self._make_room(connection, kept=-1)
 
     def touch(self, scope: str, key: str, now: float) -> None:
-        address = (scope, key)
-        with self._touch_lock:
-            if not self._touched:
-                self._touched_since = time.monotonic()
-            count, _ = self._touched.pop(address, (0, now))
-            self._touched[address] = (count + 1, now)
-            is_due = len(self._touched) >= _TOUCHES_KEPT or time.monotonic() - self._touched_since > _TOUCHES_SECONDS
-        if is_due:
+        if self._file.is_closed:
+            raise StoreUnavailable(f"the store of {self._file.path} is closed")
+        if self._touches.add(scope, key, now):
             self._flush()
 
     def delete(self, scope: str, keys: Sequence[str]) -> int:
@@ -346,17 +337,22 @@ class DiskStore:
     def before_fork(self) -> None:
         self._flush()
         self._file.before_fork()
-        self._touch_lock.acquire()
+        self._touches.lock.acquire()
 
     def after_fork(self) -> None:
-        self._touch_lock.release()
+        if os.getpid() != self._process:
+            self._process = os.getpid()
+            # A thread that is not here any more may have held a lock of these, and the parent writes its own touches.
+            self._replica = VectorReplica()
+            self._touches = TouchBuffer()
+        else:
+            self._touches.lock.release()
         self._file.after_fork()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that first writes the touches made so far, so that eviction knows them."""
-        with self._touch_lock:
-            touched, self._touched = self._touched, {}
+        touched = self._touches.take()
         try:
             with self._file.writing() as connection:
                 if touched:
@@ -375,21 +371,14 @@ class DiskStore:
                     )
                 yield connection
         except BaseException:
-            self._touch_again(touched)
+            self._touches.give_back(touched)
             raise
-
-    def _touch_again(self, touched: Mapping[tuple[str, str], tuple[int, float]]) -> None:
-        with self._touch_lock:
-            newer, self._touched = self._touched, dict(touched)
-            for address, (count, now) in newer.items():
-                before, _ = self._touched.pop(address, (0, now))
-                self._touched[address] = (before + count, now)
 
     def _flush(self) -> None:
         """Write the touches; when that fails they wait for the next write: a read was served all the same."""
-        if self._touched:
+        if self._touches:
             with suppress(StoreError), self._writing():
-                self._touched_since = time.monotonic()
+                pass
 
     def _make_room(self, connection: sqlite3.Connection, *, kept: int) -> None:
         evicted = 0

@@ -7,6 +7,7 @@ So each living store is brought to rest before a fork and woken in the parent an
 from __future__ import annotations
 
 import os
+from threading import Lock
 from typing import Protocol
 from weakref import WeakSet
 
@@ -23,16 +24,19 @@ class Forkable(Protocol):
         ...
 
 
+_lock = Lock()
 _stores: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
 
 
 def follow_forks(store: Forkable) -> None:
     """Tell `store` of every fork of this process for as long as it lives."""
-    _stores.add(store)
+    with _lock:
+        _stores.add(store)
 
 
 def _before() -> None:
+    _lock.acquire()
     _resting.extend(_stores)
     for store in _resting:
         store.before_fork()
@@ -41,6 +45,7 @@ def _before() -> None:
 def _after() -> None:
     while _resting:
         _resting.pop().after_fork()
+    _lock.release()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

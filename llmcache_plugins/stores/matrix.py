@@ -1,13 +1,13 @@
 """Unit vectors by scope, in memory: exact search inside one scope, without a lock during the scan.
 
-There are very many tiny scopes (every history is one) and a few huge ones, so a matrix for each would be wasteful.
-Rows live in segments of fixed size; a segment is cut into blocks of one power of two, a scope owns a block and moves
-to a bigger one as it grows, and beyond a segment's rows it owns whole segments.
+A scope owns a block of a segment (see `segments`) and moves to a bigger one as it grows; beyond a segment's rows it
+owns whole segments.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from threading import Lock
 from typing import NamedTuple, TypeAlias
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmcache_plugins.errors import StoreError
+from llmcache_plugins.stores.segments import SEGMENT_ROWS, Allocator, Block, Segment
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["Match", "VectorIndex", "as_vector"]
 
-SEGMENT_ROWS = 4096
 PREFILTER_FROM = 20_000
 """From so many rows the sign bits are read before the vectors; crossover measured by benchmarks/scan.py."""
 _RERANKED = 200  # besides the limit: 10 found every neighbour above a cosine of 0.8 in real embeddings
@@ -58,75 +58,13 @@ def as_vector(vector: FloatArray, dimension: int | None = None) -> FloatArray:
     return array
 
 
-class _Segment:
-    """Rows with their expiry times, cut into blocks of equal size."""
-
-    __slots__ = ("block_rows", "expires", "free", "rows")
-
-    def __init__(self, dimension: int, block_rows: int) -> None:
-        self.rows: FloatArray = np.empty((SEGMENT_ROWS, dimension), np.float32)
-        self.expires: NDArray[np.float64] = np.empty(SEGMENT_ROWS, np.float64)
-        self.cut(block_rows)
-
-    def cut(self, block_rows: int) -> None:
-        self.block_rows = block_rows
-        self.free = list(range(SEGMENT_ROWS - block_rows, -1, -block_rows))
-
-    @property
-    def is_unused(self) -> bool:
-        return len(self.free) * self.block_rows == SEGMENT_ROWS
-
-
-_Block: TypeAlias = tuple[_Segment, int]
-
-
-class _Allocator:
-    """Hands out blocks of rows; segments nobody uses go back to the system, but for one."""
-
-    def __init__(self, dimension: int) -> None:
-        self._dimension = dimension
-        self._with_room: dict[int, dict[int, _Segment]] = {}
-        self._spare: _Segment | None = None
-        self.segments = 0
-
-    def take(self, block_rows: int) -> _Block:
-        with_room = self._with_room.setdefault(block_rows, {})
-        segment = next(iter(with_room.values()), None)
-        if segment is None:
-            segment = self._segment(block_rows)
-            with_room[id(segment)] = segment
-        offset = segment.free.pop()
-        if not segment.free:
-            del with_room[id(segment)]
-        return segment, offset
-
-    def give_back(self, block: _Block) -> None:
-        segment, offset = block
-        segment.free.append(offset)
-        with_room = self._with_room[segment.block_rows]
-        if segment.is_unused:
-            with_room.pop(id(segment), None)
-            self.segments -= 1
-            self._spare = segment
-        else:
-            with_room[id(segment)] = segment
-
-    def _segment(self, block_rows: int) -> _Segment:
-        self.segments += 1
-        segment, self._spare = self._spare, None
-        if segment is None:
-            return _Segment(self._dimension, block_rows)
-        segment.cut(block_rows)
-        return segment
-
-
 class _Scope:
     """The rows of one scope, numbered 0, 1, ... through its blocks."""
 
     __slots__ = ("bits", "blocks", "changes", "keys", "orders", "positions", "soonest")
 
     def __init__(self) -> None:
-        self.blocks: list[_Block] = []
+        self.blocks: list[Block] = []
         self.keys: list[str] = []
         self.orders: list[int] = []
         self.positions: dict[str, int] = {}
@@ -138,7 +76,7 @@ class _Scope:
     def capacity(self) -> int:
         return self.blocks[0][0].block_rows * len(self.blocks) if self.blocks else 0
 
-    def locate(self, position: int) -> tuple[_Segment, int]:
+    def locate(self, position: int) -> tuple[Segment, int]:
         segment, offset = self.blocks[position // SEGMENT_ROWS]
         return segment, offset + position % SEGMENT_ROWS
 
@@ -158,6 +96,7 @@ class VectorIndex:
     Args:
         dimension: of every vector.
         prefilter_from: scopes of so many rows are searched by sign bits first, and the best are compared exactly.
+        lock: None for one of its own; an owner that holds its own lock around changes gives that, so that there is one.
 
     >>> index = VectorIndex(2)
     >>> index.put("scope", "a", np.array([1, 0], np.float32), expires_at=None, order=1)
@@ -165,11 +104,17 @@ class VectorIndex:
     [Match(key='a', order=1, similarity=1.0)]
     """
 
-    def __init__(self, dimension: int, *, prefilter_from: int = PREFILTER_FROM) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        prefilter_from: int = PREFILTER_FROM,
+        lock: AbstractContextManager[object] | None = None,
+    ) -> None:
         self.dimension = dimension
         self._prefilter_from = prefilter_from
-        self._lock = Lock()
-        self._allocator = _Allocator(dimension)
+        self._lock = Lock() if lock is None else lock
+        self._allocator = Allocator(dimension)
         self._scopes: dict[str, _Scope] = {}
         self._rows = 0
 
@@ -230,7 +175,7 @@ class VectorIndex:
             for rows in self._scopes.values():
                 rows.changes += 1
             self._scopes = {}
-            self._allocator = _Allocator(self.dimension)
+            self._allocator = Allocator(self.dimension)
             self._rows = 0
 
     def search(self, scope: str, query: FloatArray, *, limit: int, now: float) -> list[Match]:

@@ -287,7 +287,7 @@ class MemoryStore:
             return None
         index = self._indexes.get(embedder_id)
         if index is None:
-            index = self._indexes[embedder_id] = VectorIndex(entry.vector.size)
+            index = self._indexes[embedder_id] = VectorIndex(entry.vector.size, lock=self._lock)
         elif entry.vector.size != index.dimension:
             raise StoreError(
                 f"vectors of embedder {embedder_id!r} have {index.dimension} numbers, not {entry.vector.size}"

@@ -127,7 +127,7 @@ class SqliteFile:
     def __init__(self, path: Path, *, busy_timeout: float) -> None:
         self.path = path
         self._busy_timeout = busy_timeout
-        self._is_closed = False
+        self.is_closed = False
         self._read_lock = Lock()
         self._write_lock = Lock()
         self._reader: sqlite3.Connection | None = None
@@ -173,7 +173,7 @@ class SqliteFile:
     def close(self) -> None:
         """Release file and connections; a second call does nothing."""
         with self._write_lock, self._read_lock:
-            self._is_closed = True
+            self.is_closed = True
             self._disconnect()
 
     def before_fork(self) -> None:
@@ -198,7 +198,7 @@ class SqliteFile:
         if not lock.acquire(timeout=self._busy_timeout):
             raise StoreUnavailable(f"the cache file {self.path} is busy: waited {self._busy_timeout:g} s")
         try:
-            if self._is_closed:
+            if self.is_closed:
                 raise StoreUnavailable(f"the store of {self.path} is closed")
             yield
         finally:

@@ -19,7 +19,6 @@ import pytest
 
 from llmcache_plugins.errors import StoreCorrupt, StoreError, StoreUnavailable
 from llmcache_plugins.stores import DiskStore
-from llmcache_plugins.stores import sqlite_file as sqlite_file_module
 from llmcache_plugins.testing.store_contract import make_alias, make_entry, make_vector
 from llmcache_plugins.types import Damaged, Stored
 
@@ -185,6 +184,17 @@ store.close()
         assert isinstance(found, Stored)
         assert found.access_count == 1
     assert integrity(path) == "ok"
+
+
+def test_many_may_make_the_file_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "cache.db"
+    with ThreadPoolExecutor(8) as threads:
+        stores = list(threads.map(lambda _: DiskStore(path), range(8)))
+    for number, store in enumerate(stores):
+        store.put(make_entry(f"{number}"))
+    assert {store.stats().entries for store in stores} == {8}
+    for store in stores:
+        store.close()
 
 
 def test_the_limit_holds_for_what_another_process_wrote(tmp_path: Path) -> None:
@@ -373,7 +383,7 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Any], None
             prepare(connection)
             return connection
 
-        monkeypatch.setattr(sqlite_file_module.sqlite3, "connect", connect_prepared)
+        monkeypatch.setattr(sqlite3, "connect", connect_prepared)
 
     return prepare_by
 
@@ -422,6 +432,7 @@ def test_a_closed_store_is_unavailable(tmp_path: Path) -> None:
         lambda: store.put(make_entry("a")),
         lambda: store.stats(),
         lambda: store.sweep(0.0, limit=1),
+        lambda: store.touch("scope", "key", 0.0),
     ]
     for verb in verbs:
         with pytest.raises(StoreUnavailable, match="closed"):

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmcache_plugins.protocols import Store
 from llmcache_plugins.stores import DiskStore, MemoryStore
-from llmcache_plugins.stores.matrix import SEGMENT_ROWS, VectorIndex
+from llmcache_plugins.stores.matrix import VectorIndex
+from llmcache_plugins.stores.segments import SEGMENT_ROWS
 from llmcache_plugins.testing.store_contract import make_alias, make_entry
 from llmcache_plugins.types import Alias, Census, Entry, FloatArray, Stored
 
@@ -168,7 +169,7 @@ class StoreModel(RuleBasedStateMachine):
             for kept in self.kept.values()
             if (kept.entry.scope, kept.entry.embedder_id) == (scope, embedder) and not kept.entry.is_expired(now)
         ]
-        live.sort(key=lambda kept: (-round(float(kept.entry.vector @ QUERY), 4), kept.order))
+        live.sort(key=lambda kept: (-round(float(np.dot(kept.entry.vector, QUERY)), 4), kept.order))  # type: ignore[arg-type]  # has one
         assert [candidate.entry.key for candidate in found] == [kept.entry.key for kept in live[:limit]]
         assert [candidate.access_count for candidate in found] == [kept.access_count for kept in live[:limit]]
 

@@ -1,4 +1,4 @@
-"""Writes `format_1.sqlite` with the package as it is now. Run once for each new format version; the file is then kept."""
+"""Writes `format_1.sqlite` with the package as it is now. Run once for a new format version; the file is then kept."""
 
 from __future__ import annotations
 

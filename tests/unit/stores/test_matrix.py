@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.stores import matrix
-from llmcache_plugins.stores.matrix import SEGMENT_ROWS, VectorIndex, as_vector
+from llmcache_plugins.stores.matrix import VectorIndex, as_vector
+from llmcache_plugins.stores.segments import SEGMENT_ROWS
 from llmcache_plugins.testing.store_contract import make_vector
 from llmcache_plugins.types import FloatArray
 
@@ -19,10 +22,10 @@ def unit_rows(count: int, dimension: int = 16, seed: int = 0) -> FloatArray:
     return rows
 
 
-def filled(rows: FloatArray, scope: str = "scope", **options: int) -> VectorIndex:
-    index = VectorIndex(rows.shape[1], **options)
+def filled(rows: FloatArray, *, prefilter_from: int = 10**9) -> VectorIndex:
+    index = VectorIndex(rows.shape[1], prefilter_from=prefilter_from)
     for number, row in enumerate(rows):
-        index.put(scope, str(number), row, expires_at=None, order=number)
+        index.put("scope", str(number), row, expires_at=None, order=number)
     return index
 
 
@@ -110,7 +113,7 @@ def test_order_is_the_insertion_number_not_the_place() -> None:
 
 def test_float64_query_is_cast() -> None:
     index = filled(unit_rows(10))
-    assert keys(index, unit_rows(10)[3].astype(np.float64), limit=1) == ["3"]  # type: ignore[arg-type]  # on purpose
+    assert keys(index, unit_rows(10)[3].astype(np.float64), limit=1) == ["3"]
 
 
 @pytest.mark.parametrize("bad", [np.zeros(3), np.zeros((1, 16)), np.full(16, math.nan), np.full(16, math.inf), []])
@@ -131,15 +134,15 @@ def test_as_vector_copies_nothing_it_need_not() -> None:
 class _DuringScan:
     """Calls `action` in the middle of the next scans: after the rows were read, before they are resolved."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, action: object) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, action: Callable[[int], object]) -> None:
         self.scans = 0
-        scan = VectorIndex._scan
+        scan: Any = VectorIndex._scan
 
-        def scan_then_act(index: VectorIndex, *arguments: object) -> object:
-            result = scan(index, *arguments)  # type: ignore[arg-type]  # handed through
+        def scan_then_act(index: Any, *arguments: object) -> object:
+            result = scan(index, *arguments)
             self.scans += 1
             if not index._lock.locked():
-                action(self.scans)  # type: ignore[operator]  # a callable
+                action(self.scans)
             return result
 
         monkeypatch.setattr(VectorIndex, "_scan", scan_then_act)

@@ -1,0 +1,80 @@
+"""Memory for rows of vectors: segments of fixed size, cut into blocks.
+
+There are very many tiny scopes (every history is one) and a few huge ones, so a matrix for each would be wasteful. A
+segment holds blocks of one size, a power of two, and free blocks are used again.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmcache_plugins.types import FloatArray
+
+__all__ = ["SEGMENT_ROWS", "Allocator", "Block", "Segment"]
+
+SEGMENT_ROWS = 4096
+
+
+class Segment:
+    """Rows with their expiry times, cut into blocks of equal size."""
+
+    __slots__ = ("block_rows", "expires", "free", "rows")
+
+    def __init__(self, dimension: int, block_rows: int) -> None:
+        self.rows: FloatArray = np.empty((SEGMENT_ROWS, dimension), np.float32)
+        self.expires: NDArray[np.float64] = np.empty(SEGMENT_ROWS, np.float64)
+        self.cut(block_rows)
+
+    def cut(self, block_rows: int) -> None:
+        self.block_rows = block_rows
+        self.free = list(range(SEGMENT_ROWS - block_rows, -1, -block_rows))
+
+    @property
+    def is_unused(self) -> bool:
+        return len(self.free) * self.block_rows == SEGMENT_ROWS
+
+
+Block: TypeAlias = tuple[Segment, int]
+
+
+class Allocator:
+    """Hands out blocks of rows; segments nobody uses go back to the system, but for one."""
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+        self._with_room: dict[int, dict[int, Segment]] = {}
+        self._spare: Segment | None = None
+        self.segments = 0
+
+    def take(self, block_rows: int) -> Block:
+        with_room = self._with_room.setdefault(block_rows, {})
+        segment = next(iter(with_room.values()), None)
+        if segment is None:
+            segment = self._segment(block_rows)
+            with_room[id(segment)] = segment
+        offset = segment.free.pop()
+        if not segment.free:
+            del with_room[id(segment)]
+        return segment, offset
+
+    def give_back(self, block: Block) -> None:
+        segment, offset = block
+        segment.free.append(offset)
+        with_room = self._with_room[segment.block_rows]
+        if segment.is_unused:
+            with_room.pop(id(segment), None)
+            self.segments -= 1
+            self._spare = segment
+        else:
+            with_room[id(segment)] = segment
+
+    def _segment(self, block_rows: int) -> Segment:
+        self.segments += 1
+        segment, self._spare = self._spare, None
+        if segment is None:
+            return Segment(self._dimension, block_rows)
+        segment.cut(block_rows)
+        return segment
