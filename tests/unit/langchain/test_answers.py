@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
+from pydantic import BaseModel
+
+from llmcache_plugins.errors import CodecError
+from llmcache_plugins.langchain.answers import answer_of, generations_of
+from llmcache_plugins.types import Entry, Hit, Usage
+
+
+def hit_of(content: Any) -> Hit:
+    entry = Entry("s", "k" * 40, "n", (), "q", json.dumps(content), created_at=0.0, expires_at=None)
+    return Hit(entry, "exact", "hot", 1.0, 1.0, age=2.0, access_count=1, latency=0.0)
+
+
+def replayed(*generations: Generation) -> list[Generation]:
+    return generations_of(hit_of(answer_of(generations).content))
+
+
+def chat(message: Any, **fields: Any) -> ChatGeneration:
+    return ChatGeneration(message=message, **fields)
+
+
+def test_a_chat_answer_comes_back_whole() -> None:
+    message = AIMessage(
+        [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "hi"}],
+        name="bob",
+        additional_kwargs={"reasoning": "r"},
+        invalid_tool_calls=[{"name": "f", "args": "{", "id": "bad_12345678", "error": None}],
+        response_metadata={"model_name": "m", "llmcache": {"hit": True}},
+    )
+    (found,) = replayed(chat(message, generation_info={"a": [1, None]}))
+    assert isinstance(found, ChatGeneration)
+    back = found.message
+    assert isinstance(back, AIMessage)
+    assert (back.content, back.name, back.additional_kwargs) == (message.content, "bob", {"reasoning": "r"})
+    assert back.invalid_tool_calls[0]["args"] == "{"
+    assert back.response_metadata["model_name"] == "m"
+    assert back.response_metadata["llmcache"]["age_s"] == 2.0
+    assert found.generation_info == {"a": [1, None]}
+    assert found.text == "hi"
+
+
+def test_ids_are_new_on_every_hit() -> None:
+    call = {"name": "f", "args": {}, "id": "toolu_0123456789"}
+    content = answer_of([chat(AIMessage("x", id="msg_1", tool_calls=[call]))]).content
+    one, other = (generations_of(hit_of(content))[0].message for _ in range(2))  # type: ignore[attr-defined]  # chat
+    assert len({"msg_1", one.id, other.id}) == 3
+    assert len({"toolu_0123456789", one.tool_calls[0]["id"], other.tool_calls[0]["id"]}) == 3
+
+
+def test_chunks_come_back_as_messages() -> None:
+    (found,) = replayed(ChatGenerationChunk(message=AIMessageChunk("x")))
+    assert type(found) is ChatGeneration
+    assert type(found.message) is AIMessage
+    assert replayed(GenerationChunk(text="x")) == [Generation(text="x")]
+
+
+def test_a_chat_message_keeps_its_role() -> None:
+    (found,) = replayed(chat(ChatMessage("x", role="critic")))
+    assert isinstance(found, ChatGeneration)
+    assert isinstance(found.message, ChatMessage)
+    assert found.message.role == "critic"
+
+
+def test_a_parsed_object_comes_back_as_its_dict() -> None:
+    class Parsed(BaseModel):
+        a: int
+
+    (found,) = replayed(chat(AIMessage("x", additional_kwargs={"parsed": Parsed(a=1)})))
+    assert isinstance(found, ChatGeneration)
+    assert found.message.additional_kwargs == {"parsed": {"a": 1}}
+
+
+def test_metadata_that_is_not_json_is_left_out() -> None:
+    (found,) = replayed(chat(AIMessage("x", response_metadata={"headers": object(), "model_name": "m"})))
+    assert isinstance(found, ChatGeneration)
+    assert set(found.message.response_metadata) == {"model_name", "llmcache"}
+
+
+@pytest.mark.parametrize("info", [{"a": object()}, {"a": (1, 2)}, {"a": {1: 2}}])
+def test_generation_info_that_would_not_come_back_equal_is_refused(info: dict[str, Any]) -> None:
+    with pytest.raises(CodecError):
+        answer_of([Generation(text="x", generation_info=info)])
+
+
+def test_cached_input_tokens_are_counted_once() -> None:
+    message = AIMessage(
+        "x",
+        usage_metadata={
+            "input_tokens": 100,
+            "output_tokens": 7,
+            "total_tokens": 107,
+            "input_token_details": {"cache_creation": 30, "cache_read": 50},
+        },
+    )
+    assert answer_of([chat(message)]).usage == Usage(20, 7, 30, 50)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (AIMessage("x", response_metadata={"stop_reason": "end_turn"}), "end_turn"),
+        (AIMessage("x", response_metadata={"finish_reason": "length", "stop_reason": "end_turn"}), "length"),
+        (AIMessage("x", additional_kwargs={"refusal": "no"}), "refusal"),
+        (AIMessage([{"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}]), "pause_turn"),
+        (AIMessage("x"), None),
+    ],
+)
+def test_the_finish_reason_is_found_and_a_bad_one_wins(message: AIMessage, reason: str | None) -> None:
+    assert answer_of([chat(message)]).finish_reason == reason
+
+
+@pytest.mark.parametrize("empty", [AIMessage(""), AIMessage([]), AIMessage(" \n")])
+def test_an_empty_answer_has_no_content(empty: AIMessage) -> None:
+    assert answer_of([chat(empty)]).content is None
+    assert answer_of([chat(empty), chat(AIMessage("x"))]).content is not None
+
+
+def test_an_answer_of_tool_calls_alone_is_not_empty() -> None:
+    assert answer_of([chat(AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "a"}]))]).content is not None
