@@ -58,13 +58,19 @@ def key_of(scope: str, text: str) -> str:
 
 
 def normalise_text(text: str) -> str:
-    """Compatibility form (NFKC), case folded, inner white space single, closing punctuation gone.
+    """Case folded, inner white space single, closing punctuation gone.
+
+    The form is NFC and not NFKC, which would make 10\u2076 (ten to the sixth) and 106 one number; for the same reason an
+    exclamation mark behind a digit stays: 5! is a factorial.
 
     >>> normalise_text("  What is   BGP ?? ")
     'what is bgp'
     """
-    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return folded.rstrip(_CLOSING) or folded
+    folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    bare = folded.rstrip(_CLOSING)
+    if bare[-1:].isdigit() and folded[len(bare) :].startswith("!"):
+        bare += "!"
+    return bare or folded
 
 
 def normalised_key_of(scope: str, text: str) -> str:
