@@ -1,0 +1,18 @@
+"""`python -m benchmarks`: one process, one thread for every library that would start its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Read by the libraries when they are loaded, so before anything of ours is imported.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+# A tracer that the user has switched on would be measured in every LangChain call.
+for _name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
+    os.environ[_name] = "false"
+
+if __name__ == "__main__":
+    from benchmarks.command import main
+
+    sys.exit(main())
