@@ -44,6 +44,7 @@ __all__ = ["DiskStore"]
 _log = logging.getLogger(__name__)
 _CAPABILITIES = Capabilities(is_blocking=True, is_persistent=True, is_shared=True)
 _SEARCH_ATTEMPTS = 3
+_LONGEST_WAIT = 3600.0
 _CHANGES_KEPT = 8192  # who is further behind reads all vectors again
 _TRIM_EVERY = 128
 
@@ -108,8 +109,8 @@ class DiskStore:
             raise ConfigError(
                 f"path must name a file, not {os.fspath(path)!r}; use MemoryStore to keep nothing on disk"
             )
-        if not busy_timeout >= 0:
-            raise ConfigError(f"busy_timeout must be a number of at least 0, not {busy_timeout!r}")
+        if not 0 <= busy_timeout <= _LONGEST_WAIT:
+            raise ConfigError(f"busy_timeout must be a number from 0 to {_LONGEST_WAIT:g}, not {busy_timeout!r}")
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._counts: Counter[str] = Counter()

@@ -18,6 +18,7 @@ __all__ = ["SCHEMA_VERSION", "SqliteFile", "store_error"]
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x4C4D4350  # "LMCP", in the file's header: whose file this is
 _WAL_LIMIT = 16 * 1024 * 1024
+_LEAST_PATIENCE = 1.0  # seconds for another thread's write, also for those who do not wait for other processes
 
 # A rowid table with a unique key: WITHOUT ROWID splits pages badly with rows of this size (4.1 against 5.4 KB each).
 # The triggers keep the totals and the log right whatever statement changes a row. `inserted` and `used` are stamps of
@@ -140,7 +141,7 @@ class SqliteFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The reading connection; every statement sees what is committed by then."""
-        with self._errors(), self._held(self._read_lock):
+        with self._errors(), self._held(self._read_lock, -1):  # who reads is never long
             if self._reader is None:
                 self._reader = self._connect()
             yield self._reader
@@ -158,7 +159,7 @@ class SqliteFile:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The writing connection in a transaction: all or nothing."""
-        with self._errors(), self._held(self._write_lock):
+        with self._errors(), self._held(self._write_lock, max(self._busy_timeout, _LEAST_PATIENCE)):
             if self._writer is None:
                 self._writer = self._connect()
             connection = self._writer
@@ -194,9 +195,9 @@ class SqliteFile:
         self._reader = self._writer = None
 
     @contextmanager
-    def _held(self, lock: Lock) -> Iterator[None]:
-        if not lock.acquire(timeout=self._busy_timeout):
-            raise StoreUnavailable(f"the cache file {self.path} is busy: waited {self._busy_timeout:g} s")
+    def _held(self, lock: Lock, seconds: float) -> Iterator[None]:
+        if not lock.acquire(timeout=seconds):
+            raise StoreUnavailable(f"the cache file {self.path} is busy: waited {seconds:g} s for another thread")
         try:
             if self.is_closed:
                 raise StoreUnavailable(f"the store of {self.path} is closed")

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,10 @@ def test_path_must_name_a_file(path: str) -> None:
         DiskStore(path)
 
 
-@pytest.mark.parametrize("options", [{"max_entries": 0}, {"max_bytes": -1}, {"busy_timeout": -1.0}])
-def test_options_are_checked_before_a_file_is_made(tmp_path: Path, options: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "options", [{"max_entries": 0}, {"max_bytes": -1}, {"busy_timeout": -1.0}, {"busy_timeout": float("nan")}]
+)
+def test_options_are_checked_before_a_file_is_made(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         DiskStore(tmp_path / "cache.db", **options)
     assert list(tmp_path.iterdir()) == []
