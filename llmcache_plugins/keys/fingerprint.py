@@ -60,7 +60,7 @@ def key_of(scope: str, text: str) -> str:
 def normalise_text(text: str) -> str:
     """Case folded, inner white space single, closing punctuation gone.
 
-    The form is NFC and not NFKC, which would make 10\u2076 (ten to the sixth) and 106 one number; for the same reason an
+    The form is NFC and not NFKC, which would make 10\u2076 (ten to the sixth) and 106 one number; and an
     exclamation mark behind a digit stays: 5! is a factorial.
 
     >>> normalise_text("  What is   BGP ?? ")
