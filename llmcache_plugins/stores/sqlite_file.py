@@ -233,9 +233,17 @@ class SqliteFile:
 
     def _is_new(self, connection: sqlite3.Connection) -> bool:
         """True for an empty file. Nothing is written before this has been asked."""
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        # In one transaction: another process may be making the file just now.
+        ends_here = not connection.in_transaction
+        if ends_here:
+            connection.execute("BEGIN")
+        try:
+            (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        finally:
+            if ends_here:
+                connection.rollback()
         if not application_id and not version and not tables:
             return True
         if application_id != _APPLICATION_ID:
