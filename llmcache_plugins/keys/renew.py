@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from llmcache_plugins.types import JsonValue
 
-__all__ = ["new_tool_id", "renew_tool_ids"]
+__all__ = ["has_tool_ids", "new_tool_id", "renew_tool_ids"]
 
 _PREFIX = re.compile(r"^[A-Za-z]+(?:[-_][A-Za-z]+)*[-_]")  # toolu_, call_, chatcmpl-tool-, ...
 _HEX = set("0123456789abcdef-")
@@ -38,6 +38,11 @@ def renew_tool_ids(answer: JsonValue) -> JsonValue:
     (`tool_use`, `tool_call`, `function_call`) and in `additional_kwargs`. `answer` itself is not changed."""
     fresh = {old: new_tool_id(old) for old in dict.fromkeys(_ids(answer))}
     return _replaced(answer, fresh, everywhere=False) if fresh else answer
+
+
+def has_tool_ids(answer: JsonValue) -> bool:
+    """True when there is something to renew."""
+    return next(_ids(answer), None) is not None
 
 
 def _ids(value: JsonValue) -> Iterator[str]:

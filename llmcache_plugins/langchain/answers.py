@@ -6,7 +6,8 @@ anything else in it is not ours.
 
 from __future__ import annotations
 
-import secrets
+import os
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
 from llmcache_plugins.errors import CodecError
-from llmcache_plugins.keys.renew import renew_tool_ids
+from llmcache_plugins.keys.renew import has_tool_ids, renew_tool_ids
 from llmcache_plugins.types import Answer, Hit, JsonValue, Usage
 
 __all__ = ["UsageMode", "answer_of", "generations_of"]
@@ -48,6 +49,11 @@ _GOOD_ENDS = {
     "finished",
     "end",
 }
+# Ids have to be unique, not secret, and asking the system for random bytes is a system call on every hit. A generator
+# of our own, for the common one repeats itself when a user seeds it; a forked child must not repeat its parent.
+_random = random.Random()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 _MESSAGE_FIELDS = ("tool_calls", "invalid_tool_calls", "additional_kwargs", "name")
 
 
@@ -57,7 +63,9 @@ def answer_of(generations: Sequence[Generation]) -> Answer:
     Raises:
         CodecError: they hold something that is not JSON, or a class of message we could not give back.
     """
-    content: JsonValue = {"form": _FORM, "generations": [_stored(generation) for generation in generations]}
+    stored = [_stored(generation) for generation in generations]
+    # Noted once, so that a hit without tool calls need not search its answer for their ids.
+    content: JsonValue = {"form": _FORM, "generations": stored, "has_tool_ids": has_tool_ids(stored)}
     if all(_is_empty(generation) for generation in generations):
         content = None  # nothing was said: the engine refuses it as empty
     return Answer(content, finish_reason=_finish_reason(generations), usage=_usage(generations))
@@ -196,7 +204,8 @@ def generations_of(hit: Hit, usage: UsageMode = "zero") -> list[Generation]:
         stored = content["generations"]
         if not isinstance(stored, list) or not stored:
             raise CodecError("the stored answer holds no generations")
-        stored = renew_tool_ids(stored)
+        if content["has_tool_ids"]:
+            stored = renew_tool_ids(stored)
         return [_generation(item, hit, usage) for item in stored]
     except CodecError:
         raise
@@ -228,7 +237,7 @@ def _message(stored: dict[str, JsonValue], hit: Hit, usage: UsageMode) -> BaseMe
     fields["content"] = stored["content"]
     fields["response_metadata"] = {**stored.get("response_metadata", {}), MARK: mark}
     # Never the stored id: a thread that holds it already would replace the earlier message by this one.
-    fields["id"] = f"llmcache-{secrets.token_hex(16)}"
+    fields["id"] = f"llmcache-{_random.getrandbits(128):032x}"
     if "role" in stored:
         return ChatMessage(role=stored["role"], **fields)
     # Zeros rather than nothing: the framework adds a cost of 0 and would leave the required keys out.
