@@ -107,32 +107,37 @@ class SemanticCache:
         self._text_scope = scope_of(Request(""), config.namespace)  # of requests that are plain strings
 
     # ---------------------------------------------------------------- lookups
-    def lookup(self, request: AnyRequest, *, lead: bool = False) -> Outcome:
+    def lookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
         """Ask the cache. Never raises for a broken store or embedder (unless `fail_open=False`): that is a Miss.
 
         Args:
             request: a plain string is a request without model, parameters or context.
             lead: join the request's single flight on a miss: either this thread or task becomes its leader (and must
                 call `update` or `release_leads`), or it waits for the running leader and looks again.
+            identity: what `identify` gave for this request, from a caller that keeps it: hashing a long history costs
+                more than the rest of an exact hit.
         """
         start = perf_counter()
-        request, identity = self._resolve(request)
+        request, identity = self._resolve(request, identity)
         return self._report(self._join(request, identity, lead=lead).found, request, start)
 
-    async def alookup(self, request: AnyRequest, *, lead: bool = False) -> Outcome:
+    async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
         """`lookup` for event loops: nothing in it blocks."""
         start = perf_counter()
-        request, identity = self._resolve(request)
+        request, identity = self._resolve(request, identity)
         return self._report((await self._ajoin(request, identity, lead=lead)).found, request, start)
 
     # ---------------------------------------------------------------- updates
-    def update(self, request: AnyRequest, answer: Answer | JsonValue) -> UpdateOutcome:
+    def update(
+        self, request: AnyRequest, answer: Answer | JsonValue, *, identity: Identity | None = None
+    ) -> UpdateOutcome:
         """Store the answer to a request, and free the callers that wait for it.
 
         Args:
             answer: JSON, or an `Answer` when its usage, finish reason or duration are known.
+            identity: as in `lookup`.
         """
-        request, identity = self._resolve(request)
+        request, identity = self._resolve(request, identity)
         outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
         try:
             outcome = run(self._update_flow(request, identity, answer), self._perform)
@@ -143,9 +148,11 @@ class SemanticCache:
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
-    async def aupdate(self, request: AnyRequest, answer: Answer | JsonValue) -> UpdateOutcome:
+    async def aupdate(
+        self, request: AnyRequest, answer: Answer | JsonValue, *, identity: Identity | None = None
+    ) -> UpdateOutcome:
         """`update` for event loops."""
-        request, identity = self._resolve(request)
+        request, identity = self._resolve(request, identity)
         outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
         try:
             outcome = await arun(self._update_flow(request, identity, answer), self._aperform)
@@ -281,7 +288,9 @@ class SemanticCache:
     def _below(self, namespace: Namespace) -> Namespace | None:
         return (*self.config.namespace, *namespace) or None
 
-    def _resolve(self, request: AnyRequest) -> tuple[Request, Identity]:
+    def _resolve(self, request: AnyRequest, identity: Identity | None = None) -> tuple[Request, Identity]:
+        if identity is not None and isinstance(request, Request):
+            return request, identity
         if isinstance(request, str):
             return Request(request), Identity(self._text_scope, key_of(self._text_scope, request))
         if not isinstance(request, Request):
@@ -294,8 +303,9 @@ class SemanticCache:
     def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
         return lookup_flow(request, identity, self._rules, self._clock.now())
 
-    def _lead_flow(self, request: Request, identity: Identity) -> Flow[Joined]:
+    def _lead_flow(self, found: NotFound, request: Request, identity: Identity) -> Flow[Joined]:
         return lead_flow(
+            found,
             lambda: self._lookup_flow(request, identity),
             lambda: look_exact_flow(identity, self._rules, self._clock.now()),
             identity.key,
@@ -303,17 +313,19 @@ class SemanticCache:
 
     def _join(self, request: Request, identity: Identity, *, lead: bool) -> Joined:
         try:
-            if lead and self.config.single_flight:
-                return run(self._lead_flow(request, identity), self._perform)
-            return Joined(run(self._lookup_flow(request, identity), self._perform))
+            found = run(self._lookup_flow(request, identity), self._perform)
+            if lead and isinstance(found, NotFound) and self.config.single_flight:
+                return run(self._lead_flow(found, request, identity), self._perform)
+            return Joined(found)
         except Exception as error:
             return Joined(self._spared(error))
 
     async def _ajoin(self, request: Request, identity: Identity, *, lead: bool) -> Joined:
         try:
-            if lead and self.config.single_flight:
-                return await arun(self._lead_flow(request, identity), self._aperform)
-            return Joined(await arun(self._lookup_flow(request, identity), self._aperform))
+            found = await arun(self._lookup_flow(request, identity), self._aperform)
+            if lead and isinstance(found, NotFound) and self.config.single_flight:
+                return await arun(self._lead_flow(found, request, identity), self._aperform)
+            return Joined(found)
         except Exception as error:
             return Joined(self._spared(error))
 

@@ -170,7 +170,10 @@ def _find_exact(identity: Identity, rules: Rules, now: float, troubles: _Trouble
         except StoreError as error:
             troubles.spare(error)
             continue
-        yield from _touch(tier, stored.entry, now, troubles)
+        try:
+            yield Touch(tier, identity.scope, stored.entry.key, now)
+        except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
+            troubles.spare(error)
         if alias is None:
             return Found(stored, "exact", name)
         return Found(stored, "alias", name, alias.similarity, alias.confidence)
@@ -288,7 +291,7 @@ def _embed_with_pending(
 def _touch(tier: int, entry: Entry, now: float, troubles: _Troubles) -> Flow[None]:
     try:
         yield Touch(tier, entry.scope, entry.key, now)
-    except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
+    except StoreError as error:  # as in `_find_exact`, which spares itself this generator
         troubles.spare(error)
 
 
@@ -338,17 +341,20 @@ class Joined(NamedTuple):
 
 
 def lead_flow(
-    look: Callable[[], Flow[Found | NotFound]], look_exact: Callable[[], Flow[Found | NotFound]], key: str
+    found: NotFound,
+    look: Callable[[], Flow[Found | NotFound]],
+    look_exact: Callable[[], Flow[Found | NotFound]],
+    key: str,
 ) -> Flow[Joined]:
-    """A lookup that joins the flight of its key on a miss.
+    """Join the flight of a key after a miss.
 
     Args:
+        found: the miss.
         look: makes a fresh lookup.
         look_exact: makes a lookup of the exact key only, for the moment after the lead was taken: another caller may
             have landed in between.
     """
-    found = yield from look()
-    while isinstance(found, NotFound):
+    while True:
         flight: Flight | None = yield Enter(key)
         if flight is None:
             try:
@@ -366,11 +372,7 @@ def lead_flow(
         if landing.kind is LandingKind.FAILED:
             return Joined(found, error=landing.error)
         if landing.kind is LandingKind.STORED:
-            again = yield from look()
-            if isinstance(again, NotFound):
-                return Joined(again)
-            found = again
-    return Joined(found)
+            return Joined((yield from look()))
 
 
 def look_exact_flow(identity: Identity, rules: Rules, now: float) -> Flow[Found | NotFound]:

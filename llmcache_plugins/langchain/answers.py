@@ -1,29 +1,25 @@
-"""LangChain's generations as neutral JSON and back.
+"""LangChain's generations as neutral JSON (`replay` is the way back).
 
-Nothing here revives serialised objects: the stored form names two kinds of generation and two kinds of message, and
-anything else in it is not ours.
+The stored form names two kinds of generation and two kinds of message; no class name is stored, and none is revived.
 """
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
 from llmcache_plugins.errors import CodecError
-from llmcache_plugins.keys.renew import has_tool_ids, renew_tool_ids
-from llmcache_plugins.types import Answer, Hit, JsonValue, Usage
+from llmcache_plugins.keys.renew import has_tool_ids
+from llmcache_plugins.types import Answer, JsonValue, Usage
 
-__all__ = ["UsageMode", "answer_of", "generations_of"]
+__all__ = ["FORM", "MARK", "MESSAGE_FIELDS", "UsageMode", "answer_of"]
 
 UsageMode: TypeAlias = Literal["zero", "keep"]
-_FORM = "langchain/1"
+FORM = "langchain/1"
 MARK = "llmcache"  # in `response_metadata`; never part of a key
 
 _FINISH_FIELDS = (
@@ -49,12 +45,7 @@ _GOOD_ENDS = {
     "finished",
     "end",
 }
-# Ids have to be unique, not secret, and asking the system for random bytes is a system call on every hit. A generator
-# of our own, for the common one repeats itself when a user seeds it; a forked child must not repeat its parent.
-_random = random.Random()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
-_MESSAGE_FIELDS = ("tool_calls", "invalid_tool_calls", "additional_kwargs", "name")
+MESSAGE_FIELDS = ("tool_calls", "invalid_tool_calls", "additional_kwargs", "name")
 
 
 def answer_of(generations: Sequence[Generation]) -> Answer:
@@ -65,7 +56,7 @@ def answer_of(generations: Sequence[Generation]) -> Answer:
     """
     stored = [_stored(generation) for generation in generations]
     # Noted once, so that a hit without tool calls need not search its answer for their ids.
-    content: JsonValue = {"form": _FORM, "generations": stored, "has_tool_ids": has_tool_ids(stored)}
+    content: JsonValue = {"form": FORM, "generations": stored, "has_tool_ids": has_tool_ids(stored)}
     if all(_is_empty(generation) for generation in generations):
         content = None  # nothing was said: the engine refuses it as empty
     return Answer(content, finish_reason=_finish_reason(generations), usage=_usage(generations))
@@ -87,7 +78,7 @@ def _stored_message(message: BaseMessage) -> dict[str, JsonValue]:
         stored["role"] = message.role
     elif kind != "AIMessage" or not isinstance(message, AIMessage):
         raise CodecError(f"answers of the class {type(message).__name__} cannot be stored")
-    for name in _MESSAGE_FIELDS:
+    for name in MESSAGE_FIELDS:
         value = getattr(message, name, None)
         if value:
             stored[name] = _json(value, name)
@@ -186,60 +177,3 @@ def _usage(generations: Iterable[Generation]) -> Usage:
         total[2] += written
         total[3] += read
     return Usage(*total)
-
-
-def generations_of(hit: Hit, usage: UsageMode = "zero") -> list[Generation]:
-    """Fresh generations from a stored answer, with new message and tool-call ids.
-
-    A list, for LangChain takes nothing else for a hit. Chat messages say in `response_metadata["llmcache"]` where they
-    come from; `generation_info` comes back as it was.
-
-    Raises:
-        CodecError: what is stored is not of our making.
-    """
-    content = hit.answer
-    try:
-        if content["form"] != _FORM:
-            raise CodecError("the stored answer is of another form")
-        stored = content["generations"]
-        if not isinstance(stored, list) or not stored:
-            raise CodecError("the stored answer holds no generations")
-        if content["has_tool_ids"]:
-            stored = renew_tool_ids(stored)
-        return [_generation(item, hit, usage) for item in stored]
-    except CodecError:
-        raise
-    except Exception as error:
-        raise CodecError(f"the stored answer cannot be read: {type(error).__name__}") from error
-
-
-def _generation(stored: dict[str, JsonValue], hit: Hit, usage: UsageMode) -> Generation:
-    info = stored.get("info")
-    if stored["kind"] == "text":
-        return Generation(text=stored["text"], generation_info=info)
-    if stored["kind"] != "chat":
-        raise CodecError("the stored answer is of an unknown kind")
-    return ChatGeneration(message=_message(stored["message"], hit, usage), generation_info=info)
-
-
-def _message(stored: dict[str, JsonValue], hit: Hit, usage: UsageMode) -> BaseMessage:
-    spent = stored.get("usage")
-    mark: dict[str, JsonValue] = {
-        "hit": True,
-        "kind": hit.kind,
-        "tier": hit.tier,
-        "similarity": hit.similarity,
-        "age_s": hit.age,
-        "key": hit.entry.key[:12],
-        "saved_usage": spent or {},
-    }
-    fields = {name: stored[name] for name in _MESSAGE_FIELDS if name in stored}
-    fields["content"] = stored["content"]
-    fields["response_metadata"] = {**stored.get("response_metadata", {}), MARK: mark}
-    # Never the stored id: a thread that holds it already would replace the earlier message by this one.
-    fields["id"] = f"llmcache-{_random.getrandbits(128):032x}"
-    if "role" in stored:
-        return ChatMessage(role=stored["role"], **fields)
-    # Zeros rather than nothing: the framework adds a cost of 0 and would leave the required keys out.
-    zero = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
-    return AIMessage(usage_metadata=spent if spent and usage == "keep" else zero, **fields)

@@ -13,11 +13,12 @@ from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.factory import default_cache
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
-from llmcache_plugins.langchain.answers import UsageMode, answer_of, generations_of
+from llmcache_plugins.langchain.answers import UsageMode, answer_of
 from llmcache_plugins.langchain.memo import Memo
 from llmcache_plugins.langchain.parse import parse_llm_string, request_of
 from llmcache_plugins.langchain.release import release_with_task, watch
-from llmcache_plugins.types import Hit, Outcome, Request
+from llmcache_plugins.langchain.replay import generations_of
+from llmcache_plugins.types import Hit, Identity, Outcome, Request
 
 __all__ = ["LLMCache"]
 
@@ -57,13 +58,14 @@ class LLMCache(BaseCache):
         self.cache = default_cache() if cache is None else cache
         self._extractor = QuestionExtractor() if extractor is None else extractor
         self._usage = usage
-        self._memo: Memo[Request] = Memo(_MEMO_BYTES)
+        self._memo: Memo[tuple[Request, Identity]] = Memo(_MEMO_BYTES)
         watch(self.cache)
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """The stored generations (a list), or None. Never raises unless the cache is set to `fail_open=False`."""
         try:
-            return self._generations(self.cache.lookup(self._request(prompt, llm_string), lead=True))
+            request, identity = self._request(prompt, llm_string)
+            return self._generations(self.cache.lookup(request, lead=True, identity=identity))
         except Exception as error:
             self._spare(error)
             return None
@@ -71,7 +73,8 @@ class LLMCache(BaseCache):
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Store what a model answered."""
         try:
-            self.cache.update(self._request(prompt, llm_string), answer_of(return_val))
+            request, identity = self._request(prompt, llm_string)
+            self.cache.update(request, answer_of(return_val), identity=identity)
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
@@ -83,7 +86,8 @@ class LLMCache(BaseCache):
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """`lookup` for event loops: nothing in it blocks."""
         try:
-            outcome = await self.cache.alookup(self._request(prompt, llm_string), lead=True)
+            request, identity = self._request(prompt, llm_string)
+            outcome = await self.cache.alookup(request, lead=True, identity=identity)
             if not isinstance(outcome, Hit):
                 release_with_task(self.cache)
             return self._generations(outcome)
@@ -94,7 +98,8 @@ class LLMCache(BaseCache):
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """`update` for event loops."""
         try:
-            await self.cache.aupdate(self._request(prompt, llm_string), answer_of(return_val))
+            request, identity = self._request(prompt, llm_string)
+            await self.cache.aupdate(request, answer_of(return_val), identity=identity)
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
@@ -112,13 +117,14 @@ class LLMCache(BaseCache):
     def __repr__(self) -> str:
         return f"LLMCache({self.cache!r})"
 
-    def _request(self, prompt: str, llm_string: str) -> Request:
+    def _request(self, prompt: str, llm_string: str) -> tuple[Request, Identity]:
         pair = (prompt, llm_string)
-        request = self._memo.get(pair)
-        if request is None:
+        known = self._memo.get(pair)
+        if known is None:
             request = request_of(prompt, _parse_llm_string(llm_string), self._extractor)
-            self._memo.put(pair, request)
-        return request
+            known = request, self.cache.identify(request)
+            self._memo.put(pair, known)
+        return known
 
     def _generations(self, outcome: Outcome) -> list[Generation] | None:
         if not isinstance(outcome, Hit):

@@ -80,7 +80,7 @@ def keys_of(cache: LLMCache, messages: list[BaseMessage], **bound: Any) -> tuple
     """Scope and key that these messages get, by way of the strings LangChain makes."""
     model = ChatAnthropic(**{"model": "claude-haiku-4-5", "api_key": "test"} | bound.pop("model", {}))
     prompt = dumps([message.model_copy(update={"id": None}) for message in messages])
-    request = cache._request(prompt, model._get_llm_string(stop=bound.pop("stop", None), **bound))
+    request, _ = cache._request(prompt, model._get_llm_string(stop=bound.pop("stop", None), **bound))
     identity = cache.cache.identify(request)
     return identity.scope, identity.key
 
@@ -389,7 +389,7 @@ def test_p18_generation_info_comes_back_equal_and_several_in_order(cache: LLMCac
 def test_p20_an_unknown_or_damaged_answer_is_a_counted_miss(cache: LLMCache, forged: str) -> None:
     store = cache.cache._tiers[0].store
     cache.update("p", "m", [Generation(text="fine")])
-    identity = cache.cache.identify(cache._request("p", "m"))
+    identity = cache._request("p", "m")[1]
     stored = store.get(identity.scope, identity.key)
     assert stored is not None
     store.put(replace(stored.entry, answer_json=forged))  # type: ignore[union-attr]  # it is not damaged yet
@@ -439,7 +439,7 @@ def test_p23_unreadable_strings_are_opaque_text(cache: LLMCache, prompt: str, ll
 
 def test_p23_user_text_that_looks_like_messages_is_exact_only(cache: LLMCache) -> None:
     text = '[{"lc": 1, "type": "constructor", "id": ["langchain", "HumanMessage'
-    assert cache._request(text, "m").exact_only == "opaque"
+    assert cache._request(text, "m")[0].exact_only == "opaque"
 
 
 class Gate:

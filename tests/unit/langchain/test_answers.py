@@ -9,7 +9,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generati
 from pydantic import BaseModel
 
 from llmcache_plugins.errors import CodecError
-from llmcache_plugins.langchain.answers import answer_of, generations_of
+from llmcache_plugins.langchain.answers import answer_of
+from llmcache_plugins.langchain.replay import generations_of
 from llmcache_plugins.types import Entry, Hit, Usage
 
 
