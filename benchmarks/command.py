@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe, load
 from benchmarks.report import blocks_of, with_blocks
 from benchmarks.results import Results, aims_of
 from benchmarks.run import STEPS, perform
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None:
         options.json.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
     for aim in aims_of(results):
-        print(f"{aim.what}: {aim.measured:.2f} {aim.unit}, at most {aim.limit:g}: {aim.verdict}")
+        print(f"{aim.what}: {aim.measured:.4g} {aim.unit}, at most {aim.limit:g}: {aim.verdict}")
     print(f"written: {options.output / _DOCUMENT}, {options.output / _PLOT}")
     return 0
 
@@ -68,5 +68,6 @@ def _measured(*, is_quick: bool) -> Results:
         steps = perform(results, Workload(Path(folder)), plan, OnnxEmbedder(threads=1), with_sqlite_cache=True)
         for number, step in enumerate(steps):
             progress.update(task, description=step, completed=number, refresh=True)
+        results.machine["load average at the end"] = load()
         progress.update(task, description="done", completed=len(STEPS), refresh=True)
     return results

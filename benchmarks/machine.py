@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["describe"]
+__all__ = ["describe", "load"]
 
 _PACKAGES = ("numpy", "onnxruntime", "langchain-core", "langchain-anthropic", "langchain-community")
 
@@ -18,12 +18,17 @@ def describe() -> dict[str, str]:
     """For the head of the report."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "load average at the start": f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown",
+        "load average at the start": load(),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
         "clock": f"perf_counter, {time.get_clock_info('perf_counter').resolution:.0e} s",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
     }
+
+
+def load() -> str:
+    """Of the last minute; this program's own work counts one."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def _processor() -> str:

@@ -62,7 +62,8 @@ def _bars(axes: Axes, groups: Sequence[Group], title: str, *, kept: tuple[str, .
         )
         _number(axes, bars, heights)
     axes.set_yscale("log")
-    axes.margins(y=0.15)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.25)  # room for the legend above the bars
     axes.set_xticks(range(len(groups)), [_wrapped(group.title) for group in groups], fontsize=8)
     _finish(axes, title, "median time of one call (µs, log scale)")
 
@@ -112,4 +113,4 @@ def _finish(axes: Axes, title: str, label: str) -> None:
     axes.set_ylabel(label)
     axes.grid(axis="y", which="major", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=7.5, framealpha=0.9)
+    axes.legend(fontsize=7.5, framealpha=0.9, loc="upper left", ncols=2)

@@ -79,7 +79,7 @@ def _bold(aim: Aim) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.4g}"
 
 
 def _loop(results: Results) -> str:

@@ -45,7 +45,10 @@ class Aim:
     @property
     def verdict(self) -> str:
         """`met`, or by how much it was missed."""
-        return "met" if self.is_met else f"missed: {self.measured / self.limit:.2f} times the limit"
+        if self.is_met:
+            return "met"
+        over = self.measured / self.limit
+        return f"missed by {over - 1:.1%}" if over < 2 else f"missed: {over:.1f} times the limit"
 
     def as_json(self) -> dict[str, object]:
         return {**dataclasses.asdict(self), "is_met": self.is_met}

@@ -64,7 +64,7 @@ class Plan:
     embed_seconds: float = 0.5
 
 
-FULL = Plan(sizes=(1_000, 10_000), scanned=100_000, rounds=31, calls=200, slow_calls=20, embed_calls=4)
+FULL = Plan(sizes=(1_000, 10_000), scanned=100_000, rounds=61, calls=200, slow_calls=20, embed_calls=4)
 QUICK = Plan(sizes=(1_000, 10_000), scanned=100_000, rounds=7, calls=100, slow_calls=10, embed_calls=3)
 
 

@@ -15,6 +15,7 @@ from benchmarks.results import Aim, Results, aims_of
 from benchmarks.run import STEPS, perform
 from benchmarks.timing import Case, Group, Timing, measure
 from benchmarks.workload import DIMENSION, Plan, Workload
+from llmcache_plugins.langchain.release import _hook
 from llmcache_plugins.testing.embedder import FakeEmbedder
 
 TINY = Plan(sizes=(30, 60), scanned=90, rounds=2, calls=4, slow_calls=2, embed_calls=1, embed_seconds=0.02)
@@ -102,7 +103,8 @@ def test_results_are_json(results: Results) -> None:
 
 def test_an_aim_says_by_how_much_it_was_missed() -> None:
     assert Aim("a", 2.0, 2.0, "x").verdict == "met"
-    assert Aim("a", 2.0, 3.0, "x").verdict == "missed: 1.50 times the limit"
+    assert Aim("a", 2.0, 2.01, "x").verdict == "missed by 0.5%"
+    assert Aim("a", 2.0, 5.0, "x").verdict == "missed: 2.5 times the limit"
 
 
 def test_a_worse_size_decides_an_aim() -> None:
@@ -138,6 +140,15 @@ def test_rounds_change_the_order_and_use_fresh_inputs() -> None:
     ]
     measure("section", "title", cases, rounds=2)
     assert calls == [("a", 0), ("b", 1), ("a", 2), ("b", 3), ("b", 4), ("a", 5)]
+
+
+def test_other_caches_are_measured_without_our_handler() -> None:
+    class Model:
+        def invoke(self, messages: object) -> object:
+            return _hook.get()
+
+    assert chain._invoke(chain.FLOOR, Model())([]) is None  # type: ignore[arg-type]  # only `invoke` is asked
+    assert chain._invoke("LLMCache, memory", Model())([]) is not None  # type: ignore[arg-type]
 
 
 def test_what_does_not_measure_its_claim_is_an_error() -> None:
