@@ -7,27 +7,25 @@ import inspect
 import json
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
 from llmcache_plugins.engine.flow import (
     Flow,
     Found,
-    Joined,
     NotFound,
     Rules,
-    generate_flow,
-    lead_flow,
     look_exact_flow,
     lookup_flow,
     update_flow,
 )
+from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
+from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.singleflight import FlightTable, Landing, LandingKind, Lead
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError
 from llmcache_plugins.keys.fingerprint import identify, key_of, normalised_key_of, scope_of
@@ -60,8 +58,6 @@ from llmcache_plugins.types import (
 __all__ = ["SemanticCache"]
 
 _log = logging.getLogger(__name__)
-AnyRequest: TypeAlias = Request | str
-Generate: TypeAlias = Callable[..., Any]
 
 
 class SemanticCache:
@@ -186,7 +182,7 @@ class SemanticCache:
             return outcome.answer
         if joined.error is not None:
             raise joined.error
-        performer = Performer(self._parts, _timed(generate, given))
+        performer = Performer(self._parts, timed(generate, given))
         flow = generate_flow(identity.key, joined.is_lead, self._storing(request, identity))
         return run(flow, performer).content
 
@@ -202,7 +198,7 @@ class SemanticCache:
             return outcome.answer
         if joined.error is not None:
             raise joined.error
-        performer = AsyncPerformer(self._parts, self._executor, _atimed(generate, given))
+        performer = AsyncPerformer(self._parts, self._executor, atimed(generate, given))
         flow = generate_flow(identity.key, joined.is_lead, self._storing(request, identity))
         return (await arun(flow, performer)).content
 
@@ -433,42 +429,3 @@ class SemanticCache:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="llmcache")
             return self._threads
-
-
-def _timed(generate: Generate, given: AnyRequest) -> Callable[[], Answer]:
-    arguments = (given,) if _takes_request(generate) else ()
-
-    def call() -> Answer:
-        start = perf_counter()
-        return _answer_of(generate(*arguments), perf_counter() - start)
-
-    return call
-
-
-def _atimed(generate: Generate, given: AnyRequest) -> Callable[[], Awaitable[Answer]]:
-    arguments = (given,) if _takes_request(generate) else ()
-
-    async def call() -> Answer:
-        start = perf_counter()
-        value = generate(*arguments)
-        if inspect.isawaitable(value):
-            value = await value
-        return _answer_of(value, perf_counter() - start)
-
-    return call
-
-
-def _answer_of(value: Any, seconds: float) -> Answer:
-    if not isinstance(value, Answer):
-        return Answer(value, generation_seconds=seconds)
-    return value if value.generation_seconds is not None else replace(value, generation_seconds=seconds)
-
-
-def _takes_request(generate: Generate) -> bool:
-    """True when the callable needs a positional argument. Asked only on a miss, where a model call follows."""
-    try:
-        parameters = inspect.signature(generate).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional and p.default is inspect.Parameter.empty for p in parameters)

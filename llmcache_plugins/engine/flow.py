@@ -6,18 +6,14 @@ for only when all before it have failed, and no embedding is computed while the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from llmcache_plugins.engine.singleflight import Flight, Landing, LandingKind
 from llmcache_plugins.engine.steps import (
     CensusOf,
     Embed,
-    Enter,
     Fits,
-    Generate,
-    Land,
     Put,
     PutAlias,
     ReadExact,
@@ -27,7 +23,6 @@ from llmcache_plugins.engine.steps import (
     Step,
     Sweep,
     Touch,
-    Wait,
 )
 from llmcache_plugins.errors import EmbedderError, LLMCacheError, StoreError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
@@ -51,11 +46,8 @@ from llmcache_plugins.types import (
 __all__ = [
     "Flow",
     "Found",
-    "Joined",
     "NotFound",
     "Rules",
-    "generate_flow",
-    "lead_flow",
     "look_exact_flow",
     "lookup_flow",
     "update_flow",
@@ -329,76 +321,8 @@ def _with_vector(entry: Entry, rules: Rules) -> Flow[Entry]:
     return entry
 
 
-class Joined(NamedTuple):
-    """How a lookup with single flight ended.
-
-    `is_lead`: the caller leads now and has to land the flight. `error`: what the leader's call raised.
-    """
-
-    found: Found | NotFound
-    is_lead: bool = False
-    error: Exception | None = None
-
-
-def lead_flow(
-    found: NotFound,
-    look: Callable[[], Flow[Found | NotFound]],
-    look_exact: Callable[[], Flow[Found | NotFound]],
-    key: str,
-) -> Flow[Joined]:
-    """Join the flight of a key after a miss.
-
-    Args:
-        found: the miss.
-        look: makes a fresh lookup.
-        look_exact: makes a lookup of the exact key only, for the moment after the lead was taken: another caller may
-            have landed in between.
-    """
-    while True:
-        flight: Flight | None = yield Enter(key)
-        if flight is None:
-            try:
-                again = yield from look_exact()
-            except BaseException:
-                yield Land(key, Landing(LandingKind.RELEASED))
-                raise
-            if isinstance(again, Found):
-                yield Land(key, Landing(LandingKind.STORED))
-                return Joined(again)
-            return Joined(found, is_lead=True)
-        landing: Landing | None = flight.landing or (yield Wait(flight))
-        if landing is None or landing.kind is LandingKind.UNSTORED:
-            return Joined(found)
-        if landing.kind is LandingKind.FAILED:
-            return Joined(found, error=landing.error)
-        if landing.kind is LandingKind.STORED:
-            return Joined((yield from look()))
-
-
 def look_exact_flow(identity: Identity, rules: Rules, now: float) -> Flow[Found | NotFound]:
     """The exact key in every tier, nothing else."""
     troubles = _Troubles(rules.fail_open)
     found = yield from _find_exact(identity, rules, now, troubles)
     return found if found is not None else troubles.miss(MissReason.NO_CANDIDATES)
-
-
-def generate_flow(key: str, is_lead: bool, store: Callable[[Any], Flow[UpdateOutcome]]) -> Flow[Any]:
-    """Call the model, store what it said, and free the followers whatever happens. The model's own error passes
-    unchanged, and is the followers' too; a cancelled leader passes the lead on."""
-    if not is_lead:
-        answer = yield Generate()
-        yield from store(answer)
-        return answer
-    landing = Landing(LandingKind.RELEASED)
-    try:
-        answer = yield Generate()
-        landing = Landing(LandingKind.UNSTORED)
-        outcome = yield from store(answer)
-        if outcome.stored:
-            landing = Landing(LandingKind.STORED)
-        return answer
-    except Exception as error:
-        landing = Landing(LandingKind.FAILED, error)
-        raise
-    finally:
-        yield Land(key, landing)
