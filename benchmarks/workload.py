@@ -72,7 +72,7 @@ def word(number: int) -> str:
     """A word that only this number has. Letters alone, so that no guard sees a number or an identifier in it.
 
     >>> word(0), word(71)
-    ('babebax', 'bebebax')
+    ('bababax', 'dadabax')
     """
     syllables = []
     for _ in range(3):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from benchmarks import chain, exact, misses, semantic
+from benchmarks import chain, exact, misses, report, semantic, timing, workload
 from benchmarks.command import write
 from benchmarks.report import blocks_of, table, with_blocks
 from benchmarks.results import Aim, Results, aims_of
@@ -28,8 +30,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     # Every text is near every other one, as the real model finds questions that differ in a number.
     embedder = FakeEmbedder(dimension=DIMENSION)
     embedder.groups = _OneGroup()
-    workload = Workload(tmp_path_factory.mktemp("caches"))
-    assert tuple(perform(results, workload, TINY, embedder, with_sqlite_cache=False)) == STEPS
+    caches = Workload(tmp_path_factory.mktemp("caches"))
+    assert tuple(perform(results, caches, TINY, embedder, with_sqlite_cache=False)) == STEPS
     return results
 
 
@@ -125,6 +127,13 @@ def test_prose_between_the_tables_stays() -> None:
 def test_a_block_without_a_place_is_an_error() -> None:
     with pytest.raises(ValueError, match="the document marks"):
         with_blocks("no markers", {"a": "new"})
+
+
+@pytest.mark.parametrize("module", [report, timing, workload], ids=lambda module: module.__name__)
+def test_examples_in_docstrings(module: ModuleType) -> None:
+    tried = doctest.testmod(module)
+    assert tried.attempted
+    assert not tried.failed
 
 
 def test_table_aligns_numbers() -> None:
