@@ -59,10 +59,10 @@ def test_every_section_has_its_groups_and_floor(results: Results, section: str, 
     groups = results.of(section)
     assert len(groups) == count
     assert groups[0].floor.name == floor
-    for timing in (timing for group in groups for timing in group.timings):
-        assert 0 < timing.low <= timing.seconds <= timing.high
-        assert timing.rounds == TINY.rounds
-        assert timing.ratio > 0
+    for one in (one for group in groups for one in group.timings):
+        assert 0 < one.low <= one.seconds <= one.high
+        assert one.rounds == TINY.rounds
+        assert one.ratio > 0
     assert all(group.floor.ratio == 1.0 for group in groups)
 
 
