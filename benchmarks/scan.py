@@ -23,7 +23,7 @@ NEVER = 10**9
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 20_000, 100_000])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000, 4_000, 8_000, 10_000, 20_000, 100_000])
     parser.add_argument("--queries", type=int, default=60)
     arguments = parser.parse_args()
     print("| rows | read pass us | exact us (x) | prefilter us (x) | top-1 equal at 0.9 | at 0.8 | top-8 equal |")
