@@ -43,6 +43,7 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.readme
 
 test-bare: $(VENV)/.dev
 	$(BIN)/python tests/bare_install.py

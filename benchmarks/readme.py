@@ -1,0 +1,73 @@
+"""The table of the README, from one run of the demo: `python -m benchmarks.readme`.
+
+Runs `llmcache demo --fresh --json` with a cache file of its own and writes what came of it between the markers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import table, with_blocks
+
+__all__ = ["numbers_table", "wilson"]
+
+_README = Path(__file__).parent.parent / "README.md"
+_Z = 1.959964  # of 95 %, the normal distribution
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share `count` / `total` (total of at least 1), both ends in [0, 1].
+
+    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
+    """
+    share, weight = count / total, _Z * _Z / total
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def numbers_table(summary: dict[str, Any]) -> str:
+    """The README's table for one summary of `llmcache demo --json`."""
+    requests, rewordings, look_alikes = (summary[name] for name in ("requests", "rewordings", "look_alikes"))
+    hits = sum(summary["hits"].values())
+    hit, miss = summary["hit_latency"], summary["miss_latency"]
+    rows = [
+        ["hit rate", _share(hits, requests)],
+        ["rewordings answered", _share(summary["rewordings_hit"], rewordings)],
+        ["**wrong hits / requests**, by the labels", _share(summary["wrong_hits"], requests)],
+        [
+            "of them the guards' kinds (number, address, identifier, negation, ...)",
+            str(summary["wrong_hits_of_guard_kinds"]),
+        ],
+        ["look-alikes answered wrongly", _share(summary["look_alikes_hit"], look_alikes)],
+        ["latency of a hit, p50 / p95", f"{hit['p50_ms']:.1f} / {hit['p95_ms']:.1f} ms"],
+        ["latency of a miss, p50 (the stand-in answers after 150 ms)", f"{miss['p50_ms']:.0f} ms"],
+    ]
+    threshold = summary["settings"]["similarity_threshold"]
+    return table([f"`make demo`: {requests} labelled questions, cosine {threshold:g} and guards", "measured"], rows)
+
+
+def _share(count: int, total: int) -> str:
+    low, high = wilson(count, total)
+    return f"{count} of {total} = {count / total:.1%} ({low:.1%} - {high:.1%})"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "llmcache_plugins.cli", "demo", "--fresh", "--json"]
+        environment = {**os.environ, "XDG_CACHE_HOME": folder}
+        done = subprocess.run(command, env=environment, cwd=_README.parent, stdout=subprocess.PIPE, check=True)
+    document = with_blocks(_README.read_text(encoding="utf-8"), {"numbers": numbers_table(json.loads(done.stdout))})
+    _README.write_text(document, encoding="utf-8")
+    print(f"written: {_README.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The README's table: the arithmetic, and that it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.readme import numbers_table, wilson
+
+README = Path(__file__).parent.parent.parent.parent / "README.md"
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "low", "high"), [(0, 10, 0.0, 0.2775), (5, 10, 0.2366, 0.7634), (10, 10, 0.7225, 1.0)]
+)
+def test_wilson_interval_agrees_with_published_values(count: int, total: int, low: float, high: float) -> None:
+    assert wilson(count, total) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_table_says_shares_with_their_intervals() -> None:
+    summary = {
+        "requests": 100,
+        "hits": {"exact": 10, "semantic": 15},
+        "rewordings": 20,
+        "rewordings_hit": 10,
+        "wrong_hits": 1,
+        "wrong_hits_of_guard_kinds": 0,
+        "look_alikes": 10,
+        "look_alikes_hit": 1,
+        "hit_latency": {"p50_ms": 1.0, "p95_ms": 20.0},
+        "miss_latency": {"p50_ms": 160.2, "p95_ms": 180.0},
+        "settings": {"similarity_threshold": 0.95},
+    }
+    text = numbers_table(summary)
+    assert "25 of 100 = 25.0% (17.5% - 34.3%)" in text
+    assert "| 1.0 / 20.0 ms |" in text
+
+
+def test_readme_holds_measured_numbers() -> None:
+    block = (
+        README.read_text(encoding="utf-8").partition("<!-- begin numbers -->")[2].partition("<!-- end numbers -->")[0]
+    )
+    assert "wrong hits / requests" in block
