@@ -10,7 +10,7 @@ from typing import Any
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.types import Namespace
 
-__all__ = ["CacheConfig"]
+__all__ = ["CacheConfig", "as_namespace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class CacheConfig:
     embedding_cache_entries: int = 10_000
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "namespace", _namespace(self.namespace))
+        object.__setattr__(self, "namespace", as_namespace(self.namespace))
         _positive_or_none("ttl", self.ttl)
         _positive_or_none("sweep_interval", self.sweep_interval)
         _number("single_flight_timeout", self.single_flight_timeout, least=0.0, exclusive=True)
@@ -75,11 +75,15 @@ class CacheConfig:
         return tuple(f.name for f in fields(cls))
 
 
-def _namespace(value: str | Sequence[str]) -> Namespace:
-    parts = (value,) if isinstance(value, str) else tuple(value)
-    for part in parts:
-        if not isinstance(part, str) or not part:
-            raise ConfigError(f"namespace must be a non-empty string or a sequence of them, not {value!r}")
+def as_namespace(value: str | Sequence[str]) -> Namespace:
+    """A namespace from a string (one part) or a sequence of strings.
+
+    Raises:
+        ConfigError: it is neither, or a part is empty.
+    """
+    parts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (None,)
+    if not all(isinstance(part, str) and part for part in parts):
+        raise ConfigError(f"namespace must be a non-empty string or a tuple or list of them, not {value!r}")
     return parts
 
 

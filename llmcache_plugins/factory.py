@@ -19,7 +19,7 @@ from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION, judge
-from llmcache_plugins.protocols import Clock, Embedder, Recorder, Store
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Recorder, Store
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
 from llmcache_plugins.telemetry import Statistics
 
@@ -28,7 +28,9 @@ __all__ = ["default_cache", "open_cache", "set_default_cache"]
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _default: SemanticCache | None = None
+_said_lock = threading.Lock()  # not `_lock`, which `default_cache` holds while it opens one
 _said_no_embedder = False
+_closes_at_exit = False
 
 
 def open_cache(
@@ -36,6 +38,7 @@ def open_cache(
     *,
     embedder: Any = "default",
     config: CacheConfig | None = None,
+    guards: Sequence[Guard] | None = None,
     recorders: Sequence[Recorder] = (),
     clock: Clock | None = None,
     **settings: Any,
@@ -49,6 +52,7 @@ def open_cache(
             matches only. By default the local model of the extra `local`; without that extra the cache has no
             embedder, and says so once.
         config: settings as one value; not together with `settings`.
+        guards: the rules that may veto a candidate, in place of the default ones.
         recorders: callables that hear every event.
         clock: the time; tests pass a `FakeClock`.
         settings: fields of `CacheConfig` by name, `ttl=3600` for example.
@@ -61,13 +65,13 @@ def open_cache(
     clock = clock or SystemClock()
     chosen = _embedder(embedder, config)
     store, name = _store(url or os.environ.get("LLMCACHE_URL") or "memory://", config)
-    guards = DEFAULT_GUARDS if config.use_guards else ()
+    chosen_guards = _guards(guards, config)
     rules = Rules(
         tiers=(name,),
         embedder_id=None if chosen is None else chosen.embedder_id,
-        policy_id=_policy_id(config, chosen, [guard.name for guard in guards]),
+        policy_id=_policy_id(config, chosen, [guard.name for guard in chosen_guards]),
         threshold=config.similarity_threshold,
-        judge=partial(judge, guards=guards),
+        judge=partial(judge, guards=chosen_guards),
         max_candidates=config.max_candidates,
         near_misses=config.near_misses,
         fail_open=config.fail_open,
@@ -87,12 +91,19 @@ def open_cache(
 
 def default_cache() -> SemanticCache:
     """The cache that plugins share when none is given: made on first use, from LLMCACHE_URL, closed at exit."""
-    global _default
+    global _default, _closes_at_exit
     with _lock:
         if _default is None:
             _default = open_cache()
-            atexit.register(_default.close)
+            if not _closes_at_exit:
+                _closes_at_exit = True
+                atexit.register(_close_default)
         return _default
+
+
+def _close_default() -> None:
+    if _default is not None:
+        _default.close()
 
 
 def set_default_cache(cache: SemanticCache | None) -> None:
@@ -102,7 +113,17 @@ def set_default_cache(cache: SemanticCache | None) -> None:
         _default = cache
 
 
+def _guards(given: Sequence[Guard] | None, config: CacheConfig) -> tuple[Guard, ...]:
+    if given is None:
+        return DEFAULT_GUARDS if config.use_guards else ()
+    if not config.use_guards:
+        raise ConfigError("guards are given and use_guards is False; leave one of them out")
+    return tuple(given)
+
+
 def _config(config: CacheConfig | None, settings: dict[str, Any]) -> CacheConfig:
+    if config is not None and not isinstance(config, CacheConfig):
+        raise ConfigError(f"config must be a CacheConfig, not {type(config).__name__}; settings can be given by name")
     if config is not None:
         if settings:
             raise ConfigError(f"give config= or settings by name, not both: {', '.join(sorted(settings))}")
@@ -130,7 +151,7 @@ def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
 
 def _say_once_no_embedder(error: MissingExtraError) -> None:
     global _said_no_embedder
-    with _lock:
+    with _said_lock:
         if _said_no_embedder:
             return
         _said_no_embedder = True
@@ -139,6 +160,8 @@ def _say_once_no_embedder(error: MissingExtraError) -> None:
 
 def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
     parts = urlsplit(url)
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
     limits = {"max_entries": config.max_entries, "max_bytes": config.max_bytes}
     if parts.scheme == "memory":
         _refuse_rest(parts.netloc + parts.path, "memory://")

@@ -62,7 +62,7 @@ class MissReason(StrEnum):
     DAMAGED = "damaged"  # the stored bytes are bad or of an unknown version
     STORE_ERROR = "store_error"
     EMBEDDER_ERROR = "embedder_error"
-    ADAPTER_ERROR = "adapter_error"  # a plugin could not translate the framework's call
+    CLOSED = "closed"  # the cache was closed
     INTERNAL_ERROR = "internal_error"  # a bug of ours or of a user's guard; counted and logged, never raised
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import inspect
 import json
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
 from llmcache_plugins.engine.flow import (
     Flow,
@@ -26,7 +29,7 @@ from llmcache_plugins.engine.flow import (
 )
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
-from llmcache_plugins.engine.singleflight import FlightTable, Landing, LandingKind, Lead
+from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError
 from llmcache_plugins.keys.fingerprint import identify, key_of, normalised_key_of, scope_of
 from llmcache_plugins.policies import refusal_of
@@ -101,6 +104,8 @@ class SemanticCache:
         self._lock = threading.Lock()
         self._last_sweep = clock.monotonic()
         self._text_scope = scope_of(Request(""), config.namespace)  # of requests that are plain strings
+        self._is_closed = False
+        _follow_forks(self)
 
     # ---------------------------------------------------------------- lookups
     def lookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
@@ -115,13 +120,15 @@ class SemanticCache:
         """
         start = perf_counter()
         request, identity = self._resolve(request, identity)
-        return self._report(self._join(request, identity, lead=lead).found, request, start)
+        joined = self._join(request, identity, lead=lead, is_open=True)
+        return self._report(joined.found, request, start)
 
     async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
         """`lookup` for event loops: nothing in it blocks."""
         start = perf_counter()
         request, identity = self._resolve(request, identity)
-        return self._report((await self._ajoin(request, identity, lead=lead)).found, request, start)
+        joined = await self._ajoin(request, identity, lead=lead, is_open=True)
+        return self._report(joined.found, request, start)
 
     # ---------------------------------------------------------------- updates
     def update(
@@ -134,13 +141,13 @@ class SemanticCache:
             identity: as in `lookup`.
         """
         request, identity = self._resolve(request, identity)
-        outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
+        outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
         try:
-            outcome = run(self._update_flow(request, identity, answer), self._perform)
+            outcome = run(self._update_flow(request, identity, answer, flight), self._perform)
         except Exception as error:
             self._spared(error)
         finally:
-            self._land(identity.key, outcome)
+            self._land(flight, outcome)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -149,13 +156,13 @@ class SemanticCache:
     ) -> UpdateOutcome:
         """`update` for event loops."""
         request, identity = self._resolve(request, identity)
-        outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
+        outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
         try:
-            outcome = await arun(self._update_flow(request, identity, answer), self._aperform)
+            outcome = await arun(self._update_flow(request, identity, answer, flight), self._aperform)
         except Exception as error:
             self._spared(error)
         finally:
-            self._land(identity.key, outcome)
+            self._land(flight, outcome)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -176,14 +183,14 @@ class SemanticCache:
         start = perf_counter()
         given = request
         request, identity = self._resolve(request)
-        joined = self._join(request, identity, lead=True)
+        joined = self._join(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, start)
         if isinstance(outcome, Hit):
             return outcome.answer
         if joined.error is not None:
             raise joined.error
         performer = Performer(self._parts, timed(generate, given))
-        flow = generate_flow(identity.key, joined.is_lead, self._storing(request, identity))
+        flow = generate_flow(joined.flight, self._storing(request, identity))
         return run(flow, performer).content
 
     async def aget_or_generate(self, request: AnyRequest, generate: Generate) -> JsonValue:
@@ -192,18 +199,19 @@ class SemanticCache:
         start = perf_counter()
         given = request
         request, identity = self._resolve(request)
-        joined = await self._ajoin(request, identity, lead=True)
+        joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, start)
         if isinstance(outcome, Hit):
             return outcome.answer
         if joined.error is not None:
             raise joined.error
         performer = AsyncPerformer(self._parts, self._executor, atimed(generate, given))
-        flow = generate_flow(identity.key, joined.is_lead, self._storing(request, identity))
+        flow = generate_flow(joined.flight, self._storing(request, identity))
         return (await arun(flow, performer)).content
 
     def release_leads(self) -> int:
-        """The calls this thread or task leads have failed: the next of their followers leads. How many there were."""
+        """The calls that this thread or task leads since a `lookup(lead=True)` have failed: the next of their followers
+        leads. How many there were."""
         return self._flights.release()
 
     def current_lead(self) -> Lead:
@@ -211,7 +219,7 @@ class SemanticCache:
         return self._flights.current_lead()
 
     def release_lead(self, lead: Lead) -> int:
-        return self._flights.release_lead(lead)
+        return self._flights.release(lead)
 
     # ------------------------------------------------------------ the rest of the life
     def identify(self, request: AnyRequest) -> Identity:
@@ -222,11 +230,11 @@ class SemanticCache:
         """
         return self._resolve(request)[1]
 
-    def clear(self, namespace: Namespace = ()) -> int:
+    def clear(self, namespace: str | Namespace = ()) -> int:
         """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
         return max(tier.store.clear(self._below(namespace)) for tier in self._tiers)
 
-    async def aclear(self, namespace: Namespace = ()) -> int:
+    async def aclear(self, namespace: str | Namespace = ()) -> int:
         return max([await tier.async_store.clear(self._below(namespace)) for tier in self._tiers])
 
     def stats(self) -> CacheStats:
@@ -240,8 +248,13 @@ class SemanticCache:
         """A plugin failed and spared its caller: counted, and logged once per change of state."""
         self._health.failed(component, error)
 
+    def report_success(self, component: str) -> None:
+        """The plugin works (again). Costs next to nothing when nothing had failed."""
+        self._health.succeeded(component)
+
     def close(self) -> None:
         """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
+        self._is_closed = True
         for tier in self._tiers:
             tier.store.close()
         with self._lock:
@@ -281,8 +294,8 @@ class SemanticCache:
         )
 
     # ---------------------------------------------------------------- inside
-    def _below(self, namespace: Namespace) -> Namespace | None:
-        return (*self.config.namespace, *namespace) or None
+    def _below(self, namespace: str | Namespace) -> Namespace | None:
+        return (*self.config.namespace, *as_namespace(namespace)) or None
 
     def _resolve(self, request: AnyRequest, identity: Identity | None = None) -> tuple[Request, Identity]:
         if identity is not None and isinstance(request, Request):
@@ -291,41 +304,57 @@ class SemanticCache:
             return Request(request), Identity(self._text_scope, key_of(self._text_scope, request))
         if not isinstance(request, Request):
             raise ConfigError(f"a request is a str or a Request, not {type(request).__name__}")
+        if type(request.namespace) is not tuple:
+            request = dataclasses.replace(request, namespace=as_namespace(request.namespace))
         try:
-            return request, identify(request, self.config.namespace)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"params and context of a Request must be JSON: {type(error).__name__}") from error
+            identity = identify(request, self.config.namespace)
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ConfigError(
+                "text, provider and model of a Request must be str, params and context JSON: " + type(error).__name__
+            ) from error
+        return request, identity
 
     def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
         return lookup_flow(request, identity, self._rules, self._clock.now())
 
-    def _lead_flow(self, found: NotFound, request: Request, identity: Identity) -> Flow[Joined]:
+    def _lead_flow(self, found: NotFound, request: Request, identity: Identity, is_open: bool) -> Flow[Joined]:
         return lead_flow(
             found,
             lambda: self._lookup_flow(request, identity),
             lambda: look_exact_flow(identity, self._rules, self._clock.now()),
             identity.key,
+            is_open=is_open,
         )
 
-    def _join(self, request: Request, identity: Identity, *, lead: bool) -> Joined:
+    def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
+        if self._is_closed:
+            return Joined(NotFound(MissReason.CLOSED))
         try:
             found = run(self._lookup_flow(request, identity), self._perform)
+            self._health.succeeded("engine")
             if lead and isinstance(found, NotFound) and self.config.single_flight:
-                return run(self._lead_flow(found, request, identity), self._perform)
+                return run(self._lead_flow(found, request, identity, is_open), self._perform)
             return Joined(found)
         except Exception as error:
             return Joined(self._spared(error))
 
-    async def _ajoin(self, request: Request, identity: Identity, *, lead: bool) -> Joined:
+    async def _ajoin(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
+        if self._is_closed:
+            return Joined(NotFound(MissReason.CLOSED))
         try:
             found = await arun(self._lookup_flow(request, identity), self._aperform)
+            self._health.succeeded("engine")
             if lead and isinstance(found, NotFound) and self.config.single_flight:
-                return await arun(self._lead_flow(found, request, identity), self._aperform)
+                return await arun(self._lead_flow(found, request, identity, is_open), self._aperform)
             return Joined(found)
         except Exception as error:
             return Joined(self._spared(error))
 
-    def _update_flow(self, request: Request, identity: Identity, answer: Answer | JsonValue) -> Flow[UpdateOutcome]:
+    def _update_flow(
+        self, request: Request, identity: Identity, answer: Answer | JsonValue, flight: Flight | None
+    ) -> Flow[UpdateOutcome]:
+        if self._is_closed:
+            return UpdateOutcome(False, MissReason.CLOSED.value)
         if not isinstance(answer, Answer):
             answer = Answer(answer)
         try:
@@ -342,6 +371,8 @@ class SemanticCache:
         if reason is not None:
             return UpdateOutcome(False, reason)
         seconds = answer.generation_seconds
+        if seconds is None and flight is not None and self._flights.leads(flight):
+            seconds = self._flights.seconds_of(flight)
         now = self._clock.now()
         entry = Entry(
             scope=identity.scope,
@@ -355,7 +386,7 @@ class SemanticCache:
             is_candidate=request.exact_only is None,
             model=request.model,
             usage=answer.usage,
-            generation_seconds=self._flights.seconds_since_start(identity.key) if seconds is None else seconds,
+            generation_seconds=seconds,
         )
         return (yield from update_flow(entry, self._rules, now, sweep=self._is_sweep_due()))
 
@@ -372,7 +403,7 @@ class SemanticCache:
         def store(answer: Answer) -> Flow[UpdateOutcome]:
             outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
             try:
-                outcome = yield from self._update_flow(request, identity, answer)
+                outcome = yield from self._update_flow(request, identity, answer, None)
             except Exception as error:
                 self._spared(error)
             self._emit(UpdateEvent(outcome, request.namespace))
@@ -380,8 +411,10 @@ class SemanticCache:
 
         return store
 
-    def _land(self, key: str, outcome: UpdateOutcome) -> None:
-        self._flights.land(key, Landing(LandingKind.STORED if outcome.stored else LandingKind.UNSTORED))
+    def _land(self, flight: Flight | None, outcome: UpdateOutcome) -> None:
+        """A stored answer ends the flight of its key, whoever leads it; one that is not ends the caller's own."""
+        if flight is not None and (outcome.stored or self._flights.leads(flight)):
+            self._flights.land(flight, Landing(LandingKind.STORED if outcome.stored else LandingKind.UNSTORED))
 
     def _spared(self, error: Exception) -> NotFound:
         """Turn an error of the cache into a miss, or raise it when the user wants to hear it. The parts have reported
@@ -424,8 +457,30 @@ class SemanticCache:
     def _on_error(self, component: str, error: BaseException) -> None:
         self._emit(ErrorEvent(component, type(error).__name__))
 
+    def _after_fork(self) -> None:
+        """In a forked child: no thread but one was copied, so nobody leads, works or will ever release a lock."""
+        self._lock = threading.Lock()
+        self._threads = None
+        self._flights.forget()
+
     def _executor(self) -> Executor:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="llmcache")
             return self._threads
+
+
+_living: weakref.WeakSet[SemanticCache] = weakref.WeakSet()
+
+
+def _follow_forks(cache: SemanticCache) -> None:
+    _living.add(cache)
+
+
+def _after_fork_in_child() -> None:
+    for cache in list(_living):
+        cache._after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)

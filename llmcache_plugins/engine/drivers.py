@@ -35,23 +35,26 @@ class Tier:
 
 
 class Health:
-    """Says once when a part fails and once when it is well again; every failure is passed to `on_error`."""
+    """Says once when a part fails at something and once when it is well again; every failure goes to `on_error`.
+
+    What a part fails at is told apart: a full disk is no less full because reads go on working.
+    """
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
         self._on_error = on_error
-        self._degraded: set[str] = set()
+        self._degraded: set[tuple[str, str]] = set()
 
-    def failed(self, component: str, error: BaseException) -> None:
+    def failed(self, component: str, error: BaseException, work: str = "work") -> None:
         self._on_error(component, error)
-        if component not in self._degraded:
-            self._degraded.add(component)
+        if (component, work) not in self._degraded:
+            self._degraded.add((component, work))
             # The error's text may quote a prompt or a URL: only its class is logged.
-            _log.warning("%s fails (%s); the cache goes on without it", component, _class_of(error))
+            _log.warning("%s fails to %s (%s); the cache goes on without it", component, work, _class_of(error))
 
-    def succeeded(self, component: str) -> None:
-        if self._degraded and component in self._degraded:
-            self._degraded.discard(component)
-            _log.warning("%s works again", component)
+    def succeeded(self, component: str, work: str = "work") -> None:
+        if self._degraded and (component, work) in self._degraded:
+            self._degraded.discard((component, work))
+            _log.warning("%s manages to %s again", component, work)
 
 
 def _class_of(error: BaseException) -> str:
@@ -69,18 +72,18 @@ class Parts:
     health: Health
     clock: Clock
 
-    def store_error(self, tier: Tier, error: Exception) -> StoreError:
+    def store_error(self, tier: Tier, step: StoreStep, error: Exception) -> StoreError:
         known = error if isinstance(error, StoreError) else StoreError(f"the {tier.name} store failed unexpectedly")
         if known is not error:
             known.__cause__ = error
-        self.health.failed(tier.name, known)
+        self.health.failed(tier.name, known, step.work)
         return known
 
     def embedder_error(self, error: Exception) -> EmbedderError:
         known = error if isinstance(error, EmbedderError) else EmbedderError("the embedder failed unexpectedly")
         if known is not error:
             known.__cause__ = error
-        self.health.failed("embedder", known)
+        self.health.failed("embedder", known, "embed")
         return known
 
     def fits(self, text: str) -> bool:
@@ -102,7 +105,7 @@ class Parts:
         if np.abs(lengths - 1.0).max() > _UNIT_TOLERANCE:
             # Not normalised, whatever its documentation says: a product above 1 would pass any threshold.
             array = array / lengths[:, None].astype(np.float32)
-        self.health.succeeded("embedder")
+        self.health.succeeded("embedder", "embed")
         return array
 
 
@@ -120,9 +123,9 @@ class Performer:
             try:
                 value = step.call(tier.store)
             except Exception as error:
-                known = parts.store_error(tier, error)
+                known = parts.store_error(tier, step, error)
                 raise known from known.__cause__
-            parts.health.succeeded(tier.name)
+            parts.health.succeeded(tier.name, step.work)
             return value
         if isinstance(step, Fits):
             return parts.fits(step.text)
@@ -135,11 +138,11 @@ class Performer:
                 raise failure from failure.__cause__
         if isinstance(step, Enter):
             # On the thread of a running loop the leader may be a task of that very loop: waiting would stop both.
-            return parts.flights.enter(step.key, may_wait=not _is_loop_running())
+            return parts.flights.enter(step.key, may_wait=not _is_loop_running(), is_open=step.is_open)
         if isinstance(step, Wait):
             return step.flight.wait(step.flight.deadline - parts.clock.monotonic())
         if isinstance(step, Land):
-            return parts.flights.land(step.key, step.landing)
+            return parts.flights.land(step.flight, step.landing)
         assert isinstance(step, Generate)
         assert self._generate is not None
         return self._generate()
@@ -162,12 +165,12 @@ class AsyncPerformer:
             try:
                 value = await step.call(tier.async_store)
             except Exception as error:
-                known = parts.store_error(tier, error)
+                known = parts.store_error(tier, step, error)
                 raise known from known.__cause__
-            parts.health.succeeded(tier.name)
+            parts.health.succeeded(tier.name, step.work)
             return value
-        if isinstance(step, Fits):
-            return parts.fits(step.text)
+        if isinstance(step, Fits):  # tokenises, and may wait for a model that is embedding
+            return await asyncio.get_running_loop().run_in_executor(self._executor(), parts.fits, step.text)
         if isinstance(step, Embed):
             try:
                 return parts.checked(await self._embed(step.texts), step.texts)
@@ -175,11 +178,11 @@ class AsyncPerformer:
                 failure = parts.embedder_error(error)
                 raise failure from failure.__cause__
         if isinstance(step, Enter):
-            return parts.flights.enter(step.key, may_wait=True)
+            return parts.flights.enter(step.key, may_wait=True, is_open=step.is_open)
         if isinstance(step, Wait):
             return await step.flight.await_landing(step.flight.deadline - parts.clock.monotonic())
         if isinstance(step, Land):
-            return parts.flights.land(step.key, step.landing)
+            return parts.flights.land(step.flight, step.landing)
         assert isinstance(step, Generate)
         assert self._generate is not None
         return await self._generate()

@@ -295,17 +295,17 @@ def update_flow(entry: Entry, rules: Rules, now: float, *, sweep: bool) -> Flow[
     except (EmbedderError, StoreError):
         if not rules.fail_open:
             raise
-    is_stored = False
+    is_stored, reason = False, "not_kept"
     for tier in range(len(rules.tiers)):
         try:
-            yield Put(tier, entry)
-            is_stored = True
+            is_stored = (yield Put(tier, entry)) or is_stored
             if sweep:
                 yield Sweep(tier, now, _SWEEP_LIMIT)
         except StoreError:
             if not rules.fail_open:
                 raise
-    return UpdateOutcome(True) if is_stored else UpdateOutcome(False, MissReason.STORE_ERROR.value)
+            reason = MissReason.STORE_ERROR.value
+    return UpdateOutcome(True) if is_stored else UpdateOutcome(False, reason)
 
 
 def _with_vector(entry: Entry, rules: Rules) -> Flow[Entry]:

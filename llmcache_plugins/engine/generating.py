@@ -8,6 +8,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import Any, TypeAlias
 
+from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.types import Answer, Request
 
 __all__ = ["AnyRequest", "Generate", "atimed", "timed"]
@@ -21,7 +22,12 @@ def timed(generate: Generate, given: AnyRequest) -> Callable[[], Answer]:
 
     def call() -> Answer:
         start = perf_counter()
-        return _answer_of(generate(*arguments), perf_counter() - start)
+        value = generate(*arguments)
+        if inspect.isawaitable(value):
+            if inspect.iscoroutine(value):
+                value.close()
+            raise ConfigError("generate returned an awaitable; use aget_or_generate")
+        return _answer_of(value, perf_counter() - start)
 
     return call
 

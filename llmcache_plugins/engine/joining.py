@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from llmcache_plugins.engine.flow import Flow, Found, NotFound
-from llmcache_plugins.engine.singleflight import Flight, Landing, LandingKind
+from llmcache_plugins.engine.singleflight import Flight, Landing, LandingKind, Role
 from llmcache_plugins.engine.steps import Enter, Generate, Land, Wait
 from llmcache_plugins.types import UpdateOutcome
 
@@ -16,11 +16,11 @@ __all__ = ["Joined", "generate_flow", "lead_flow"]
 class Joined(NamedTuple):
     """How a lookup with single flight ended.
 
-    `is_lead`: the caller leads now and has to land the flight. `error`: what the leader's call raised.
+    `flight`: the caller leads it and has to land it. `error`: what the leader's call raised.
     """
 
     found: Found | NotFound
-    is_lead: bool = False
+    flight: Flight | None = None
     error: Exception | None = None
 
 
@@ -29,6 +29,8 @@ def lead_flow(
     look: Callable[[], Flow[Found | NotFound]],
     look_exact: Callable[[], Flow[Found | NotFound]],
     key: str,
+    *,
+    is_open: bool,
 ) -> Flow[Joined]:
     """Join the flight of a key after a miss.
 
@@ -37,20 +39,15 @@ def lead_flow(
         look: makes a fresh lookup.
         look_exact: makes a lookup of the exact key only, for the moment after the lead was taken: another caller may
             have landed in between.
+        is_open: see `Flight`.
     """
     while True:
-        flight: Flight | None = yield Enter(key)
-        if flight is None:
-            try:
-                again = yield from look_exact()
-            except BaseException:
-                yield Land(key, Landing(LandingKind.RELEASED))
-                raise
-            if isinstance(again, Found):
-                yield Land(key, Landing(LandingKind.STORED))
-                return Joined(again)
-            return Joined(found, is_lead=True)
-        landing: Landing | None = flight.landing or (yield Wait(flight))
+        role, flight = yield Enter(key, is_open)
+        if role is Role.ALONE:
+            return Joined(found)
+        if role is Role.LEAD:
+            return (yield from _take_off(found, look_exact, flight))
+        landing: Landing | None = yield Wait(flight)
         if landing is None or landing.kind is LandingKind.UNSTORED:
             return Joined(found)
         if landing.kind is LandingKind.FAILED:
@@ -59,13 +56,21 @@ def lead_flow(
             return Joined((yield from look()))
 
 
-def generate_flow(key: str, is_lead: bool, store: Callable[[Any], Flow[UpdateOutcome]]) -> Flow[Any]:
+def _take_off(found: NotFound, look_exact: Callable[[], Flow[Found | NotFound]], flight: Flight) -> Flow[Joined]:
+    try:
+        again = yield from look_exact()
+    except BaseException:
+        yield Land(flight, Landing(LandingKind.RELEASED))
+        raise
+    if isinstance(again, NotFound):
+        return Joined(found, flight)
+    yield Land(flight, Landing(LandingKind.STORED))
+    return Joined(again)
+
+
+def generate_flow(flight: Flight | None, store: Callable[[Any], Flow[UpdateOutcome]]) -> Flow[Any]:
     """Call the model, store what it said, and free the followers whatever happens. The model's own error passes
     unchanged, and is the followers' too; a cancelled leader passes the lead on."""
-    if not is_lead:
-        answer = yield Generate()
-        yield from store(answer)
-        return answer
     landing = Landing(LandingKind.RELEASED)
     try:
         answer = yield Generate()
@@ -78,4 +83,5 @@ def generate_flow(key: str, is_lead: bool, store: Callable[[Any], Flow[UpdateOut
         landing = Landing(LandingKind.FAILED, error)
         raise
     finally:
-        yield Land(key, landing)
+        if flight is not None:
+            yield Land(flight, landing)

@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 
 from llmcache_plugins.protocols import Clock
 
-__all__ = ["Flight", "FlightTable", "Landing", "LandingKind", "Lead"]
+__all__ = ["Flight", "FlightTable", "Landing", "LandingKind", "Lead", "Role"]
 
 _PURGE_AT = 1024  # flights nobody landed (an abandoned lookup) are dropped once the table is this long
 
@@ -37,22 +37,39 @@ class Landing:
     error: Exception | None = None
 
 
+class Role(Enum):
+    """What a caller does about a key."""
+
+    LEAD = "lead"  # call the model, then land the flight
+    FOLLOW = "follow"  # wait for the flight
+    ALONE = "alone"  # call the model without a flight: waiting could deadlock
+
+
 class Flight:
-    """One call on its way. Any number of threads and event loops may wait for its landing."""
+    """One call on its way. Any number of threads and event loops may wait for its landing.
 
-    __slots__ = ("_callbacks", "_event", "_lock", "deadline", "key", "landing", "lead", "started")
+    `is_open`: it began with a plain lookup, so nobody but its leader knows whether the call failed, and `release`
+    ends it; a flight that the cache itself runs lands by itself.
+    """
 
-    def __init__(self, key: str, lead: Lead, started: float, deadline: float) -> None:
+    __slots__ = ("_callbacks", "_event", "_lock", "deadline", "is_open", "key", "landing", "lead", "started", "table")
+
+    def __init__(
+        self, table: FlightTable, key: str, lead: Lead, *, started: float, deadline: float, is_open: bool
+    ) -> None:
+        self.table = table
         self.key = key
         self.lead = lead
         self.started = started
         self.deadline = deadline
+        self.is_open = is_open
         self.landing: Landing | None = None
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
 
     def land(self, landing: Landing) -> None:
+        """The first landing counts."""
         with self._lock:
             if self.landing is not None:
                 return
@@ -92,23 +109,35 @@ class Flight:
 
 
 class Lead:
-    """What one thread or task leads at the moment."""
+    """What one thread or task leads at the moment, in all caches. `parent` led something when this one began, and may
+    be waiting for it."""
 
-    __slots__ = ("__weakref__", "_task", "_thread", "flights")
+    __slots__ = ("__weakref__", "_task", "_thread", "flights", "parent", "watchers")
 
-    def __init__(self, task: asyncio.Task[object] | None) -> None:
+    def __init__(self, task: asyncio.Task[object] | None, parent: Lead | None) -> None:
         self._task = None if task is None else weakref.ref(task)
         self._thread = threading.get_ident()
-        self.flights: dict[str, Flight] = {}
+        self.parent = parent
+        self.flights: set[Flight] = set()
+        self.watchers: set[int] = set()  # for plugins: ids of what already listens to the end of this task
 
     def is_held_by(self, task: asyncio.Task[object] | None) -> bool:
         if self._task is not None or task is not None:
             return self._task is not None and task is not None and self._task() is task
         return self._thread == threading.get_ident()
 
+    def is_busy(self, now: float) -> bool:
+        """True when a flight of it is still to be waited for; the iteration is over a copy, for others may land one."""
+        return any(flight.deadline > now for flight in tuple(self.flights))
+
+
+# The lead travels with the context, so that an error handler that a framework runs in a child task or with a copied
+# context still finds what its caller leads; each thread or task makes its own on first use.
+_lead: ContextVar[Lead | None] = ContextVar("llmcache_lead", default=None)
+
 
 class FlightTable:
-    """Who calls the model for which key.
+    """Who calls the model for which key, in one cache.
 
     Args:
         timeout: seconds after which a leader that has not landed is out, and the longest wait of a follower.
@@ -117,92 +146,100 @@ class FlightTable:
     def __init__(self, timeout: float, clock: Clock) -> None:
         self._timeout = timeout
         self._clock = clock
+        self.forget()
+
+    def forget(self) -> None:
+        """Start empty, with a new lock: for a forked child, in which the leaders of its parent do not live."""
         self._lock = threading.Lock()
         self._flights: dict[str, Flight] = {}
-        # The lead travels with the context, so that an error handler that a framework runs in a child task or with a
-        # copied context still finds what its caller leads; each thread or task makes its own on first use.
-        self._lead: ContextVar[Lead | None] = ContextVar("llmcache_lead", default=None)
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def enter(self, key: str, *, may_wait: bool) -> Flight | None:
-        """Become the leader of `key` (None), or get a flight: one to wait for, or, when its `landing` is UNSTORED,
-        leave to call without leading because waiting could deadlock.
+    def enter(self, key: str, *, may_wait: bool, is_open: bool) -> tuple[Role, Flight | None]:
+        """Become the leader of `key`, follow the flight under way, or stay alone.
+
+        Args:
+            may_wait: False where waiting would block what the leader needs.
+            is_open: see `Flight`.
+
+        Returns:
+            The role and the flight to land or to wait for; None when alone.
         """
-        lead = self._current_lead()
+        lead = self.current_lead()
         now = self._clock.monotonic()
         with self._lock:
-            flight = self._flights.get(key)
-            if flight is not None and flight.deadline > now:
-                if may_wait and not self._leads_any(lead, now):
-                    return flight
-                return self._no_wait(key, lead, now)
+            before = self._flights.get(key)
+            if before is not None and before.deadline > now:
+                is_ours = any(before.lead is ancestor for ancestor in _ancestors(lead))
+                if may_wait and not is_ours and not lead.is_busy(now):
+                    return Role.FOLLOW, before
+                return Role.ALONE, None
             if len(self._flights) >= _PURGE_AT:
                 self._purge(now)
-            self._flights[key] = lead.flights[key] = Flight(key, lead, now, now + self._timeout)
-        if flight is not None:
-            flight.land(Landing(LandingKind.RELEASED))
-        return None
+            flight = Flight(self, key, lead, started=now, deadline=now + self._timeout, is_open=is_open)
+            self._flights[key] = flight
+            lead.flights.add(flight)
+        if before is not None:
+            self.land(before, Landing(LandingKind.RELEASED))
+        return Role.LEAD, flight
 
-    def land(self, key: str, landing: Landing) -> float | None:
-        """End the flight of `key`, whoever leads it; seconds since it started, or None when there is none."""
+    def land(self, flight: Flight, landing: Landing) -> None:
+        """End this flight, and no other of the same key."""
         with self._lock:
-            flight = self._flights.pop(key, None)
-            if flight is None:
-                return None
-            flight.lead.flights.pop(key, None)
+            if self._flights.get(flight.key) is flight:
+                del self._flights[flight.key]
+        flight.lead.flights.discard(flight)
         flight.land(landing)
+
+    def flight_of(self, key: str) -> Flight | None:
+        """The flight of this key that the caller leads, else the one under way, else None."""
+        lead = _lead.get()
+        for flight in () if lead is None else tuple(lead.flights):
+            if flight.key == key and flight.table is self:
+                return flight
+        return self._flights.get(key)
+
+    def leads(self, flight: Flight) -> bool:
+        """Is this flight led by the calling thread or task?"""
+        return flight.lead is _lead.get()
+
+    def seconds_of(self, flight: Flight) -> float:
+        """How long the flight has been under way."""
         return self._clock.monotonic() - flight.started
 
-    def seconds_since_start(self, key: str) -> float | None:
-        """How long the flight of `key` has been under way, or None when there is none."""
-        flight = self._flights.get(key)
-        return None if flight is None else self._clock.monotonic() - flight.started
-
-    def release(self) -> int:
-        """Give up everything this thread or task leads, or the caller whose context it runs in; how many."""
-        lead = self._lead.get()
-        return 0 if lead is None else self.release_lead(lead)
-
-    def release_lead(self, lead: Lead) -> int:
-        with self._lock:
-            flights = list(lead.flights.values())
-            lead.flights.clear()
-            for flight in flights:
-                if self._flights.get(flight.key) is flight:
-                    del self._flights[flight.key]
+    def release(self, lead: Lead | None = None) -> int:
+        """Give up the open flights of this table that `lead` (the caller's own by default) leads; how many."""
+        lead = _lead.get() if lead is None else lead
+        if lead is None:
+            return 0
+        flights = [flight for flight in tuple(lead.flights) if flight.is_open and flight.table is self]
         for flight in flights:
-            flight.land(Landing(LandingKind.RELEASED))
+            self.land(flight, Landing(LandingKind.RELEASED))
         return len(flights)
 
-    def current_lead(self) -> Lead:
+    @staticmethod
+    def current_lead() -> Lead:
         """The lead of this thread or task; made on first use."""
-        return self._current_lead()
-
-    def _current_lead(self) -> Lead:
         task = _current_task()
-        lead = self._lead.get()
+        lead = _lead.get()
         if lead is None or not lead.is_held_by(task):
-            lead = Lead(task)
-            self._lead.set(lead)
+            # Only a parent that leads can be in the way; keeping all of them would chain tasks together for ever.
+            lead = Lead(task, lead if lead is not None and lead.flights else None)
+            _lead.set(lead)
         return lead
-
-    @staticmethod
-    def _leads_any(lead: Lead, now: float) -> bool:
-        return any(flight.deadline > now for flight in lead.flights.values())
-
-    @staticmethod
-    def _no_wait(key: str, lead: Lead, now: float) -> Flight:
-        flight = Flight(key, lead, now, now)
-        flight.land(Landing(LandingKind.UNSTORED))
-        return flight
 
     def _purge(self, now: float) -> None:
         for key in [key for key, flight in self._flights.items() if flight.deadline <= now]:
             flight = self._flights.pop(key)
-            flight.lead.flights.pop(key, None)
+            flight.lead.flights.discard(flight)
             flight.land(Landing(LandingKind.RELEASED))
+
+
+def _ancestors(lead: Lead | None) -> Iterator[Lead]:
+    while lead is not None:
+        yield lead
+        lead = lead.parent
 
 
 def _resolve(landed: asyncio.Future[None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from llmcache_plugins.engine.singleflight import Flight, Landing
 from llmcache_plugins.protocols import AsyncStore, Store
@@ -35,8 +35,10 @@ AnyStore: TypeAlias = Store | AsyncStore
 
 @dataclass(slots=True)
 class StoreStep:
-    """A verb of one tier's store. `call` gives the value for a `Store` and an awaitable of it for an `AsyncStore`."""
+    """A verb of one tier's store. `call` gives the value for a `Store` and an awaitable of it for an `AsyncStore`;
+    `work` names the verb in logs."""
 
+    work: ClassVar[str]
     tier: int
 
     def call(self, store: AnyStore) -> Any:
@@ -45,6 +47,7 @@ class StoreStep:
 
 @dataclass(slots=True)
 class ReadExact(StoreStep):
+    work = "read"
     scope: str
     key: str
 
@@ -54,6 +57,7 @@ class ReadExact(StoreStep):
 
 @dataclass(slots=True)
 class ReadNormalised(StoreStep):
+    work = "read normalised"
     scope: str
     normalised_key: str
     limit: int
@@ -64,6 +68,7 @@ class ReadNormalised(StoreStep):
 
 @dataclass(slots=True)
 class CensusOf(StoreStep):
+    work = "count"
     scope: str
     embedder_id: str
     limit: int
@@ -74,6 +79,7 @@ class CensusOf(StoreStep):
 
 @dataclass(slots=True)
 class Search(StoreStep):
+    work = "search"
     scope: str
     embedder_id: str
     vector: FloatArray = field(repr=False)
@@ -86,6 +92,7 @@ class Search(StoreStep):
 
 @dataclass(slots=True)
 class SetVectors(StoreStep):
+    work = "add vectors"
     scope: str
     embedder_id: str
     vectors: Mapping[str, FloatArray] = field(repr=False)
@@ -96,6 +103,7 @@ class SetVectors(StoreStep):
 
 @dataclass(slots=True)
 class Touch(StoreStep):
+    work = "count accesses"
     scope: str
     key: str
     now: float
@@ -106,6 +114,7 @@ class Touch(StoreStep):
 
 @dataclass(slots=True)
 class Put(StoreStep):
+    work = "write"
     entry: Entry
 
     def call(self, store: AnyStore) -> Any:
@@ -114,6 +123,7 @@ class Put(StoreStep):
 
 @dataclass(slots=True)
 class PutAlias(StoreStep):
+    work = "write aliases"
     alias: Alias
 
     def call(self, store: AnyStore) -> Any:
@@ -122,6 +132,7 @@ class PutAlias(StoreStep):
 
 @dataclass(slots=True)
 class Sweep(StoreStep):
+    work = "sweep"
     now: float
     limit: int
 
@@ -145,9 +156,10 @@ class Embed:
 
 @dataclass(slots=True)
 class Enter:
-    """Lead the flight of this key (answer: `None`) or get the `Flight` to wait for; see `FlightTable.enter`."""
+    """Lead the flight of this key, follow it or stay alone: a `Role` and a `Flight`; see `FlightTable.enter`."""
 
     key: str
+    is_open: bool
 
 
 @dataclass(slots=True)
@@ -159,9 +171,9 @@ class Wait:
 
 @dataclass(slots=True)
 class Land:
-    """The flight of this key has ended; frees its followers."""
+    """The flight has ended; frees its followers."""
 
-    key: str
+    flight: Flight
     landing: Landing
 
 

@@ -12,7 +12,7 @@ from llmcache_plugins.types import Identity, JsonValue, Namespace, Request
 __all__ = ["canonical_json", "fingerprint", "identify", "key_of", "normalise_text", "normalised_key_of", "scope_of"]
 
 _DIGEST_BYTES = 20  # 160 bits: no collision to be found by anybody who wants one (blake2b, RFC 7693)
-_CLOSING = " \t\r\n.!?;:,\u2026\u3002\uff01\uff1f\u061f"  # closing punctuation, also Chinese, Japanese and Arabic
+_CLOSING = ".?\u2026\u3002\uff0e\uff1f\u061f"  # full stop, question mark; also Chinese, Japanese and Arabic
 # One encoder made once: json.dumps with options builds a new one on every call.
 _encode: Callable[[JsonValue], str] = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=True
@@ -34,8 +34,11 @@ def fingerprint(*parts: bytes) -> str:
 def canonical_json(value: JsonValue) -> bytes:
     """`value` as JSON that depends on nothing but the value: sorted keys, no spaces, ASCII.
 
+    As in all JSON, keys become strings: {1: 0} and {"1": 0} are the same.
+
     Raises:
-        TypeError: `value` is not made of what JSON knows, or a mapping has keys that are not all strings.
+        TypeError: `value` is not made of what JSON knows, or its keys cannot be sorted.
+        RecursionError: it is nested too deeply.
     """
     return _encode(value).encode("ascii")
 
@@ -45,8 +48,8 @@ def scope_of(request: Request, namespace: Namespace = ()) -> str:
     context."""
     return fingerprint(
         canonical_json([*namespace, *request.namespace]),
-        request.provider.encode(),
-        request.model.encode(),
+        _encodable(request.provider),
+        _encodable(request.model),
         canonical_json(dict(request.params)),
         canonical_json(request.context),
     )
@@ -58,19 +61,18 @@ def key_of(scope: str, text: str) -> str:
 
 
 def normalise_text(text: str) -> str:
-    """Case folded, inner white space single, closing punctuation gone.
+    """Case folded, inner white space single, the full stop or question mark at the end gone.
 
-    The form is NFC and not NFKC, which would make 10\u2076 (ten to the sixth) and 106 one number; and an
-    exclamation mark behind a digit stays: 5! is a factorial.
+    Nothing else goes: 5! is a factorial, `git checkout .` is not `git checkout`, and a mark behind a space or another
+    sign is what the text is about. The form is NFC and not NFKC, which would make 10\u2076 (ten to the sixth) and 106
+    one number.
 
-    >>> normalise_text("  What is   BGP ?? ")
+    >>> normalise_text("  What is   BGP??")
     'what is bgp'
     """
     folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
     bare = folded.rstrip(_CLOSING)
-    if bare[-1:].isdigit() and folded[len(bare) :].startswith("!"):
-        bare += "!"
-    return bare or folded
+    return bare if bare[-1:].isalnum() else folded
 
 
 def normalised_key_of(scope: str, text: str) -> str:

@@ -123,8 +123,17 @@ def _is_empty(generation: Generation) -> bool:
         return not generation.text.strip()
     message = generation.message
     calls = getattr(message, "tool_calls", None) or getattr(message, "invalid_tool_calls", None)
-    content = message.content.strip() if isinstance(message.content, str) else message.content
+    content: object = message.content
+    if isinstance(content, str):
+        content = content.strip()
+    elif all(_is_blank(block) for block in message.content):
+        content = None
     return not content and not calls and not message.additional_kwargs
+
+
+def _is_blank(block: object) -> bool:
+    text = block.get("text", "") if isinstance(block, Mapping) and block.get("type") == "text" else block
+    return isinstance(text, str) and not text.strip()
 
 
 def _finish_reason(generations: Iterable[Generation]) -> str | None:

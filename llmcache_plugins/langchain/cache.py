@@ -55,11 +55,16 @@ class LLMCache(BaseCache):
     ) -> None:
         if usage not in ("zero", "keep"):
             raise ConfigError(f'usage must be "zero" or "keep", not {usage!r}')
-        self.cache = default_cache() if cache is None else cache
+        self._cache = default_cache() if cache is None else cache
         self._extractor = QuestionExtractor() if extractor is None else extractor
         self._usage = usage
         self._memo: Memo[tuple[Request, Identity]] = Memo(_MEMO_BYTES)
-        watch(self.cache)
+        watch(self._cache)
+
+    @property
+    def cache(self) -> SemanticCache:
+        """The cache that is asked. It cannot be exchanged: what was parsed and hashed for it is kept."""
+        return self._cache
 
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """The stored generations (a list), or None. Never raises unless the cache is set to `fail_open=False`."""

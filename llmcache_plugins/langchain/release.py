@@ -85,5 +85,6 @@ def release_with_task(cache: SemanticCache) -> None:
     """Release what the running task leads when it ends: after a failure or a cancellation nobody else would."""
     lead = cache.current_lead()
     task = asyncio.current_task()
-    if task is not None and lead.flights:
+    if task is not None and lead.flights and id(cache) not in lead.watchers:
+        lead.watchers.add(id(cache))  # once: a task that lives as long as its program may lead any number of calls
         task.add_done_callback(lambda _: cache.release_lead(lead))

@@ -68,8 +68,8 @@ class AsyncStoreAdapter:
             return await self._in_thread(search, scope, embedder_id, vector, limit=limit, now=now)
         return search(scope, embedder_id, vector, limit=limit, now=now)
 
-    async def put(self, entry: Entry) -> None:
-        await self._run(self._store.put, entry)
+    async def put(self, entry: Entry) -> bool:
+        return await self._run(self._store.put, entry)
 
     async def put_alias(self, alias: Alias) -> None:
         await self._run(self._store.put_alias, alias)

@@ -222,7 +222,7 @@ class DiskStore:
         self._counts["damaged"] += 1
         return entry
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Entry) -> bool:
         has_vector = entry.vector is not None and entry.embedder_id is not None
         size = entry_bytes(entry)
         row: dict[str, object] = {
@@ -241,10 +241,11 @@ class DiskStore:
             connection.execute("DELETE FROM aliases WHERE scope = ? AND key = ?", (entry.scope, entry.key))
             if size > self._max_bytes:  # what it was to replace is out of date
                 connection.execute("DELETE FROM entries WHERE scope = ? AND key = ?", (entry.scope, entry.key))
-                return
+                return False
             stamp = _stamps(connection, 1)
             connection.execute(_PUT, row | {"stamp": stamp})
             self._make_room(connection, kept=stamp)
+        return True
 
     def put_alias(self, alias: Alias) -> None:
         try:

@@ -161,7 +161,7 @@ class MemoryStore:
                 candidates.append(Candidate(record.entry, similarity, record.access_count))
         return candidates
 
-    def put(self, entry: Entry) -> None:
+    def put(self, entry: Entry) -> bool:
         entry = _own_copy(entry)
         size = entry_bytes(entry)
         address = (entry.scope, entry.key)
@@ -170,7 +170,7 @@ class MemoryStore:
             self._remove_alias(address)
             if size > self._max_bytes:
                 self._remove(address)  # what it was to replace is out of date
-                return
+                return False
             old = self._records.get(address)
             record = _Record(entry, next(self._orders), size, {} if old is None else old.aliases)
             if old is not None:
@@ -185,6 +185,7 @@ class MemoryStore:
                     index.put(entry.scope, entry.key, vector, expires_at=entry.expires_at, order=record.order)
             self._note_expiry(record)
             self._make_room(address)
+        return True
 
     def put_alias(self, alias: Alias) -> None:
         address = (alias.scope, alias.key)

@@ -39,8 +39,8 @@ class NullStore:
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         return []
 
-    def put(self, entry: Entry) -> None:
-        return None
+    def put(self, entry: Entry) -> bool:
+        return False
 
     def put_alias(self, alias: Alias) -> None:
         return None

@@ -114,8 +114,8 @@ class FaultyStore:
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         return self._enter("search").search(scope, embedder_id, vector, limit=limit, now=now)
 
-    def put(self, entry: Entry) -> None:
-        self._enter("put").put(entry)
+    def put(self, entry: Entry) -> bool:
+        return self._enter("put").put(entry)
 
     def put_alias(self, alias: Alias) -> None:
         self._enter("put_alias").put_alias(alias)

@@ -429,9 +429,9 @@ class StoreContract:
 
     def test_entry_over_the_whole_limit_is_not_kept(self, clock: FakeClock) -> None:
         with self.open_store(clock, max_bytes=20_000) as store:
-            store.put(make_entry("small"))
-            store.put(make_entry("big"))
-            store.put(make_entry("big", answer_json='"' + "x" * 30_000 + '"'))
+            assert store.put(make_entry("small"))
+            assert store.put(make_entry("big"))
+            assert not store.put(make_entry("big", answer_json='"' + "x" * 30_000 + '"'))
             assert _texts(store, ["small", "big"]) == ["small"]  # and the outdated answer is gone
             assert store.stats().evictions == 0
 
@@ -629,8 +629,8 @@ class StoreFacade:
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         return self._run(self._store.search(scope, embedder_id, vector, limit=limit, now=now))
 
-    def put(self, entry: Entry) -> None:
-        self._run(self._store.put(entry))
+    def put(self, entry: Entry) -> bool:
+        return self._run(self._store.put(entry))
 
     def put_alias(self, alias: Alias) -> None:
         self._run(self._store.put_alias(alias))

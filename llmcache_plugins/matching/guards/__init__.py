@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from llmcache_plugins.matching.features import features_of
 from llmcache_plugins.matching.guards.addresses import addresses
 from llmcache_plugins.matching.guards.base import Finding, Rule
+from llmcache_plugins.matching.guards.case import case
 from llmcache_plugins.matching.guards.dates import dates
 from llmcache_plugins.matching.guards.identifiers import identifiers
 from llmcache_plugins.matching.guards.negation import negation
@@ -23,7 +24,7 @@ from llmcache_plugins.types import Verdict
 
 __all__ = ["DEFAULT_GUARDS", "GUARDS_VERSION", "Finding", "Rule", "judge"]
 
-GUARDS_VERSION = "1"
+GUARDS_VERSION = "2"
 """Changes whenever a rule may judge a pair otherwise than before: what was judged by older rules is judged again."""
 
 DEFAULT_GUARDS: tuple[Guard, ...] = (
@@ -35,6 +36,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     quotes,
     negation,
     opposites,
+    case,
 )
 
 

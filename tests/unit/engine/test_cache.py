@@ -328,7 +328,7 @@ def test_broken_embedder_costs_a_model_call_and_says_so_once(caplog: pytest.LogC
         assert cache.stats().errors["embedder"] >= 3
         embedder._before = None
         assert hit(cache, "Which states does BGP have?")
-        assert [record.message for record in caplog.records][1:] == ["embedder works again"]
+        assert [record.message for record in caplog.records][1:] == ["embedder manages to embed again"]
 
 
 def test_fail_open_false_raises() -> None:

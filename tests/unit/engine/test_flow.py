@@ -259,7 +259,7 @@ def test_first_entry_of_a_scope_is_stored_without_a_vector() -> None:
     walk.expect(Fits, True).expect(CensusOf, Census(0))
     assert walk.step.entry.vector is None
     assert walk.step.entry.is_candidate
-    assert walk.expect(Put).result == UpdateOutcome(True)
+    assert walk.expect(Put, True).result == UpdateOutcome(True)
 
 
 def test_second_entry_of_a_scope_gets_its_vector_at_once() -> None:
@@ -277,12 +277,12 @@ def test_text_that_does_not_fit_is_stored_for_exact_matches_only() -> None:
 def test_answer_is_stored_even_when_its_embedding_fails() -> None:
     walk = Walk(update_flow(entry_of("q"), rules(tiers=("hot",)), NOW, sweep=False))
     walk.expect(Fits, True).expect(CensusOf, Census(1)).expect(Embed, EmbedderError("down"))
-    assert walk.expect(Put).result.stored
+    assert walk.expect(Put, True).result.stored
 
 
 def test_update_writes_every_tier_and_sweeps_when_told() -> None:
     walk = Walk(update_flow(entry_of("q"), rules(embedder_id=None), NOW, sweep=True))
-    walk.expect(Put, tier=0).expect(Sweep, tier=0).expect(Put, tier=1).expect(Sweep, tier=1)
+    walk.expect(Put, True, tier=0).expect(Sweep, tier=0).expect(Put, False, tier=1).expect(Sweep, tier=1)
     assert walk.result.stored
 
 

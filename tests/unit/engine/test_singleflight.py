@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from llmcache_plugins import Hit, Miss, SemanticCache, open_cache
-from llmcache_plugins.engine.singleflight import FlightTable, Landing, LandingKind
-from llmcache_plugins.testing.clock import FakeClock
+from llmcache_plugins import CacheConfig, Hit, Miss, SemanticCache, Tier, open_cache
+from llmcache_plugins.engine import Rules
+from llmcache_plugins.engine.clock import SystemClock
+from llmcache_plugins.engine.singleflight import FlightTable, Landing, LandingKind, Role
+from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
+from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
 
 LIMIT = 20.0  # seconds after which a test counts as hung
 
@@ -56,23 +63,30 @@ def in_threads(count: int, call: Callable[[], Any]) -> list[Any]:
         return [future.result(LIMIT) for future in [pool.submit(attempt) for _ in range(count)]]
 
 
-def finish_when_waiting(cache: SemanticCache, model: SlowModel) -> threading.Thread:
-    def finish() -> None:
-        assert model.started.wait(LIMIT)
+def test_concurrent_equal_misses_make_one_call() -> None:
+    count = 16
+    model, missed = SlowModel(), threading.Semaphore(0)
+    store = FaultyStore(MemoryStore())
+    store.before({"get"}, lambda: missed.release())
+    with cache_over(store) as cache, ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(cache.get_or_generate, "q", model) for _ in range(count)]
+        for _ in range(count + 1):  # each caller has missed, and the leader has looked again: now the model may answer
+            assert missed.acquire(timeout=LIMIT)
         model.finish.set()
+        assert [future.result(LIMIT) for future in futures] == ["answer"] * count
+        assert model.calls == 1
+        assert len(cache._flights) == 0
 
-    thread = threading.Thread(target=finish)
-    thread.start()
-    return thread
 
-
-def test_concurrent_equal_misses_make_one_call(cache: SemanticCache) -> None:
-    model = SlowModel()
-    helper = finish_when_waiting(cache, model)
-    assert in_threads(16, lambda: cache.get_or_generate("q", model)) == ["answer"] * 16
-    helper.join()
-    assert model.calls == 1
-    assert len(cache._flights) == 0
+def cache_over(store: FaultyStore) -> SemanticCache:
+    return SemanticCache(
+        [Tier("hot", store, AsyncStoreAdapter(store))],
+        config=CacheConfig(single_flight_timeout=LIMIT),
+        rules=Rules(("hot",), None, "p", 0.95, lambda asked, stored: ()),
+        embedder=None,
+        statistics=Statistics(),
+        clock=SystemClock(),
+    )
 
 
 def test_failing_leader_gives_its_error_to_those_who_wait(cache: SemanticCache) -> None:
@@ -170,17 +184,22 @@ def test_generate_may_use_the_cache_itself(cache: SemanticCache) -> None:
 def test_leader_that_never_lands_is_out_after_the_deadline() -> None:
     clock = FakeClock()
     table = FlightTable(5.0, clock)
-    assert table.enter("k", may_wait=True) is None
-    flight = _enter_elsewhere(table, "k")
-    assert flight is not None
+    role, late = table.enter("k", may_wait=True, is_open=True)
+    assert role is Role.LEAD
+    assert _enter_elsewhere(table, "k") == (Role.FOLLOW, late)
     clock.advance(5.0)
-    assert _enter_elsewhere(table, "k") is None  # the next one leads
-    assert flight.landing == Landing(LandingKind.RELEASED)
+    role, second = _enter_elsewhere(table, "k")
+    assert role is Role.LEAD
+    assert late.landing == Landing(LandingKind.RELEASED)
+    # What becomes of the late call is no longer the business of those who wait for the second one.
+    table.land(late, Landing(LandingKind.FAILED, ValueError("late")))
+    assert second.landing is None
+    assert _enter_elsewhere(table, "k") == (Role.FOLLOW, second)
 
 
 def _enter_elsewhere(table: FlightTable, key: str) -> Any:
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: table.enter(key, may_wait=True)).result(LIMIT)
+        return pool.submit(lambda: table.enter(key, may_wait=True, is_open=True)).result(LIMIT)
 
 
 def test_abandoned_leads_do_not_pile_up() -> None:
@@ -188,7 +207,7 @@ def test_abandoned_leads_do_not_pile_up() -> None:
     table = FlightTable(5.0, clock)
     for number in range(1500):
         clock.advance(1.0)
-        table.enter(str(number), may_wait=True)
+        table.enter(str(number), may_wait=True, is_open=True)
     assert len(table) <= 1024
 
 
@@ -302,3 +321,55 @@ async def test_sync_lookup_on_a_loop_never_waits_for_a_task_of_that_loop(cache: 
     assert isinstance(cache.lookup("q", lead=True), Miss)  # would block the loop, and so its own leader
     gate.set()
     assert await asyncio.wait_for(leader, LIMIT) == "answer"
+
+
+async def test_child_task_that_asks_for_what_its_parent_leads_does_not_wait(cache: SemanticCache) -> None:
+    async def inner() -> str:
+        return "inner"
+
+    async def outer() -> str:
+        child = asyncio.create_task(cache.aget_or_generate("q", inner))
+        return "outer+" + await asyncio.wait_for(child, LIMIT / 2)
+
+    assert await cache.aget_or_generate("q", outer) == "outer+inner"
+
+
+def test_releasing_leads_leaves_alone_what_the_cache_itself_runs(cache: SemanticCache) -> None:
+    def generate() -> str:
+        assert cache.release_leads() == 0  # as an error handler does when one of several models in a chain fails
+        assert len(cache._flights) == 1
+        return "answer"
+
+    assert cache.get_or_generate("q", generate) == "answer"
+
+
+def test_two_caches_do_not_end_each_other_s_flights() -> None:
+    with open_cache("memory://", embedder=None) as one, open_cache("memory://", embedder=None) as other:
+        one.lookup("q", lead=True)
+        other.lookup("q", lead=True)
+        assert other.release_leads() == 1
+        assert (len(one._flights), len(other._flights)) == (1, 0)
+        one.update("q", "answer")
+        assert len(one._flights) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_child_starts_with_threads_of_its_own_and_no_flights(cache: SemanticCache) -> None:
+    async def embed_in_a_thread(cache: SemanticCache) -> Any:
+        await cache.aupdate("What are the BGP states?", "six")
+        return await cache.alookup("Which states does BGP have?")
+
+    groups = {"What are the BGP states?": "bgp", "Which states does BGP have?": "bgp"}
+    with open_cache("memory://", embedder=FakeEmbedder(groups)) as cache:
+        assert isinstance(asyncio.run(embed_in_a_thread(cache)), Hit)
+        cache.lookup("led by the parent", lead=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forks beside threads
+            child = os.fork()
+        if child == 0:
+            signal.alarm(int(LIMIT))
+            cache.clear()
+            is_fine = isinstance(asyncio.run(embed_in_a_thread(cache)), Hit)
+            is_fine = is_fine and cache.get_or_generate("led by the parent", lambda: "x") == "x"
+            os._exit(0 if is_fine else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
