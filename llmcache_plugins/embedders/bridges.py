@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import sys
-from collections.abc import Sequence
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +18,12 @@ from llmcache_plugins.types import FloatArray
 
 __all__ = ["LangChainEmbedder", "LlamaIndexEmbedder", "as_embedder"]
 
+_log = logging.getLogger(__name__)
+
 # What the integrations call the model's name, and the length of its vectors. Nothing else is read: other attributes
 # hold keys and addresses.
 _MODEL_ATTRIBUTES = ("model_name", "model", "model_id", "deployment_name", "deployment")
+_PROBE = "What is the capital of France?"
 _SIZE_ATTRIBUTES = ("dimensions", "dimension", "output_dimensionality", "size")
 
 
@@ -32,16 +38,26 @@ class _LlamaIndexEmbedding(Protocol):
 
 
 class _Bridge:
-    """What both bridges share: the id, the limit, and the checks of what comes back."""
+    """What both bridges share. `embed` and `aembed` are the methods of the framework's object."""
 
-    def __init__(self, model: object, framework: str, embedder_id: str | None, max_chars: int | None) -> None:
+    def __init__(
+        self,
+        model: object,
+        framework: str,
+        *,
+        embed: Callable[[list[str]], Any],
+        aembed: Callable[[list[str]], Awaitable[Any]],
+        embedder_id: str | None,
+        max_chars: int | None,
+    ) -> None:
         if max_chars is not None and (not isinstance(max_chars, int) or isinstance(max_chars, bool) or max_chars < 1):
             raise ConfigError(f"max_chars must be an integer of at least 1 or None, not {max_chars!r}")
         if embedder_id is not None and (not isinstance(embedder_id, str) or not embedder_id):
             raise ConfigError(f"embedder_id must be a non-empty string or None, not {embedder_id!r}")
-        self._id = embedder_id or _id_of(model, framework)
+        self._embed, self._aembed = embed, aembed
         self._max_chars = max_chars
         self._dimension: int | None = None
+        self._id = embedder_id or _id_of(model, framework) or self._probed_id(model, framework)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._id!r})"
@@ -53,6 +69,39 @@ class _Bridge:
     def fits(self, text: str) -> bool:
         """True for texts of at most `max_chars` characters."""
         return self._max_chars is None or len(text) <= self._max_chars
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """float32 vectors of unit length, shape (len(texts), dim)."""
+        if not texts:
+            return self._nothing()
+        try:
+            raw = self._embed(list(texts))
+        except Exception as error:  # every integration raises its own
+            raise self._failed(error) from error
+        return self._checked(raw, len(texts))
+
+    async def aembed(self, texts: Sequence[str]) -> FloatArray:
+        """As `embed`, awaiting the model."""
+        if not texts:
+            return self._nothing()
+        try:
+            raw = await self._aembed(list(texts))
+        except Exception as error:  # every integration raises its own
+            raise self._failed(error) from error
+        return self._checked(raw, len(texts))
+
+    def _probed_id(self, model: object, framework: str) -> str:
+        """An id for a model that has no name: two objects of one class may be two models, but then a text has another
+        vector. Rounded, so that the last digits of another machine do not make it another model."""
+        self._id = _kind(model, framework)
+        try:
+            (vector,) = self.embed([_PROBE])
+        except EmbedderError as error:
+            # Of an id that nobody else has, nothing wrong can come: its vectors are not found again, that is all.
+            _log.warning("%s has no model name and embeds no probe (%s); give embedder_id=", self._id, error)
+            return f"{self._id}/unit/{uuid.uuid4().hex}"
+        digest = hashlib.blake2b(np.round(vector, 2).tobytes(), digest_size=6).hexdigest()
+        return f"{self._id}/{len(vector)}/unit/{digest}"
 
     def _nothing(self) -> FloatArray:
         return np.empty((0, self._dimension or 0), np.float32)
@@ -74,8 +123,8 @@ class LangChainEmbedder(_Bridge):
 
     Args:
         embeddings: the LangChain object.
-        embedder_id: instead of the one made of its module, class and model name. Give one when two models of a class
-            differ in something else.
+        embedder_id: instead of the one made of its module, class and model name (without a name: of the vector of a
+            probe text, which is embedded once for it). Give one when two models of a name differ in something else.
         max_chars: longer texts are matched exactly only, because nothing tells how much of a text the model reads, and
             many read 256 or 512 tokens and silently drop the rest. Raise it for a model that reads more; None for no
             limit.
@@ -84,28 +133,14 @@ class LangChainEmbedder(_Bridge):
     def __init__(
         self, embeddings: _LangChainEmbeddings, *, embedder_id: str | None = None, max_chars: int | None = 1000
     ) -> None:
-        super().__init__(embeddings, "langchain", embedder_id, max_chars)
-        self._embeddings = embeddings
-
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """float32 vectors of unit length, shape (len(texts), dim)."""
-        if not texts:
-            return self._nothing()
-        try:
-            raw = self._embeddings.embed_documents(list(texts))
-        except Exception as error:  # every integration raises its own
-            raise self._failed(error) from error
-        return self._checked(raw, len(texts))
-
-    async def aembed(self, texts: Sequence[str]) -> FloatArray:
-        """As `embed`, awaiting `aembed_documents`."""
-        if not texts:
-            return self._nothing()
-        try:
-            raw = await self._embeddings.aembed_documents(list(texts))
-        except Exception as error:  # every integration raises its own
-            raise self._failed(error) from error
-        return self._checked(raw, len(texts))
+        super().__init__(
+            embeddings,
+            "langchain",
+            embed=embeddings.embed_documents,
+            aembed=embeddings.aembed_documents,
+            embedder_id=embedder_id,
+            max_chars=max_chars,
+        )
 
 
 class LlamaIndexEmbedder(_Bridge):
@@ -115,8 +150,8 @@ class LlamaIndexEmbedder(_Bridge):
 
     Args:
         embed_model: the LlamaIndex object.
-        embedder_id: instead of the one made of its module, class and model name. Give one when two models of a class
-            differ in something else.
+        embedder_id: instead of the one made of its module, class and model name (without a name: of the vector of a
+            probe text, which is embedded once for it). Give one when two models of a name differ in something else.
         max_chars: longer texts are matched exactly only, because nothing tells how much of a text the model reads, and
             many read 256 or 512 tokens and silently drop the rest. Raise it for a model that reads more; None for no
             limit.
@@ -125,28 +160,14 @@ class LlamaIndexEmbedder(_Bridge):
     def __init__(
         self, embed_model: _LlamaIndexEmbedding, *, embedder_id: str | None = None, max_chars: int | None = 1000
     ) -> None:
-        super().__init__(embed_model, "llama_index", embedder_id, max_chars)
-        self._embed_model = embed_model
-
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """float32 vectors of unit length, shape (len(texts), dim)."""
-        if not texts:
-            return self._nothing()
-        try:
-            raw = self._embed_model.get_text_embedding_batch(list(texts))
-        except Exception as error:  # every integration raises its own
-            raise self._failed(error) from error
-        return self._checked(raw, len(texts))
-
-    async def aembed(self, texts: Sequence[str]) -> FloatArray:
-        """As `embed`, awaiting `aget_text_embedding_batch`."""
-        if not texts:
-            return self._nothing()
-        try:
-            raw = await self._embed_model.aget_text_embedding_batch(list(texts))
-        except Exception as error:  # every integration raises its own
-            raise self._failed(error) from error
-        return self._checked(raw, len(texts))
+        super().__init__(
+            embed_model,
+            "llama_index",
+            embed=embed_model.get_text_embedding_batch,
+            aembed=embed_model.aget_text_embedding_batch,
+            embedder_id=embedder_id,
+            max_chars=max_chars,
+        )
 
 
 def as_embedder(candidate: Any) -> Embedder:
@@ -175,12 +196,17 @@ def _is_instance(candidate: object, module: str, name: str) -> bool:
     return isinstance(kind, type) and isinstance(candidate, kind)
 
 
-def _id_of(model: object, framework: str) -> str:
+def _kind(model: object, framework: str) -> str:
     kind = type(model)
-    parts = [f"{framework}:{kind.__module__}.{kind.__qualname__}"]
-    parts += _first(model, _MODEL_ATTRIBUTES, str)
-    parts += _first(model, _SIZE_ATTRIBUTES, int)
-    return "/".join([*parts, "unit"])
+    return f"{framework}:{kind.__module__}.{kind.__qualname__}"
+
+
+def _id_of(model: object, framework: str) -> str | None:
+    """The id from what the object says of its model, or None when it does not name one."""
+    name = _first(model, _MODEL_ATTRIBUTES, str)
+    if not name or name == ["unknown"]:  # LlamaIndex' default
+        return None
+    return "/".join([_kind(model, framework), *name, *_first(model, _SIZE_ATTRIBUTES, int), "unit"])
 
 
 def _first(model: object, names: Sequence[str], kind: type) -> list[str]:
