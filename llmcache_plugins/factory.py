@@ -159,6 +159,8 @@ def _say_once_no_embedder(error: MissingExtraError) -> None:
 
 
 def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
+    if not isinstance(url, str):
+        raise ConfigError(f"a cache URL is a str such as disk:///path/of/file.db, not {type(url).__name__}")
     parts = urlsplit(url)
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
@@ -182,7 +184,7 @@ def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
 
 def _refuse_rest(rest: str, url: str) -> None:
     if rest:
-        raise ConfigError(f"{url} takes nothing behind it, not {rest!r}; a file is disk:///path/of/file.db")
+        raise ConfigError(f"{url} takes nothing behind it; a file is disk:///path/of/file.db")
 
 
 def _policy_id(config: CacheConfig, embedder: Embedder | None, guards: list[str]) -> str:

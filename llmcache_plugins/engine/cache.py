@@ -32,7 +32,7 @@ from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError
 from llmcache_plugins.keys.fingerprint import identify, key_of, normalised_key_of, scope_of
-from llmcache_plugins.policies import refusal_of
+from llmcache_plugins.policies import payload_of, refusal_of
 from llmcache_plugins.protocols import (
     Clock,
     Embedder,
@@ -359,8 +359,11 @@ class SemanticCache:
             answer = Answer(answer)
         try:
             answer_json = json.dumps(answer.content, ensure_ascii=False, separators=(",", ":"))
+            is_json = json.loads(answer_json) == answer.content  # a tuple would come back as a list, a key 1 as "1"
         except (TypeError, ValueError, RecursionError) as error:
             raise CodecError(f"this answer cannot be stored: {type(error).__name__}; give JSON") from error
+        if not is_json:
+            raise CodecError("this answer cannot be stored: it would not come back equal; give JSON")
         config = self.config
         reason = refusal_of(
             answer,
@@ -383,7 +386,7 @@ class SemanticCache:
             answer_json=answer_json,
             created_at=now,
             expires_at=None if config.ttl is None else now + config.ttl,
-            is_candidate=request.exact_only is None,
+            is_candidate=request.exact_only is None and payload_of(request.text) is None,
             model=request.model,
             usage=answer.usage,
             generation_seconds=seconds,

@@ -27,6 +27,7 @@ from llmcache_plugins.engine.steps import (
 from llmcache_plugins.errors import EmbedderError, LLMCacheError, StoreError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
 from llmcache_plugins.matching import Judge, decide, has_conflict
+from llmcache_plugins.policies import payload_of
 from llmcache_plugins.types import (
     Alias,
     Candidate,
@@ -128,8 +129,9 @@ def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) 
     found = yield from _find_exact(identity, rules, now, troubles)
     if found is not None:
         return found
-    if request.exact_only is not None:
-        return troubles.miss(MissReason.EXACT_ONLY, detail=request.exact_only)
+    exact_only = request.exact_only or payload_of(request.text)
+    if exact_only is not None:
+        return troubles.miss(MissReason.EXACT_ONLY, detail=exact_only)
     if rules.embedder_id is not None and not (yield Fits(request.text)):
         return troubles.miss(MissReason.UNREADABLE)
     found = yield from _find_normalised(request, identity, rules, now, troubles)

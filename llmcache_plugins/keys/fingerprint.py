@@ -63,16 +63,16 @@ def key_of(scope: str, text: str) -> str:
 def normalise_text(text: str) -> str:
     """Case folded, inner white space single, the full stop or question mark at the end gone.
 
-    Nothing else goes: 5! is a factorial, `git checkout .` is not `git checkout`, and a mark behind a space or another
-    sign is what the text is about. The form is NFC and not NFKC, which would make 10\u2076 (ten to the sixth) and 106
-    one number.
+    Nothing else goes: 5! is a factorial, `git checkout .` is not `git checkout`, and a mark behind a space, another
+    sign or a single letter is what the text is about. The form is NFC and not NFKC, which would make 10\u2076 (ten to
+    the sixth) and 106 one number.
 
     >>> normalise_text("  What is   BGP??")
     'what is bgp'
     """
     folded = " ".join(unicodedata.normalize("NFC", text).casefold().split())
     bare = folded.rstrip(_CLOSING)
-    return bare if bare[-1:].isalnum() else folded
+    return bare if len(bare) > 1 and bare[-2:].isalnum() else folded
 
 
 def normalised_key_of(scope: str, text: str) -> str:

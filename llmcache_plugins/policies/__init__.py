@@ -1,5 +1,6 @@
-"""Rules without I/O: what may be stored, and for how long."""
+"""Rules without I/O: what may be stored, and what may only be matched exactly."""
 
 from llmcache_plugins.policies.admission import refusal_of
+from llmcache_plugins.policies.payload import payload_of
 
-__all__ = ["refusal_of"]
+__all__ = ["payload_of", "refusal_of"]

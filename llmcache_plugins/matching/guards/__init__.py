@@ -18,6 +18,7 @@ from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
 from llmcache_plugins.matching.guards.opposites import opposites
 from llmcache_plugins.matching.guards.quotes import quotes
+from llmcache_plugins.matching.guards.signs import accents, signs
 from llmcache_plugins.matching.guards.versions import versions
 from llmcache_plugins.protocols import Guard
 from llmcache_plugins.types import Verdict
@@ -37,6 +38,8 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     negation,
     opposites,
     case,
+    accents,
+    signs,
 )
 
 

@@ -37,7 +37,7 @@ bridges = pytest.mark.parametrize("bridge", [LangChainEmbedder, LlamaIndexEmbedd
 
 @bridges
 async def test_rows_are_float32_of_unit_length_sync_and_async(bridge):
-    remote = Remote([[3.0, 4.0], [5.0, 0.0]])
+    remote = Remote([[3.0, 4.0], [5.0, 0.0]], model="m")
     embedder = bridge(remote)
     for vectors in (embedder.embed(("a", "b")), await embedder.aembed(("a", "b"))):
         assert vectors.dtype == np.float32
@@ -48,7 +48,7 @@ async def test_rows_are_float32_of_unit_length_sync_and_async(bridge):
 
 @bridges
 async def test_no_texts_make_no_call(bridge):
-    remote = Remote([[1.0, 0.0]])
+    remote = Remote([[1.0, 0.0]], model="m")
     embedder = bridge(remote)
     assert embedder.embed([]).shape[0] == (await embedder.aembed([])).shape[0] == 0
     assert remote.calls == []
@@ -83,6 +83,23 @@ def test_id_names_module_class_model_and_size_but_no_key(bridge):
     assert "sk-1" not in embedder_id
     assert "host" not in embedder_id
     assert bridge(Remote([], model="other")).embedder_id != embedder_id
+
+
+@bridges
+def test_models_without_a_name_are_told_apart_by_their_vectors(bridge):
+    first, again = bridge(Remote([[0.6, 0.8]])), bridge(Remote([[0.6000001, 0.8]]))
+    other, wider = bridge(Remote([[0.8, 0.6]])), bridge(Remote([[0.6, 0.8, 0.0]]))
+    assert first.embedder_id == again.embedder_id
+    assert len({first.embedder_id, other.embedder_id, wider.embedder_id}) == 3
+    assert bridge(Remote([[0.6, 0.8]], model_name="unknown")).embedder_id == first.embedder_id
+
+
+@bridges
+def test_a_model_without_a_name_that_fails_shares_its_vectors_with_nobody(bridge, caplog):
+    failing = Remote(ConnectionError("https://key@host: secret"))
+    assert bridge(failing).embedder_id != bridge(failing).embedder_id
+    assert "give embedder_id=" in caplog.text
+    assert "secret" not in caplog.text
 
 
 @bridges
