@@ -71,7 +71,7 @@ def run_demo(options: DemoOptions) -> int:
     threshold = CacheConfig().similarity_threshold if options.threshold is None else options.threshold
     url = options.url or default_url()
     listener = Listener()
-    with _application(options) as ask, _cache(url, threshold, options, listener):
+    with _cache(url, threshold, options, listener), _application(options) as ask:
         served = _serve_with_progress(questions, ask, listener, as_json=options.as_json)
     summary = summarise(served, labelled, cache_errors=listener.errors)
     settings = {"data": path.name, "url": url, "similarity_threshold": threshold, "live": options.live}
@@ -120,7 +120,7 @@ def _loopback_server(options: DemoOptions) -> FakeAnthropic:
         return FakeAnthropic(port=options.port, latency=options.latency)
     except OSError:
         server = FakeAnthropic(latency=options.latency)
-        print(f"port {options.port} is taken, so answers of earlier runs will not be found: --port", file=sys.stderr)
+        print(f"port {options.port} is taken, so answers of earlier runs will not be found", file=sys.stderr)
         return server
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -30,7 +31,7 @@ from llmcache_plugins.engine.flow import (
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
-from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError
+from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError, StoreError
 from llmcache_plugins.keys.fingerprint import identify, key_of, normalised_key_of, scope_of
 from llmcache_plugins.policies import payload_of, refusal_of
 from llmcache_plugins.protocols import (
@@ -191,7 +192,12 @@ class SemanticCache:
             raise joined.error
         performer = Performer(self._parts, timed(generate, given))
         flow = generate_flow(joined.flight, self._storing(request, identity))
-        return run(flow, performer).content
+        try:
+            return run(flow, performer).content
+        except RuntimeError as error:
+            if isinstance(error.__cause__, StopIteration):  # Python turns it into this when it leaves a generator
+                raise error.__cause__ from None
+            raise
 
     async def aget_or_generate(self, request: AnyRequest, generate: Generate) -> JsonValue:
         """`get_or_generate` for event loops; `generate` is a coroutine function or returns an awaitable (a plain value
@@ -239,10 +245,18 @@ class SemanticCache:
 
     def stats(self) -> CacheStats:
         """Counters since the cache was opened, and the size of each tier now."""
-        return self._statistics.snapshot({tier.name: tier.store.stats() for tier in self._tiers})
+        sizes = {}
+        for tier in self._tiers:
+            with contextlib.suppress(StoreError):  # a store that is closed or down has no size; the counters remain
+                sizes[tier.name] = tier.store.stats()
+        return self._statistics.snapshot(sizes)
 
     async def astats(self) -> CacheStats:
-        return self._statistics.snapshot({tier.name: await tier.async_store.stats() for tier in self._tiers})
+        sizes = {}
+        for tier in self._tiers:
+            with contextlib.suppress(StoreError):
+                sizes[tier.name] = await tier.async_store.stats()
+        return self._statistics.snapshot(sizes)
 
     def report_error(self, component: str, error: BaseException) -> None:
         """A plugin failed and spared its caller: counted, and logged once per change of state."""
@@ -304,7 +318,7 @@ class SemanticCache:
             return Request(request), Identity(self._text_scope, key_of(self._text_scope, request))
         if not isinstance(request, Request):
             raise ConfigError(f"a request is a str or a Request, not {type(request).__name__}")
-        if type(request.namespace) is not tuple:
+        if request.namespace != ():
             request = dataclasses.replace(request, namespace=as_namespace(request.namespace))
         try:
             identity = identify(request, self.config.namespace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,20 @@ from llmcache_plugins import (
     MissReason,
     Request,
     SemanticCache,
+    StoreUnavailable,
+    Tier,
     Usage,
+    Verdict,
+    default_cache,
     open_cache,
+    set_default_cache,
 )
+from llmcache_plugins.engine import Rules
+from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent
-from llmcache_plugins.testing.clock import FakeClock
-from llmcache_plugins.testing.embedder import FakeEmbedder
+from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
+from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
 
 GROUPS = {"What are the BGP states?": "bgp", "Which states does BGP have?": "bgp", "How does OSPF flood LSAs?": "ospf"}
 
@@ -242,6 +251,19 @@ def test_bad_answers_are_not_stored(answer: Any, reason: str) -> None:
         assert cache.stats().refusals == {reason: 1}
 
 
+@pytest.mark.parametrize("answer", [(1, 2), {1: 2}, [float("nan")], {"a": {"b": (1,)}}])
+def test_answer_that_would_come_back_otherwise_is_not_stored(answer: Any) -> None:
+    with open_cache("memory://", embedder=None) as cache:
+        assert cache.get_or_generate("q", lambda: answer) is answer
+        assert not cache.update("q", answer).stored
+
+
+def test_answer_larger_than_the_whole_cache_is_said_not_to_be_kept(url: str) -> None:
+    with open_cache(url, embedder=None, max_bytes=3000) as cache:
+        assert cache.update("q", "x" * 5000).reason == "not_kept"
+        assert cache.update("q", "x" * 50).stored
+
+
 def test_answer_that_is_not_json_costs_nothing_but_the_hit(caplog: pytest.LogCaptureFixture) -> None:
     with open_cache("memory://", embedder=None) as cache:
         assert cache.get_or_generate("q", object).__class__ is object
@@ -306,8 +328,10 @@ def test_closed_cache_misses_and_breaks_nothing(url: str, embedder: FakeEmbedder
     cache.update("q", "a")
     cache.close()
     cache.close()
-    assert isinstance(cache.lookup("q"), Miss)
-    assert cache.get_or_generate("q", lambda: "fresh") == "fresh"
+    assert miss(cache, "q").reason is MissReason.CLOSED
+    assert [cache.get_or_generate("q", lambda: "fresh") for _ in range(2)] == ["fresh", "fresh"]
+    assert cache.update("q", "b").reason == "closed"
+    assert cache.stats().errors == {}
 
 
 # --------------------------------------------------------------------------------------- broken parts
@@ -362,6 +386,42 @@ def test_vectors_that_are_not_normalised_are_normalised_before_they_are_compared
         assert miss(cache, "How does OSPF flood LSAs?").near_misses[0].similarity < 0.95
 
 
+def test_a_part_that_fails_at_one_thing_only_warns_once_and_does_not_flap(caplog: pytest.LogCaptureFixture) -> None:
+    store = FaultyStore(MemoryStore())
+    with cache_over(store) as cache:
+        store.fail({"put"}, error=StoreUnavailable("disk full"))
+        for number in range(4):
+            cache.lookup(f"question {number}")
+            assert not cache.update(f"question {number}", "a").stored
+        assert [record.message for record in caplog.records] == [
+            "hot fails to write (StoreUnavailable); the cache goes on without it"
+        ]
+        store.heal()
+        assert cache.update("question", "a").stored
+        assert caplog.records[-1].message == "hot manages to write again"
+        assert cache.stats().errors == {"hot": 4}
+
+
+def test_a_store_that_is_down_costs_a_model_call_each_time_and_nothing_else() -> None:
+    store = FaultyStore(MemoryStore())
+    store.fail(error=RuntimeError("a driver's own error, with a secret"))
+    with cache_over(store) as cache:
+        assert [cache.get_or_generate("q", lambda: "fresh") for _ in range(3)] == ["fresh"] * 3
+        assert miss(cache, "q").reason is MissReason.STORE_ERROR
+        store.heal()
+
+
+def cache_over(store: FaultyStore) -> SemanticCache:
+    return SemanticCache(
+        [Tier("hot", store, AsyncStoreAdapter(store))],
+        config=CacheConfig(),
+        rules=Rules(("hot",), None, "p", 0.95, lambda asked, stored: ()),
+        embedder=None,
+        statistics=Statistics(),
+        clock=SystemClock(),
+    )
+
+
 def test_bug_of_ours_is_counted_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_cache("memory://", embedder=None) as cache:
         monkeypatch.setattr("llmcache_plugins.engine.cache.lookup_flow", lambda *arguments: 1 / 0)
@@ -413,12 +473,28 @@ def test_bad_settings_fail_when_the_cache_is_opened(settings: dict[str, Any], me
         ("cache.db", "without a scheme"),
         ("memory://x", "memory:// takes nothing behind it"),
         ("disk://", "needs the path of a file"),
+        ("disk:///tmp/a#1.db", "no # part|%23"),
+        ("disk:///tmp/a?tenant=2", "%3F"),
+        ("memory://?x=1", "%3F"),
+        (Path("cache.db"), "not PosixPath"),
     ],
 )
 def test_bad_urls_say_what_is_known_and_no_password(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         open_cache(url, embedder=None)
     assert "secret" not in str(caught.value)
+
+
+def test_namespace_as_a_string_is_one_part_everywhere() -> None:
+    with open_cache("memory://", embedder=None) as cache:
+        cache.update(Request("q", namespace="ab"), "of ab")  # type: ignore[arg-type]  # people do
+        assert isinstance(cache.lookup(Request("q", namespace=("a", "b"))), Miss)
+        assert hit(cache, Request("q", namespace=("ab",))).answer == "of ab"
+        assert cache.clear("a") == 0
+        assert cache.clear("ab") == 1
+        for bad in (("a", ""), (1,), None, 5):
+            with pytest.raises(ConfigError, match="namespace"):
+                cache.clear(bad)  # type: ignore[arg-type]  # the point
 
 
 @pytest.mark.parametrize("embedder", ["minilm", 3, object()])
@@ -432,10 +508,59 @@ def test_config_and_settings_together_are_refused() -> None:
         open_cache("memory://", embedder=None, config=CacheConfig(), ttl=3)
 
 
-@pytest.mark.parametrize("request_", [3, None, b"q", ["q"], Request("q", params={"x": object()})])
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        3,
+        None,
+        b"q",
+        ["q"],
+        Request("q", params={"x": object()}),
+        Request("q", model=None),  # type: ignore[arg-type]  # the point
+        Request("q", context=DEEP),
+        Request("q", namespace=(1,)),  # type: ignore[arg-type]  # the point
+    ],
+    ids=str,
+)
 def test_what_is_no_request_is_refused(request_: Any) -> None:
     with open_cache("memory://", embedder=None) as cache, pytest.raises(ConfigError):
         cache.lookup(request_)
+
+
+def test_default_cache_without_the_local_extra_has_no_embedder_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr("llmcache_plugins.factory._said_no_embedder", False)
+    monkeypatch.delenv("LLMCACHE_URL", raising=False)
+    set_default_cache(None)
+    try:
+        cache = default_cache()
+        assert default_cache() is cache
+        with open_cache("memory://"):
+            pass
+    finally:
+        set_default_cache(None)
+    assert caplog.text.count("pip install 'llmcache-plugins[local]'") == 1
+
+
+def test_guards_of_the_user_replace_the_default_ones(embedder: FakeEmbedder) -> None:
+    class Never:
+        name = "never"
+
+        def __call__(self, asked: str, stored: str) -> Verdict:
+            return Verdict(self.name, "conflict", "never")
+
+    with open_cache("memory://", embedder=embedder, guards=[Never()]) as cache:
+        cache.update("What are the BGP states?", "six")
+        assert miss(cache, "Which states does BGP have?").near_misses[0].vetoed_by == ("never",)
+    with pytest.raises(ConfigError, match="use_guards"):
+        open_cache("memory://", embedder=None, guards=[], use_guards=False)
 
 
 def test_environment_names_the_default_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -527,6 +652,20 @@ def test_error_of_the_model_passes_unchanged_and_is_not_cached() -> None:
             cache.get_or_generate("q", fail)
         assert caught.value is error
         assert cache.get_or_generate("q", lambda: "a") == "a"
+
+
+def test_stop_iteration_of_the_model_passes_unchanged_too() -> None:
+    with open_cache("memory://", embedder=None) as cache, pytest.raises(StopIteration):
+        cache.get_or_generate("q", lambda: next(iter(())))
+
+
+def test_object_with_an_async_call_is_refused_by_the_sync_verb() -> None:
+    class Model:
+        async def __call__(self) -> str:
+            return "a"
+
+    with open_cache("memory://", embedder=None) as cache, pytest.raises(ConfigError, match="aget_or_generate"):
+        cache.get_or_generate("q", Model())
 
 
 def test_coroutine_function_is_refused_by_the_sync_verb() -> None:
