@@ -9,15 +9,16 @@ from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict
 
 __all__ = ["quotes", "quotes_in"]
 
-# Every alternative fails at the first closing mark or line end that is missing, and no two of them rescan the same
-# stretch without bound: linear time. An apostrophe stands inside a word, a quote at its border; an inch sign follows a
-# digit.
+# Linear time without possessive quantifiers, which early releases of Python 3.11 get wrong around groups. What a class
+# repeats never holds the mark behind it, so giving characters back fails at once; an unclosed stretch ends at the next
+# mark or line end, and a fence without its end is the last of the text. An apostrophe stands inside a word, a quote at
+# its border; an inch sign follows a digit.
 _QUOTED = re.compile(
-    r"```(?:\w*\n)?(?P<block>(?:[^`]|`(?!``))*+)```"
-    r"|(?P<ticks>``?)(?P<code>[^`\n]++)(?P=ticks)"
-    r'|(?<!\w)"{1,2}(?P<double>[^"\n]++)"{1,2}(?!\w)'
-    r"|(?<!\w)''(?P<latex>[^'\n]++)''(?!\w)"
-    r"|(?<![\w'])'(?P<single>[^'\n]++(?:(?<=\w)'(?=\w)[^'\n]++)*+)'(?!\w)"
+    r"```(?:\w*\n)?(?P<block>(?s:.*?))```"
+    r"|(?P<ticks>``?)(?P<code>[^`\n]+)(?P=ticks)"
+    r'|(?<!\w)"{1,2}(?P<double>[^"\n]+)"{1,2}(?!\w)'
+    r"|(?<!\w)''(?P<latex>[^'\n]+)''(?!\w)"
+    r"|(?<![\w'])'(?P<single>[^'\n]+(?:(?<=\w)'(?=\w)[^'\n]+)*)'(?!\w)"
 )
 _MARKS = frozenset("\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d")
 _TO_STRAIGHT = {
