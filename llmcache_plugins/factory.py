@@ -23,7 +23,7 @@ from llmcache_plugins.protocols import Clock, Embedder, Guard, Recorder, Store
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
 from llmcache_plugins.telemetry import Statistics
 
-__all__ = ["default_cache", "open_cache", "set_default_cache"]
+__all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -159,32 +159,35 @@ def _say_once_no_embedder(error: MissingExtraError) -> None:
 
 
 def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
+    kind, path = parse_url(url)
+    if kind == "null":
+        return NullStore(), "null"
+    if kind == "disk":
+        return DiskStore(path, max_entries=config.max_entries, max_bytes=config.max_bytes), "warm"
+    return MemoryStore(max_entries=config.max_entries, max_bytes=config.max_bytes), "hot"
+
+
+def parse_url(url: str) -> tuple[str, Path]:
+    """Kind (`"memory"`, `"disk"`, `"null"`) and path of a cache URL; the path means something for a file only.
+
+    Raises:
+        ConfigError: no such kind, or something is missing or too much. Shows the scheme alone: the rest of a URL may
+            hold a password.
+    """
     if not isinstance(url, str):
         raise ConfigError(f"a cache URL is a str such as disk:///path/of/file.db, not {type(url).__name__}")
     parts = urlsplit(url)
+    if parts.scheme not in ("memory", "disk", "null"):
+        kind = f"{parts.scheme}://" if parts.scheme else "without a scheme"
+        raise ConfigError(f"unknown kind of cache URL, {kind}; use memory://, disk:///path/of/file.db or null://")
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
-    limits = {"max_entries": config.max_entries, "max_bytes": config.max_bytes}
-    if parts.scheme == "memory":
-        _refuse_rest(parts.netloc + parts.path, "memory://")
-        return MemoryStore(**limits), "hot"
-    if parts.scheme == "null":
-        _refuse_rest(parts.netloc + parts.path, "null://")
-        return NullStore(), "null"
-    if parts.scheme == "disk":
-        path = unquote(parts.netloc + parts.path)
-        if not path or path.endswith("/"):
-            raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
-        return DiskStore(Path(path).expanduser(), **limits), "warm"
-    known = "memory://, disk:///path/of/file.db, null://"
-    # The URL itself may hold a password: only its scheme is shown.
-    kind = f"{parts.scheme}://" if parts.scheme else "without a scheme"
-    raise ConfigError(f"unknown kind of cache URL, {kind}; use {known}")
-
-
-def _refuse_rest(rest: str, url: str) -> None:
-    if rest:
-        raise ConfigError(f"{url} takes nothing behind it; a file is disk:///path/of/file.db")
+    path = unquote(parts.netloc + parts.path)
+    if parts.scheme == "disk" and (not path or path.endswith("/")):
+        raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
+    if parts.scheme != "disk" and path:
+        raise ConfigError(f"{parts.scheme}:// takes nothing behind it; a file is disk:///path/of/file.db")
+    return parts.scheme, Path(path).expanduser()
 
 
 def _policy_id(config: CacheConfig, embedder: Embedder | None, guards: list[str]) -> str:

@@ -70,8 +70,8 @@ def test_command_exists(command: str) -> None:
     elif words[0] == "llmcache":
         build_parser().parse_args(words[1:])
     else:
-        assert words[:2] == ["pip", "install"]
-        extras = re.fullmatch(r"llmcache-plugins\[([\w,-]+)\]", words[2])
+        assert words[:3] == ["pip", "install", "./models"]
+        extras = re.fullmatch(r"\.\[([\w,-]+)\]", words[3])
         assert extras is not None
         declared = re.findall(
             r"^([\w-]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE

@@ -6,9 +6,9 @@ import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from urllib.parse import urlsplit
 
-from llmcache_plugins.errors import LLMCacheError
+from llmcache_plugins.errors import ConfigError, LLMCacheError
+from llmcache_plugins.factory import parse_url
 
 __all__ = ["run_doctor"]
 
@@ -29,7 +29,7 @@ _PACKAGES = (  # distribution, extra that brings it
 
 
 def run_doctor(say: Callable[[str], None] = print) -> int:
-    """Print it; 1 when the embedder is installed but does not work, else 0."""
+    """Print it; 1 when the embedder is installed but does not work, or LLMCACHE_URL is no cache URL, else 0."""
     say(f"{'Python':24}{platform.python_version()}")
     for name in ("llmcache-plugins", "numpy"):
         say(f"{name:24}{_version(name) or 'not installed as a package'}")
@@ -37,8 +37,9 @@ def run_doctor(say: Callable[[str], None] = print) -> int:
         say(f"{name:24}{_version(name) or _missing(extra)}")
     embedder, works = _embedder()
     say(f"{'default embedder':24}{embedder}")
-    say(f"{'default cache':24}{_default_url()}")
-    return 0 if works else 1
+    url, is_valid = _default_url()
+    say(f"{'default cache':24}{url}")
+    return 0 if works and is_valid else 1
 
 
 def _version(name: str) -> str | None:
@@ -66,10 +67,13 @@ def _embedder() -> tuple[str, bool]:
     return embedder.embedder_id, True
 
 
-def _default_url() -> str:
+def _default_url() -> tuple[str, bool]:
+    """What to say of the default cache, and False when its URL is not one."""
     url = os.environ.get("LLMCACHE_URL")
     if not url:
-        return "memory:// (set LLMCACHE_URL for another)"
-    parts = urlsplit(url)
-    shown = url if parts.password is None else url.replace(f":{parts.password}@", ":***@")
-    return f"{shown} (LLMCACHE_URL)"
+        return "memory:// (set LLMCACHE_URL for another)", True
+    try:
+        kind, path = parse_url(url)
+    except ConfigError as error:
+        return f"LLMCACHE_URL: {error}", False
+    return f"{kind}://{path if kind == 'disk' else ''} (LLMCACHE_URL)", True

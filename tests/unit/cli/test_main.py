@@ -157,11 +157,16 @@ def test_the_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "memory://" in said
 
 
-def test_the_doctor_hides_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLMCACHE_URL", "redis://user:s3cret@cache.example:6379/0")
-    _, said = doctor_says(monkeypatch, lambda name: False)
-    assert "redis://user:***@cache.example:6379/0" in said
+def test_the_doctor_refuses_what_open_cache_refuses_and_hides_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMCACHE_URL", "mongodb://user:s3cret@cache.example")
+    code, said = doctor_says(monkeypatch, lambda name: False)
+    assert code == 1
+    assert "mongodb://; use memory://" in said
     assert "s3cret" not in said
+    monkeypatch.setenv("LLMCACHE_URL", "disk:///var/cache/answers.db")
+    code, said = doctor_says(monkeypatch, lambda name: False)
+    assert code == 0
+    assert "disk:///var/cache/answers.db (LLMCACHE_URL)" in said
 
 
 def test_a_broken_embedder_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
