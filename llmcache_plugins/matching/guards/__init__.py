@@ -13,6 +13,7 @@ from llmcache_plugins.matching.guards.addresses import addresses
 from llmcache_plugins.matching.guards.base import Finding, Rule
 from llmcache_plugins.matching.guards.case import case
 from llmcache_plugins.matching.guards.dates import dates
+from llmcache_plugins.matching.guards.direction import direction
 from llmcache_plugins.matching.guards.identifiers import identifiers
 from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
@@ -25,7 +26,7 @@ from llmcache_plugins.types import Verdict
 
 __all__ = ["DEFAULT_GUARDS", "GUARDS_VERSION", "Finding", "Rule", "judge"]
 
-GUARDS_VERSION = "2"
+GUARDS_VERSION = "3"
 """Changes whenever a rule may judge a pair otherwise than before: what was judged by older rules is judged again."""
 
 DEFAULT_GUARDS: tuple[Guard, ...] = (
@@ -40,6 +41,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     case,
     accents,
     signs,
+    direction,
 )
 
 
