@@ -6,14 +6,14 @@ Adapters translate a framework's messages into `ChatTurn`s; which parts of them 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.types import JsonValue, Namespace, Request
 
-__all__ = ["ChatTurn", "canonical_messages", "canonical_params", "request_from_messages", "request_from_prompt"]
+__all__ = ["ChatTurn", "canonical_messages", "request_from_messages", "request_from_prompt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,6 @@ _VOLATILE = {
 _VOLATILE_IN_BLOCK = {"index", "cache_control"}
 _TOOL_BLOCKS = {"tool_use", "tool_call", "function_call", "server_tool_use", "server_tool_call", "mcp_tool_use"}
 _TOOL_REFERENCES = ("tool_use_id", "tool_call_id", "call_id")
-
-_IRRELEVANT_PARAMS = {"max_retries", "streaming", "stream", "stream_usage", "disable_streaming", "name", "verbose"}
-_SECRET_PARAM = re.compile(
-    r"(?:api_?key|secret|secret_key|access_key|password|passwd|(?:access|auth|bearer|session|ad)_token|credentials?)$",
-    re.IGNORECASE,
-)
-_SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"}
 
 
 class _Aliases:
@@ -151,40 +144,6 @@ def _join_streamed_arguments(block: dict[str, JsonValue]) -> None:
         except (ValueError, RecursionError):
             return
         del block["partial_json"]
-
-
-def canonical_params(params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The parameters that shape an answer; what is not known to be irrelevant stays.
-
-    Dropped: None, retries, time-outs, streaming flags, the run's name, verbosity, secrets, `cache_control` marks.
-    """
-    kept: dict[str, JsonValue] = {}
-    for name, value in params.items():
-        if value is None or name in _IRRELEVANT_PARAMS or name == "cache_control":
-            continue
-        if "timeout" in name.lower() or _SECRET_PARAM.search(name) or _is_secret(value):
-            continue
-        if isinstance(value, Mapping) and name.lower().endswith("headers"):
-            value = {key: item for key, item in value.items() if key.lower() not in _SECRET_HEADERS}
-        kept[name] = _without_cache_marks(value)
-    return kept
-
-
-def _is_secret(value: JsonValue) -> bool:
-    return isinstance(value, Mapping) and value.get("lc") == 1 and value.get("type") == "secret"
-
-
-def _without_cache_marks(value: JsonValue) -> JsonValue:
-    if isinstance(value, Mapping):
-        return {
-            key: _without_cache_marks(item)
-            for key, item in value.items()
-            # Only what is a mark: a tool may have an argument of that name, described by a schema.
-            if not (key == "cache_control" and isinstance(item, Mapping) and item.get("type") == "ephemeral")
-        }
-    if isinstance(value, list | tuple):
-        return [_without_cache_marks(item) for item in value]
-    return value
 
 
 _ORDINARY = QuestionExtractor()

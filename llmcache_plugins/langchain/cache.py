@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ from llmcache_plugins.factory import default_cache
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of
 from llmcache_plugins.langchain.memo import Memo
-from llmcache_plugins.langchain.parse import parse_llm_string, request_of
+from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
 from llmcache_plugins.langchain.release import release_with_task, watch
 from llmcache_plugins.langchain.replay import generations_of
 from llmcache_plugins.types import Hit, Identity, Outcome, Request
@@ -24,7 +25,19 @@ __all__ = ["LLMCache"]
 
 _COMPONENT = "langchain"
 _MEMO_BYTES = 16 * 1024 * 1024
-_parse_llm_string = lru_cache(maxsize=256)(parse_llm_string)  # few differ, and each may hold a page of tools
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=256)  # few differ, and each may hold a page of tools
+def _parse_llm_string(llm_string: str) -> ModelCall:
+    call = parse_llm_string(llm_string)
+    if call.hidden:
+        _log.warning(
+            "calls of %s are not cached: LangChain hides the value of %s from caches",
+            call.model or "a model",
+            ", ".join(call.hidden),
+        )
+    return call
 
 
 class LLMCache(BaseCache):
@@ -35,7 +48,8 @@ class LLMCache(BaseCache):
     too.
 
     LangChain itself does not tell a cache everything: arguments given to a single call of a `BaseLLM` (not of a chat
-    model), and the identity of a custom chat model without `_identifying_params`, are not in its key.
+    model), and the identity of a custom chat model without `_identifying_params`, are not in its key. Where it says
+    that it hides a value that is no credential (`mcp_servers` of a `ChatAnthropic`), the call bypasses the cache.
 
     Args:
         cache: the cache to ask; without one, the default cache of the process.
@@ -69,8 +83,10 @@ class LLMCache(BaseCache):
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """The stored generations (a list), or None. Never raises unless the cache is set to `fail_open=False`."""
         try:
-            request, identity = self._request(prompt, llm_string)
-            return self._generations(self.cache.lookup(request, lead=True, identity=identity))
+            known = self._request(prompt, llm_string)
+            if known is None:
+                return None
+            return self._generations(self.cache.lookup(known[0], lead=True, identity=known[1]))
         except Exception as error:
             self._spare(error)
             return None
@@ -78,8 +94,9 @@ class LLMCache(BaseCache):
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """Store what a model answered."""
         try:
-            request, identity = self._request(prompt, llm_string)
-            self.cache.update(request, answer_of(return_val), identity=identity)
+            known = self._request(prompt, llm_string)
+            if known is not None:
+                self.cache.update(known[0], answer_of(return_val), identity=known[1])
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
@@ -91,8 +108,10 @@ class LLMCache(BaseCache):
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """`lookup` for event loops: nothing in it blocks."""
         try:
-            request, identity = self._request(prompt, llm_string)
-            outcome = await self.cache.alookup(request, lead=True, identity=identity)
+            known = self._request(prompt, llm_string)
+            if known is None:
+                return None
+            outcome = await self.cache.alookup(known[0], lead=True, identity=known[1])
             if not isinstance(outcome, Hit):
                 release_with_task(self.cache)
             return self._generations(outcome)
@@ -103,8 +122,9 @@ class LLMCache(BaseCache):
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         """`update` for event loops."""
         try:
-            request, identity = self._request(prompt, llm_string)
-            await self.cache.aupdate(request, answer_of(return_val), identity=identity)
+            known = self._request(prompt, llm_string)
+            if known is not None:
+                await self.cache.aupdate(known[0], answer_of(return_val), identity=known[1])
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
@@ -122,11 +142,15 @@ class LLMCache(BaseCache):
     def __repr__(self) -> str:
         return f"LLMCache({self.cache!r})"
 
-    def _request(self, prompt: str, llm_string: str) -> tuple[Request, Identity]:
+    def _request(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
+        """None when nothing may be answered or stored, since the call cannot be told from others."""
         pair = (prompt, llm_string)
         known = self._memo.get(pair)
         if known is None:
-            request = request_of(prompt, _parse_llm_string(llm_string), self._extractor)
+            call = _parse_llm_string(llm_string)
+            if call.hidden:
+                return None
+            request = request_of(prompt, call, self._extractor)
             known = request, self.cache.identify(request)
             self._memo.put(pair, known)
         return known

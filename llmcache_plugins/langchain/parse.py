@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from llmcache_plugins.keys.fingerprint import canonical_json
 from llmcache_plugins.keys.messages import ChatTurn, request_from_messages, request_from_prompt
+from llmcache_plugins.keys.params import hidden_params
 from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.types import JsonValue, Request
 
@@ -33,12 +34,17 @@ _LITERAL_OR_REPR = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(<[^<>]*
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """Which model is called, and how: everything `llm_string` says. `is_readable` is False when it is opaque text."""
+    """Which model is called, and how: everything `llm_string` says.
+
+    `is_readable` is False when it is opaque text. `hidden` names parameters of which LangChain tells no cache the
+    value: two calls that differ there cannot be told apart.
+    """
 
     provider: str
     model: str
     params: Mapping[str, JsonValue] = field(repr=False)
     is_readable: bool = True
+    hidden: tuple[str, ...] = ()
 
 
 def request_of(prompt: str, call: ModelCall, extractor: Extractor) -> Request:
@@ -101,8 +107,10 @@ def _unwrapped(value: JsonValue) -> JsonValue:
 
 def parse_llm_string(llm_string: str) -> ModelCall:
     """Model and parameters. Never raises: what is not understood becomes one opaque parameter."""
+    hidden: tuple[str, ...] = ()
     try:
         fixed, class_id, rest = _serialised_model(llm_string)
+        hidden = hidden_params(fixed)  # holds even when the rest turns out to be unreadable
         call = _call_arguments(rest)
         params = _json(_merged(fixed, call) if class_id else _identifying(call))
         model = next((name for source in (call, fixed) for name in _model_names(source)), "")
@@ -110,9 +118,10 @@ def parse_llm_string(llm_string: str) -> ModelCall:
         if class_id:
             params["__class__"] = class_id
         canonical_json(params)
+        hidden = hidden_params(params)
     except _UNREADABLE:
-        return ModelCall("", "", {"opaque": llm_string}, is_readable=False)
-    return ModelCall(provider if isinstance(provider, str) else "", model, params)
+        return ModelCall("", "", {"opaque": llm_string}, is_readable=False, hidden=hidden)
+    return ModelCall(provider if isinstance(provider, str) else "", model, params, hidden=hidden)
 
 
 def _model_names(source: Mapping[str, JsonValue]) -> list[str]:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -245,6 +246,45 @@ def test_p10_what_shapes_the_answer_is_in_the_key(cache: LLMCache, relevant: dic
     question: list[BaseMessage] = [HumanMessage("q")]
     base = {"tools": [{"name": "t"}]}
     assert keys_of(cache, question, **{**base, **relevant})[0] != keys_of(cache, question, **base)[0]
+
+
+MCP = {"mcp_servers": [{"type": "url", "url": "http://127.0.0.1:1/mcp", "name": "weather"}]}
+
+
+@pytest.mark.parametrize("order", [({}, MCP), (MCP, {})])
+async def test_p10_a_call_whose_parameters_langchain_hides_bypasses_the_cache(
+    cache: LLMCache, server: FakeAnthropic, order: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
+    """LangChain writes `mcp_servers` down as a secret: with one server or another, the cache is told the same."""
+    for settings in order:
+        model = claude(server, **settings)
+        model.invoke("What is the weather?")
+        await model.ainvoke("What is the weather?")
+        model.invoke("What is the weather?")
+    assert server.count() == 1 + 3  # without servers once, with them each time
+    stats = cache.cache.stats()
+    assert (stats.lookups, stats.updates, sum(stats.errors.values())) == (3, 1, 0)
+
+
+def test_p10_a_bypassed_call_leads_nobody_and_says_why_once(
+    cache: LLMCache, server: FakeAnthropic, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = claude(server, **MCP)
+    llm_string = model._get_llm_string(stop=["only here"])
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):  # a follower of the first look-up would wait for its deadline
+            assert pool.submit(cache.lookup, "p", llm_string).result(5) is None
+    cache.update("p", llm_string, [Generation(text="x")])
+    assert cache.lookup("p", llm_string) is None
+    assert cache.cache.stats().entries == 0
+    assert [record.levelname for record in caplog.records if "mcp_servers" in record.message] == ["WARNING"]
+
+
+@pytest.mark.parametrize("name", ["pad_token", "tool_secret", "user_credentials"])
+def test_p10_what_only_looks_like_a_credential_is_in_the_key(cache: LLMCache, name: str) -> None:
+    question: list[BaseMessage] = [HumanMessage("q")]
+    assert keys_of(cache, question, **{name: "a"})[0] != keys_of(cache, question, **{name: "b"})[0]
+    assert keys_of(cache, question, api_key="a") == keys_of(cache, question, api_key="b")
 
 
 def test_p11_two_namespaces_never_share_an_entry(server: FakeAnthropic) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmcache_plugins.keys.fingerprint import identify
-from llmcache_plugins.keys.messages import ChatTurn, canonical_messages, canonical_params, request_from_messages
+from llmcache_plugins.keys.messages import ChatTurn, canonical_messages, request_from_messages
+from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.keys.renew import renew_tool_ids
 
 texts = st.text(max_size=30)

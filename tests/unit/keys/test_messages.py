@@ -8,7 +8,6 @@ from llmcache_plugins.keys.fingerprint import identify
 from llmcache_plugins.keys.messages import (
     ChatTurn,
     canonical_messages,
-    canonical_params,
     request_from_messages,
     request_from_prompt,
 )
@@ -173,32 +172,6 @@ def test_canonical_messages_leave_their_input_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "irrelevant",
-    [
-        {"max_retries": 3},
-        {"timeout": 1.0},
-        {"default_request_timeout": 1.0},
-        {"streaming": True},
-        {"stream": True},
-        {"stream_usage": True},
-        {"disable_streaming": True},
-        {"name": "mine"},
-        {"verbose": True},
-        {"stop": None},
-        {"anthropic_api_key": "sk-1"},
-        {"aws_secret_access_key": "x"},
-        {"token_source": {"lc": 1, "type": "secret", "id": ["X"]}},
-        {"cache_control": {"type": "ephemeral"}},
-        {"default_headers": {"a": "1", "Authorization": "Bearer x"}},
-        {"tools": [{"name": "t", "cache_control": {"type": "ephemeral"}}]},
-    ],
-)
-def test_irrelevant_parameters_are_dropped(irrelevant: dict[str, Any]) -> None:
-    base = {"tools": [{"name": "t"}], "default_headers": {"a": "1"}, "max_tokens": 5}
-    assert canonical_params({**base, **irrelevant}) == base
-
-
-@pytest.mark.parametrize(
     "relevant",
     [
         {"temperature": 0.5},
@@ -217,14 +190,6 @@ def test_relevant_and_unknown_parameters_count(relevant: dict[str, Any]) -> None
     base = {"tools": [{"name": "t"}], "default_headers": {"a": "1"}, "max_tokens": 5}
     question = ChatTurn("user", "q")
     assert key(question, **{**base, **relevant}) != key(question, **base)
-
-
-def test_a_tool_argument_called_cache_control_or_password_is_no_mark_and_no_secret() -> None:
-    def tool(**properties: Any) -> dict[str, Any]:
-        return canonical_params({"tools": [{"input_schema": {"properties": properties}}]})
-
-    assert tool(cache_control={"type": "string"}) != tool()
-    assert tool(password={"type": "string"}) != tool()
 
 
 def test_a_prompt_is_framed_too_and_kept_apart_from_chat() -> None:

@@ -138,3 +138,20 @@ def test_an_unreadable_string_is_one_opaque_parameter(llm_string: str) -> None:
     call: Any = parse_llm_string(llm_string)
     assert not call.is_readable
     assert call.params == {"opaque": llm_string}
+
+
+HIDDEN = '{"lc": 1, "type": "secret", "id": ["X"]}'
+
+
+@pytest.mark.parametrize(
+    ("llm_string", "hidden"),
+    [
+        (serialised("{}", "[]"), ()),
+        (serialised('{"acme_api_key": ' + HIDDEN + "}", "[]"), ()),
+        (serialised('{"servers": ' + HIDDEN + "}", "[]"), ("servers",)),
+        (serialised('{"servers": ' + HIDDEN + "}", "[('a', Decimal(1))]"), ("servers",)),  # unreadable as well
+        (serialised('{"servers": ' + HIDDEN + "}", "[('servers', [1])]"), ()),  # the call says what it is
+    ],
+)
+def test_parameters_whose_value_is_hidden_are_named(llm_string: str, hidden: tuple[str, ...]) -> None:
+    assert parse_llm_string(llm_string).hidden == hidden
