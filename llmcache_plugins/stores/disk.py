@@ -19,6 +19,7 @@ from typing import Any
 
 from llmcache_plugins.errors import CodecError, ConfigError, StoreError, StoreUnavailable
 from llmcache_plugins.protocols import Capabilities
+from llmcache_plugins.stores.accounting import Accounts
 from llmcache_plugins.stores.capacity import alias_bytes, check_limits, entry_bytes
 from llmcache_plugins.stores.codec import decode_alias, decode_entry, encode_alias, encode_entry, encode_vector
 from llmcache_plugins.stores.forking import follow_forks
@@ -111,14 +112,16 @@ class DiskStore:
             )
         if not 0 <= busy_timeout <= _LONGEST_WAIT:
             raise ConfigError(f"busy_timeout must be a number from 0 to {_LONGEST_WAIT:g}, not {busy_timeout!r}")
-        self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._accounts = Accounts(max_entries, max_bytes)
+        self._is_doubtful = False
         self._counts: Counter[str] = Counter()
         self._writes = 0
         self._touches = TouchBuffer()
         self._process = os.getpid()
         self._file = SqliteFile(Path(path), busy_timeout=busy_timeout)
         self._replica = VectorReplica()
+        self._check()
         follow_forks(self)
         _log.info("opened %s", self._file.path)
 
@@ -242,9 +245,9 @@ class DiskStore:
             if size > self._max_bytes:  # what it was to replace is out of date
                 connection.execute("DELETE FROM entries WHERE scope = ? AND key = ?", (entry.scope, entry.key))
                 return False
-            stamp = _stamps(connection, 1)
+            stamp = self._accounts.stamps(connection, 1)
             connection.execute(_PUT, row | {"stamp": stamp})
-            self._make_room(connection, kept=stamp)
+            self._make_room(connection, kept=stamp, added=size)
         return True
 
     def put_alias(self, alias: Alias) -> None:
@@ -264,15 +267,12 @@ class DiskStore:
                 "INSERT INTO aliases (scope, key, target_key, size, body) VALUES (?, ?, ?, ?, ?)",
                 (alias.scope, alias.key, alias.target_key, alias_bytes(alias), body),
             )
-            while True:
-                _, aliases, size = _totals(connection)
-                if aliases <= self._max_entries and (size <= self._max_bytes or not aliases):
-                    return
-                _drop_oldest_alias(connection)
+            self._accounts.trim_aliases(connection, added=alias_bytes(alias))
 
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         find = f"SELECT {_READ}, e.id, e.is_candidate FROM entries e WHERE scope = ? AND key = ?"
         give = "UPDATE entries SET vector = ?, embedder_id = ?, size = ? WHERE id = ?"
+        added = 0
         with self._writing() as connection:
             for key, vector in vectors.items():
                 array = as_vector(vector)
@@ -284,7 +284,8 @@ class DiskStore:
                     continue
                 size = entry_bytes(replace(entry, vector=array))
                 connection.execute(give, (encode_vector(array), embedder_id, size, row[5]))
-            self._make_room(connection, kept=-1)
+                added += array.nbytes
+            self._make_room(connection, kept=-1, added=added)
 
     def touch(self, scope: str, key: str, now: float) -> None:
         if self._file.is_closed:
@@ -313,19 +314,22 @@ class DiskStore:
     def clear(self, namespace: Namespace | None = None) -> int:
         path = _namespace_path(namespace or ())
         with self._writing() as connection:
-            removed = connection.execute(
-                "DELETE FROM entries WHERE substr(namespace, 1, ?) = ?", (len(path), path)
-            ).rowcount
+            if path:
+                below = "DELETE FROM entries WHERE substr(namespace, 1, ?) = ?"
+                removed = connection.execute(below, (len(path), path)).rowcount
+            else:  # whatever it is, also what is damaged
+                removed = connection.execute("DELETE FROM entries").rowcount
+                connection.execute("DELETE FROM aliases")
         _log.info("cleared %d entries of %s", removed, self._file.path)
         return removed
 
     def stats(self) -> StoreStats:
         with self._file.reading() as connection:
-            entries, aliases, size = _totals(connection)
+            totals = self._accounts.totals(connection)
         return StoreStats(
-            entries=entries,
-            aliases=aliases,
-            size_bytes=size,
+            entries=totals.entries,
+            aliases=totals.aliases,
+            size_bytes=totals.size,
             evictions=self._counts["evictions"],
             expirations=self._counts["expirations"],
             damaged=self._counts["damaged"] + self._replica.damaged,
@@ -357,8 +361,12 @@ class DiskStore:
         touched = self._touches.take()
         try:
             with self._file.writing() as connection:
+                if self._is_doubtful and not self._accounts.add_up(connection):
+                    self._accounts.mend(connection)
+                self._is_doubtful = False
+                self._accounts.mend_if_wrong(connection)
                 if touched:
-                    last = _stamps(connection, len(touched))
+                    last = self._accounts.stamps(connection, len(touched))
                     connection.executemany(
                         _TOUCH,
                         [
@@ -372,9 +380,20 @@ class DiskStore:
                         "DELETE FROM changes WHERE number <= (SELECT max(number) FROM changes) - ?", (_CHANGES_KEPT,)
                     )
                 yield connection
-        except BaseException:
+        except BaseException as error:
             self._touches.give_back(touched)
+            # A refused statement may come from damage that the totals do not show.
+            self._is_doubtful |= isinstance(error, StoreError) and not isinstance(error, StoreUnavailable)
             raise
+
+    def _check(self) -> None:
+        """Mend totals that are not those of the tables, whoever damaged them."""
+        with self._file.snapshot() as connection:
+            self._is_doubtful = not self._accounts.add_up(connection)
+        if self._is_doubtful:
+            _log.warning("the totals of %s do not add up: they are counted anew", self._file.path)
+            with suppress(StoreUnavailable), self._writing():  # locked or read-only: done with the next write
+                pass
 
     def _flush(self) -> None:
         """Write the touches; when that fails they wait for the next write: a read was served all the same."""
@@ -382,20 +401,8 @@ class DiskStore:
             with suppress(StoreError), self._writing():
                 pass
 
-    def _make_room(self, connection: sqlite3.Connection, *, kept: int) -> None:
-        evicted = 0
-        while True:
-            entries, aliases, size = _totals(connection)
-            if entries <= self._max_entries and size <= self._max_bytes:
-                break
-            oldest = "SELECT id FROM entries WHERE inserted != ? ORDER BY used LIMIT 1"
-            if connection.execute(f"DELETE FROM entries WHERE id IN ({oldest})", (kept,)).rowcount:
-                evicted += 1
-            elif aliases:  # only the newest entry is left, and its own wordings are too many
-                _drop_oldest_alias(connection)
-            else:
-                break
-        self._counts["evictions"] += evicted
+    def _make_room(self, connection: sqlite3.Connection, *, kept: int, added: int) -> None:
+        self._counts["evictions"] += self._accounts.make_room(connection, kept=kept, added=added)
 
 
 def _encoded(entry: Entry) -> bytes:
@@ -403,23 +410,6 @@ def _encoded(entry: Entry) -> bytes:
         return encode_entry(entry)
     except CodecError as error:
         raise StoreError(f"entry {entry.key[:12]} cannot be stored: {error}") from error
-
-
-def _stamps(connection: sqlite3.Connection, count: int) -> int:
-    """Take `count` numbers that nobody has had; the last of them."""
-    connection.execute("UPDATE state SET stamp = stamp + ?", (count,))
-    (last,) = connection.execute("SELECT stamp FROM state").fetchone()
-    return int(last)
-
-
-def _totals(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Entries, aliases and bytes."""
-    entries, aliases, size = connection.execute("SELECT entries, aliases, bytes FROM state").fetchone()
-    return entries, aliases, size
-
-
-def _drop_oldest_alias(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM aliases WHERE id IN (SELECT min(id) FROM aliases)")
 
 
 def _namespace_path(namespace: Namespace) -> str:

@@ -32,7 +32,8 @@ class VectorReplica:
         self._follow(connection)
         if embedder_id not in self._indexes:
             self._load(connection, embedder_id)
-        return self._indexes[embedder_id]
+        index = self._indexes[embedder_id]
+        return index if index is not None and len(index) else None
 
     def leave_out(self, scope: str, key: str) -> None:
         """Find this entry no more: it cannot be read."""
@@ -49,8 +50,9 @@ class VectorReplica:
         first, last = connection.execute(
             "SELECT (SELECT min(number) FROM changes), (SELECT max(number) FROM changes)"
         ).fetchone()
-        if last is not None and last != self._seen:
-            if first > self._seen + 1:  # the log was trimmed beyond what was seen
+        first, last = first or 0, last or 0
+        if last != self._seen:
+            if not self._seen < last or first > self._seen + 1:  # it was trimmed beyond what was seen, or began anew
                 self._indexes = {}
             else:
                 self._apply(connection)
@@ -69,6 +71,9 @@ class VectorReplica:
                 if index is not None and (embedder_id != owner or not is_candidate):
                     index.remove(scope, key)
             if is_candidate and owner in self._indexes:
+                index = self._indexes[owner]
+                if index is not None and not len(index):  # it may have the dimension of a damaged row that is gone
+                    self._indexes[owner] = None
                 self._put(owner, scope, key, vector, expires_at, inserted)
 
     def _load(self, connection: sqlite3.Connection, embedder_id: str) -> None:
@@ -82,11 +87,11 @@ class VectorReplica:
         for scope, key, vector, expires_at, inserted in connection.execute(rows, (embedder_id,)):
             self._put(embedder_id, scope, key, vector, expires_at, inserted)
 
-    def _put(self, embedder_id: str, scope: str, key: str, stored: object, expires_at: object, order: int) -> None:
+    def _put(self, embedder_id: str, scope: str, key: str, stored: object, expires_at: object, order: object) -> None:
         index = self._indexes[embedder_id]
         vector = decode_vector(stored)
         expires = expires_at if isinstance(expires_at, float) else None
-        if vector is not None:
+        if vector is not None and isinstance(order, int):
             if index is None:
                 index = self._indexes[embedder_id] = VectorIndex(vector.size)
             try:
