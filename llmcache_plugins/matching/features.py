@@ -136,6 +136,7 @@ _INITIALS = re.compile(rf"{_LETTER}(?:\.{_LETTER})+")
 _GLUED = re.compile(r"([^\W\d_]{2,}|\d+)\.([A-Z][^\W\d_]*)")
 _APOSTROPHE = re.compile(rf"{_LETTER}+'{_LETTER}*")
 _PIECES = re.compile(r"[^\W_]+(?:[.,']\w+)*%?|[$€£¥₹]?\d[\d.,]*%?|\w+")
+_PER = re.compile(r"[kmgt]?(?:bits?|bytes?|b)/(?:s|sec)|(?:k?m|mi|ft)/(?:s|sec|h)", re.IGNORECASE)  # "Mb/s", "km/h"
 _OPERATORS = frozenset(
     {"&&", "||", "=", "==", "===", "!=", "!==", "<>", "<", ">", "<=", ">=", "<<", ">>", "->", "=>", ":="}
 )
@@ -219,6 +220,8 @@ def _kind_of(core: str) -> str:
         for kind, pattern in _SHAPES:
             if pattern.fullmatch(core):
                 return kind
+    if "/" in core and _PER.fullmatch(core):
+        return "word"
     if _VERSIONED.fullmatch(core) or _ENGLISH_NUMBER.fullmatch(core):
         return "split"
     if _NAME.fullmatch(core):

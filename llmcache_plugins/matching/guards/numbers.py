@@ -1,24 +1,32 @@
-"""Numbers with their units: the multiset of quantities must be equal."""
+"""Numbers with their units: every quantity of a text needs a partner in the other."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features, Token
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent
 from llmcache_plugins.matching.guards.dates import dates_in
 from llmcache_plugins.matching.guards.identifiers import identifiers_in
-from llmcache_plugins.matching.guards.units import MULTIPLIERS, SCALED_WORDS, UNITS, unit_of
+from llmcache_plugins.matching.guards.quantities import Quantity, pair_alike, quantity, scale
+from llmcache_plugins.matching.guards.units import (
+    LETTERS,
+    MONEY_LETTERS,
+    MULTIPLIERS,
+    POWERS,
+    SCALED_WORDS,
+    TEMPERATURES,
+    UNITS,
+    unit_of,
+)
 from llmcache_plugins.matching.guards.versions import versions_in
 
 __all__ = ["Quantity", "numbers", "quantities_in"]
 
 _LARGEST_SOFT = 10  # "the two sides", "five ways": people name and drop small counts
 _LONGEST_LITERAL = 40  # digits beyond that are compared as written: no question counts that far
-_EXACT = Context(prec=80, traps=[])  # enough for 40 digits times any factor, so that no product is rounded
 _LITERAL = re.compile(r"([-+]?)([$€£¥₹]?)(-?)([\d,]*\.?\d*(?:e[-+]?\d+)?)(.*)", re.IGNORECASE | re.DOTALL)
 _ONES = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -34,28 +42,13 @@ _ORDINALS = {
 }  # fmt: skip
 _SOFT_ORDINALS = frozenset({"first", "second", "third"})  # also adverbs, a unit of time, a share
 _COUNTING = _ONES.keys() | _TENS.keys() | {"dozen", "half"} | SCALED_WORDS.keys()
-_SCALES_APART = {**SCALED_WORDS, "k": 1000}  # "5 million", "5 K"
+_SCALES_APART = SCALED_WORDS | MULTIPLIERS  # "5 million", "5 bn"
 _JOINERS = frozenset({"to", "and", "or", "-", "through", "by"})
 _ARTICLES = frozenset({"a", "an", "per", "each", "every"})
-_STRICT = frozenset({"percent"})  # 5 and 5 % are never the same; 7000 and $7000 are in most questions
-_NO_UNITS_APART = frozenset(
-    {"A", "C", "F", "d", "V", "W", "J", "us", "US", "S", "MS", "MO", "PT", "MI", "H", "L"}
-)  # "2016 US"
+_NO_UNITS_APART = frozenset({"us", "US", "S", "MS", "MO", "PT", "MI", "H"})  # "2016 US"
 _ASKED_AFTER = frozenset({"many", "much", "in", "to", "into", "of"})
 _ASKED_TIME_AFTER = frozenset({"many", "per"})
-_NOT_ASKED = frozenset({"months", "time", "points", "level", "energy", "percent", "angle", "rupee", "m"})
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A value in the base unit of its dimension ("" for a bare number), and the value as it was written."""
-
-    value: Decimal | str
-    dimension: str
-    written: Decimal | str = field(compare=False)
-
-    def __str__(self) -> str:
-        return f"{self.value} {self.dimension}".strip()
+_NOT_ASKED = frozenset({"months", "time", "points", "level", "energy", "percent", "degrees", "rupee"})
 
 
 class _Numbers(NamedTuple):
@@ -106,10 +99,6 @@ def _decimal(literal: str) -> Decimal | str:
     return digits if value is None else value
 
 
-def _scale(value: Decimal | str, factor: Decimal | int) -> Decimal | str:
-    return value if isinstance(value, str) else _EXACT.multiply(value, Decimal(factor))
-
-
 def _read_digits(tokens: tuple[Token, ...], position: int, hard: list[Quantity]) -> int:
     """Read the number at `position` with its multiplier and unit; returns the position behind them."""
     match = _LITERAL.fullmatch(tokens[position].text)
@@ -118,24 +107,52 @@ def _read_digits(tokens: tuple[Token, ...], position: int, hard: list[Quantity])
     sign, currency, inner_sign, literal, suffix = match.groups()
     value = _decimal(literal)
     if "-" in (sign, inner_sign):
-        value = _scale(value, -1)
+        value = scale(value, -1)
+    is_designation = len(suffix) == 1 and _follows_a_name(tokens, position)
     position += 1
     unit = UNITS.get(currency) if currency else None
     if suffix:
         found = _suffix(suffix)
         if found is None:
             return position  # not a quantity: the identifiers have it
-        value, unit = _scale(value, found[1]), found[2] or unit
         if found[0] == "ordinal":
             hard.append(Quantity(value, "ordinal", value))
             return position
+        if unit and suffix in MONEY_LETTERS:
+            value = scale(value, MONEY_LETTERS[suffix])
+        else:
+            value, unit = scale(value, found[1]), found[2] or unit
+    elif unit and position < len(tokens) and tokens[position].text in MONEY_LETTERS:
+        value = scale(value, MONEY_LETTERS[tokens[position].text])  # "$5M"
+        position += 1
     if position < len(tokens) and tokens[position].lower in _SCALES_APART:
-        value = _scale(value, _SCALES_APART[tokens[position].lower])
+        value = scale(value, _SCALES_APART[tokens[position].lower])
         position += 1
     if unit is None and position < len(tokens):
         position, unit = _unit_after(tokens, position)
-    hard.append(_quantity(value, unit))
+    position, value, unit = _resolve(tokens, position, value, unit)
+    hard.append(quantity(value, unit, is_designation))
     return position
+
+
+def _follows_a_name(tokens: tuple[Token, ...], position: int) -> bool:
+    """Whether a word with a capital inside a sentence stands before: "the iPhone 6s"."""
+    return position > 1 and not tokens[position - 1].text.islower() and tokens[position - 1].kind == "word"
+
+
+def _resolve(
+    tokens: tuple[Token, ...], position: int, value: Decimal | str, unit: tuple[str, Decimal] | None
+) -> tuple[int, Decimal | str, tuple[str, Decimal] | None]:
+    """A letter or "degrees" before another unit has one meaning: "5k miles", "$5 M", "20 degrees C"."""
+    if unit is None or unit[0] not in LETTERS or position >= len(tokens):
+        return position, value, unit
+    following = _unit_word(tokens[position]) if tokens[position].kind == "word" else None
+    if following is None or following[0] in LETTERS:
+        return position, value, unit
+    if unit[0] == "degrees":
+        return (position + 1, value, following) if following[0] in TEMPERATURES else (position, value, unit)
+    factor = dict(LETTERS[unit[0]]).get("")
+    return (position, value, unit) if factor is None else (position + 1, scale(value, factor), following)
 
 
 def _suffix(suffix: str) -> tuple[str, int, tuple[str, Decimal] | None] | None:
@@ -159,20 +176,28 @@ def _suffix(suffix: str) -> tuple[str, int, tuple[str, Decimal] | None] | None:
 def _unit_after(tokens: tuple[Token, ...], position: int) -> tuple[int, tuple[str, Decimal] | None]:
     """The unit at `position`; in "10 to 20 MB" and "5 or 6 hours" the first number has the unit of the second."""
     token = tokens[position]
+    token_after = tokens[position + 1] if position + 1 < len(tokens) else None
+    if token.lower in POWERS and token_after is not None:
+        unit = _raised(token_after, POWERS[token.lower])
+        return (position + 2, unit) if unit else (position, None)
+    if token.lower == "in" and token_after is None:
+        return position + 1, UNITS["inch"]  # "a screen of 27 in"
     if token.kind in ("word", "name") and (unit := _unit_word(token)):
         return position + 1, unit
-    if token.lower in _JOINERS:
-        position_after, token_after = position, tokens[position + 1] if position + 1 < len(tokens) else None
-    else:
-        return position, None
-    if token_after is None:
+    if token.lower not in _JOINERS or token_after is None:
         return position, None
     if token_after.kind == "measure":
         match = _LITERAL.fullmatch(token_after.text)
-        return position_after, unit_of(match.group(5), match.group(5).lower()) if match else None
+        return position, unit_of(match.group(5), match.group(5).lower()) if match else None
     if token_after.kind == "number" and position + 2 < len(tokens):
-        return position_after, _unit_word(tokens[position + 2])
+        return position, _unit_word(tokens[position + 2])
     return position, None
+
+
+def _raised(token: Token, power: int) -> tuple[str, Decimal] | None:
+    """ "square feet": a dimension of its own."""
+    unit = UNITS["meter"] if token.text == "m" else UNITS.get(token.lower)
+    return (f"length^{power}", unit[1] ** power) if unit and unit[0] == "length" else None
 
 
 def _unit_word(token: Token) -> tuple[str, Decimal] | None:
@@ -181,10 +206,6 @@ def _unit_word(token: Token) -> tuple[str, Decimal] | None:
         return None
     lower = token.lower.split("-", 1)[0]  # "5 year-old"
     return unit_of(text, lower)
-
-
-def _quantity(value: Decimal | str, unit: tuple[str, Decimal] | None) -> Quantity:
-    return Quantity(value, "", value) if unit is None else Quantity(_scale(value, unit[1]), unit[0], value)
 
 
 def _read_words(
@@ -220,7 +241,7 @@ def _read_words(
     position_after, unit = _unit_after(tokens, position) if position < len(tokens) else (position, None)
     value = Decimal(total)
     is_small = position - start == 1 and total <= _LARGEST_SOFT and unit is None
-    (hard if not is_small else soft if total > 1 else spare).append(_quantity(value, unit))
+    (hard if not is_small else soft if total > 1 else spare).append(quantity(value, unit))
     return max(position_after, position)
 
 
@@ -228,7 +249,7 @@ def _compound(tokens: tuple[Token, ...], position: int, parts: list[str], hard: 
     """ "two-factor", "five-minute": the first part counts, and the second may be its unit; "one-way" does not count."""
     value = _ONES.get(parts[0], _TENS.get(parts[0], 0))
     if value and (value > 1 or parts[1] in UNITS):
-        hard.append(_quantity(Decimal(value), UNITS.get(parts[1])))
+        hard.append(quantity(Decimal(value), UNITS.get(parts[1])))
     return position + 1
 
 
@@ -236,7 +257,7 @@ def _read_half(tokens: tuple[Token, ...], position: int, hard: list[Quantity]) -
     word = tokens[position].lower
     behind = position + 2 if position + 1 < len(tokens) and tokens[position + 1].lower in ("a", "an") else position + 1
     if word in ("half", "dozen") and behind < len(tokens) and (unit := _unit_word(tokens[behind])) and word == "half":
-        hard.append(_quantity(Decimal("0.5"), unit))
+        hard.append(quantity(Decimal("0.5"), unit))
         return behind + 1
     if word == "dozen":
         hard.append(Quantity(Decimal(12), "", Decimal(12)))
@@ -259,7 +280,7 @@ def _read_bare_unit(
     unit = UNITS[tokens[position].lower]
     before = tokens[position - 1].lower if position else ""
     if before in _ARTICLES:
-        spare.append(_quantity(Decimal(1), unit))
+        spare.append(quantity(Decimal(1), unit))
     if (before in _ASKED_AFTER and unit[0] not in _NOT_ASKED) or (
         before in _ASKED_TIME_AFTER and unit[0] in ("time", "months")
     ):
@@ -287,7 +308,7 @@ def _compare(asked: Features, stored: Features) -> Finding:
     mine, theirs = leftovers(left.hard, right.hard)
     mine = leftovers(mine, (*right.soft, *right.spare))[0]
     theirs = leftovers(theirs, (*left.soft, *left.spare))[0]
-    mine, theirs = _pair_bare(mine, theirs)
+    mine, theirs = pair_alike(mine, theirs)
     mine = [item for item in mine if not _stands_elsewhere(item, stored)]
     theirs = [item for item in theirs if not _stands_elsewhere(item, asked)]
     if mine or theirs:
@@ -301,30 +322,21 @@ def _compare(asked: Features, stored: Features) -> Finding:
 
 def _ask_other_units(left: frozenset[tuple[str, Decimal]], right: frozenset[tuple[str, Decimal]]) -> bool:
     """ "How many yards" and "how many feet" ask for different numbers; a unit that only one text names is no sign."""
-    return bool(left and right) and not left & right and bool({u[0] for u in left} & {u[0] for u in right})
+    if not left or not right or left & right:
+        return False
+    return bool({_asked_dimension(unit) for unit in left} & {_asked_dimension(unit) for unit in right})
 
 
-def _pair_bare(mine: list[Quantity], theirs: list[Quantity]) -> tuple[list[Quantity], list[Quantity]]:
-    """A bare number is the same as one with a unit that was written with the same value: "timeout 30 (s)"."""
-    if not mine or not theirs:
-        return mine, theirs
-    bare = {"", "m", "times"}
-    for one, other in ((mine, theirs), (theirs, mine)):
-        partners: dict[Decimal | str, list[Quantity]] = {}
-        for item in other:
-            if item.dimension not in _STRICT:
-                partners.setdefault(item.written, []).append(item)
-        for item in [item for item in one if item.dimension in bare]:
-            if found := partners.get(item.written):
-                other.remove(found.pop())
-                one.remove(item)
-    return mine, theirs
+def _asked_dimension(unit: tuple[str, Decimal]) -> str:
+    return "temperature" if unit[0] in TEMPERATURES else unit[0]
 
 
 def _stands_elsewhere(item: Quantity, other: Features) -> bool:
-    """Whether the other text has this number as a year or a version: what it is depends on the words beside it."""
+    """Whether the other text has this number as a year, a version or a name: the words beside it decide that."""
     written = str(item.written)
     dates, versions = other.get(dates_in), other.get(versions_in)
+    if item.dimension in LETTERS and f"{written}{item.dimension.lower()}" in other.get(identifiers_in).found:
+        return True  # "3d" and "3D"
     return item.dimension == "" and (f"year {written}" in dates.hard or written in versions.all)
 
 

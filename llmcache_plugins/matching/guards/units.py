@@ -1,4 +1,4 @@
-"""Units of measurement: names, factors to the base unit of their dimension. Data only.
+"""Units of measurement: names, factors to the base unit of their dimension, and what single letters may mean.
 
 Factors are exact by definition (SI brochure, 9th edition; international yard and pound agreement of 1959).
 """
@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-__all__ = ["EXACT_CASE_UNITS", "MULTIPLIERS", "SCALED_WORDS", "UNITS", "unit_of"]
+__all__ = [
+    "EXACT_CASE_UNITS",
+    "LETTERS",
+    "MONEY_LETTERS",
+    "MULTIPLIERS",
+    "POWERS",
+    "SCALED_WORDS",
+    "TEMPERATURES",
+    "UNITS",
+    "unit_of",
+]
 
 _TABLE = """
 time: ms msec msecs millisecond milliseconds = 0.001
@@ -39,9 +49,11 @@ rate: kbps kbit/s kbit = 1000
 rate: mbps mbit/s mbit mbits = 1000000
 rate: gbps gbit/s gbit gbits gbe gige = 1000000000
 rate: tbps tbit/s = 1000000000000
+rate: b/s = 1
 rate: kb/s = 8000
 rate: mb/s = 8000000
 rate: gb/s = 8000000000
+rate: tb/s = 8000000000000
 frequency: hz hertz = 1
 frequency: khz kilohertz = 1000
 frequency: mhz megahertz = 1000000
@@ -72,8 +84,17 @@ volume: cup cups = 0.2365882365
 volume: tablespoon tablespoons tbsp = 0.01478676478125
 volume: teaspoon teaspoons tsp = 0.00492892159375
 speed: km/h kmh kph = 1
+speed: m/s = 3.6
+speed: ft/s = 1.09728
 speed: mph mi/h = 1.609344
 speed: knot knots = 1.852
+pressure: pa pascal pascals = 1
+pressure: hpa = 100
+pressure: kpa = 1000
+pressure: bar bars = 100000
+pressure: mbar = 100
+pressure: psi = 6894.757293168361
+pressure: mmhg = 133.322387415
 power: watt watts = 1
 power: kw kilowatt kilowatts = 1000
 power: gw gigawatt gigawatts = 1000000000
@@ -88,7 +109,7 @@ current: amp amps ampere amperes = 1
 celsius: °c celsius centigrade = 1
 fahrenheit: °f fahrenheit = 1
 kelvin: kelvin = 1
-angle: ° degree degrees deg = 1
+degrees: ° degree degrees deg = 1
 level: db decibel decibels = 1
 level-mw: dbm = 1
 pixels: px pixel pixels = 1
@@ -115,6 +136,29 @@ def _units() -> dict[str, tuple[str, Decimal]]:
 
 
 UNITS = _units()
+TEMPERATURES = frozenset({"celsius", "fahrenheit", "kelvin"})
+LETTERS: dict[str, tuple[tuple[str, Decimal], ...]] = {
+    letter: tuple((dimension, Decimal(factor)) for dimension, factor in meanings.items())
+    for letter, meanings in {
+        "m": {"length": "1", "time": "60", "months": "1", "": "1e6", "data": "1e6"},
+        "M": {"": "1e6", "data": "1e6", "rate": "1e6", "length": "1"},
+        "k": {"": "1e3", "data": "1e3", "rate": "1e3", "length": "1e3"},
+        "K": {"": "1e3", "data": "1e3", "rate": "1e3", "length": "1e3", "kelvin": "1"},
+        "g": {"mass": "1", "data": "1e9"},
+        "G": {"data": "1e9", "rate": "1e9"},
+        "b": {"data": "0.125", "": "1e9"},
+        "B": {"data": "1", "": "1e9"},
+        "t": {"mass": "1e6", "": "1e12"},
+        "T": {"data": "1e12", "": "1e12", "tesla": "1"},
+        "d": {"time": "86400"},
+        "degrees": {"angle": "1", "celsius": "1", "fahrenheit": "1"},
+    }.items()
+}
+"""What a letter behind a number may mean ("" is a multiplier): it agrees with each of these and with nothing else."""
+MONEY_LETTERS = {
+    "k": 1000, "K": 1000, "m": 1_000_000, "M": 1_000_000, "b": 1_000_000_000, "B": 1_000_000_000,
+    "t": 1_000_000_000_000, "T": 1_000_000_000_000,
+}  # fmt: skip
 EXACT_CASE_UNITS = {  # here a letter's case is a factor of eight or of a thousand million
     "Kb": ("data", Decimal(125)), "Mb": ("data", Decimal(125_000)), "Gb": ("data", Decimal(125_000_000)),
     "Tb": ("data", Decimal(125_000_000_000)),
@@ -122,15 +166,22 @@ EXACT_CASE_UNITS = {  # here a letter's case is a factor of eight or of a thousa
     "mW": ("power", Decimal("0.001")), "MW": ("power", Decimal(1_000_000)), "W": ("power", Decimal(1)),
     "mA": ("current", Decimal("0.001")), "A": ("current", Decimal(1)),
     "C": ("celsius", Decimal(1)), "F": ("fahrenheit", Decimal(1)), "J": ("energy", Decimal(1)),
-    "m": ("m", Decimal(1)), "g": ("mass", Decimal(1)), "d": ("time", Decimal(86400)),
 }  # fmt: skip
-MULTIPLIERS = {"k": 1000, "K": 1000, "M": 1_000_000, "mn": 1_000_000, "mio": 1_000_000, "bn": 1_000_000_000}
+EXACT_CASE_UNITS |= {
+    f"{prefix}{unit}": ("rate", Decimal(1000) ** power * bits)
+    for power, prefixes in enumerate(("", "kK", "M", "G", "T"))
+    for prefix in prefixes or ("",)
+    for unit, bits in (("b/s", 1), ("B/s", 8), ("Bps", 8))
+}
+EXACT_CASE_UNITS |= {letter: (letter, Decimal(1)) for letter in LETTERS if len(letter) == 1}
+MULTIPLIERS = {"mn": 1_000_000, "mio": 1_000_000, "bn": 1_000_000_000, "tn": 1_000_000_000_000}
 SCALED_WORDS = {
     "hundred": 100, "thousand": 1000, "million": 1_000_000, "millions": 1_000_000, "billion": 1_000_000_000,
     "trillion": 1_000_000_000_000, "lakh": 100_000, "lakhs": 100_000, "crore": 10_000_000, "crores": 10_000_000,
 }  # fmt: skip
+POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 
 
 def unit_of(text: str, lower: str) -> tuple[str, Decimal] | None:
-    """Dimension and factor of a unit as it was written, or None. "m" (metre, minute, million) is a dimension alone."""
+    """Dimension and factor of a unit as it was written, or None. A letter of `LETTERS` is a dimension of its own."""
     return EXACT_CASE_UNITS.get(text) or UNITS.get(lower)
