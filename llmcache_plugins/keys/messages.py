@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llmcache_plugins.keys.params import canonical_params
-from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.keys.question import Extractor, FramedQuestion, QuestionExtractor, looks_framed
 from llmcache_plugins.types import JsonValue, Namespace, Request
 
 __all__ = ["ChatTurn", "canonical_messages", "request_from_messages", "request_from_prompt"]
@@ -147,6 +147,7 @@ def _join_streamed_arguments(block: dict[str, JsonValue]) -> None:
 
 
 _ORDINARY = QuestionExtractor()
+_UNCLEAR = "unclear_question"
 
 
 def request_from_messages(
@@ -162,8 +163,8 @@ def request_from_messages(
     """The request that a conversation makes.
 
     The text is the question in the last user turn; earlier turns, the system prompt and the frame around the question
-    are the context. When the last message is not a user's text alone, the context holds all of it and the request is
-    matched exactly only; the text is then for people to read.
+    are the context. When the last message is not a user's text alone, or shows documents but no certain question, the
+    context holds all of it and the request is matched exactly only; the text is then for people to read.
 
     Args:
         messages: the conversation, oldest first.
@@ -176,15 +177,17 @@ def request_from_messages(
     """
     canonical = canonical_messages(messages)
     exact_only = _why_exact_only(canonical)
+    found = None if exact_only else _framed(canonical[-1]["content"][-1]["text"], extractor)
     context: dict[str, JsonValue] = {"operation": operation}
-    if exact_only is not None:
+    if found is None:
+        exact_only = exact_only or _UNCLEAR
         context["messages"] = canonical
         text = _last_user_text(canonical)
     else:
         *context["history"], turn = canonical
         *blocks, last = turn["content"]
-        before, text, after = _framed(last["text"], extractor)
-        context["turn"] = {**turn, "content": [*blocks, {**last, "text": [before, after]}]}
+        text = found.question
+        context["turn"] = {**turn, "content": [*blocks, {**last, "text": [found.before, found.after]}]}
     return Request(
         text=text,
         provider=provider,
@@ -210,21 +213,23 @@ def request_from_prompt(
     """The request that a plain prompt makes; the arguments are those of `request_from_messages`."""
     if not prompt.strip():
         exact_only = exact_only or "empty"
-    before, text, after = (prompt, "", "") if exact_only else _framed(prompt, extractor)
+    found = None if exact_only else _framed(prompt, extractor)
+    if found is None:
+        exact_only, found = exact_only or _UNCLEAR, FramedQuestion(prompt, "", "")
     return Request(
-        text=text,
+        text=found.question,
         provider=provider,
         model=model,
         params=canonical_params(params),
-        context={"operation": operation, "frame": [before, after]},
+        context={"operation": operation, "frame": [found.before, found.after]},
         namespace=namespace,
         exact_only=exact_only,
     )
 
 
-def _framed(turn: str, extractor: Extractor) -> tuple[str, str, str]:
-    found = extractor(turn)
-    return ("", turn, "") if found is None else (found.before, found.question, found.after)
+def _framed(turn: str, extractor: Extractor) -> FramedQuestion | None:
+    """None when documents may stand in the turn, and nobody knows where: their words must not be matched by meaning."""
+    return extractor(turn) or (None if looks_framed(turn) else FramedQuestion("", turn, ""))
 
 
 def _why_exact_only(canonical: Sequence[dict[str, JsonValue]]) -> str | None:

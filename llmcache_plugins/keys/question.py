@@ -1,7 +1,8 @@
 """The question inside a larger user turn: retrieval prompts put instructions, context and question into one text.
 
 Whatever is taken as the question, nothing of the turn is lost: `before + question + after` is the turn, and the frame
-(`before`, `after`) is matched exactly. A wrong guess therefore costs hits, never the context.
+(`before`, `after`) is matched exactly. What a document says must not be taken for the question, for then it would be
+compared by meaning only: when in doubt there is no question, and the whole turn is matched exactly.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "FramedQuestion",
     "QuestionExtractor",
     "Template",
+    "looks_framed",
     "marked_question",
     "tagged_question",
 ]
@@ -40,6 +42,8 @@ class FramedQuestion:
 Template: TypeAlias = str | Callable[[str], FramedQuestion | str | None]
 """A prompt template with `{question}`, or a callable that finds the question in a turn (a piece of it) or says None."""
 Extractor: TypeAlias = Callable[[str], FramedQuestion | None]
+"""Finds the question in a turn. None: all of the turn is the question, unless it `looks_framed`; then the turn is
+matched exactly only. (`FramedQuestion("", turn, "")` insists that all of it is the question.)"""
 
 
 def _cut(turn: str, start: int, end: int) -> FramedQuestion | None:
@@ -80,10 +84,12 @@ class _CompiledTemplate:
         start, end = limits
         before, after = self._before[1:], self._after[:-1]
         if not before:
-            return self._leading(turn, start, end, after)
-        if not after:
-            return self._trailing(turn, start, end, before)
-        return self._middle(turn, start, end, before, after)
+            found = self._leading(turn, start, end, after)
+        elif not after:
+            found = self._trailing(turn, start, end, before)
+        else:
+            found = self._middle(turn, start, end, before, after)
+        return found if found is not None and _holds_no_mark(found.question) else None
 
     def _anchored(self, turn: str) -> tuple[int, int] | None:
         """Where the fields begin and end, when the turn begins and ends as the template does."""
@@ -158,7 +164,9 @@ def _last(pattern: re.Pattern[str], turn: str, start: int, end: int) -> re.Match
 
 _ASKED = r"(?:(?:user|human|customer|original|current|my|the|follow[- ]?up)[ ]+)?(?:question|query)"
 _EDGE = r"[*_#>\[( ]{0,6}"  # Markdown around a marker: **Question:**, ## Question, [Question]
-_QUESTION_MARK = re.compile(rf"^{_EDGE}{_ASKED}[*_\]) ]{{0,4}}:[*_]{{0,3}}", re.IGNORECASE | re.MULTILINE)
+_CLOSE = r"[*_\]) ]{0,4}:[*_]{0,3}"
+_ANSWER = r"(?:answer|response|reply|a)"
+_QUESTION_MARK = re.compile(rf"^{_EDGE}{_ASKED}{_CLOSE}", re.IGNORECASE | re.MULTILINE)
 _CONTEXT_MARK = re.compile(
     rf"^{_EDGE}(?:(?:retrieved|relevant|given|new|search|reference|background|the)[ ]+)?"
     r"(?:context|contexts|documents?|passages?|sources?|excerpts?|search results?|knowledge|chunks?)"
@@ -166,46 +174,76 @@ _CONTEXT_MARK = re.compile(
     r"|^<(?:context|documents?|sources?)>|^-{5,}[ ]*$|^={5,}[ ]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_ANSWER_CUE = re.compile(rf"\n{_EDGE}(?:[a-z]+[ ]+){{0,2}}answer[*_\]) ]{{0,4}}:[*_]{{0,3}}\s*\Z", re.IGNORECASE)
+_ANSWER_CUE = re.compile(rf"\n{_EDGE}(?:[a-z]+[ ]+){{0,2}}{_ANSWER}{_CLOSE}\s*\Z", re.IGNORECASE)
+# Markers inside a line: a form, an exam or a log puts question, answer and source side by side.
+_INLINE_MARK = re.compile(
+    rf"(?<!\w)(?:{_ANSWER}|question|query|contexts?|documents?|passages?|sources?|excerpts?){_CLOSE}", re.IGNORECASE
+)
+# Prompts that many copy, and so it is known where their documents stand: markers inside those do no harm.
+_CONTEXT_FOLLOWS = re.compile(
+    r"\s*(?:Answer the question based (?:only )?on the following context|"
+    r"Use the following (?:pieces of )?(?:retrieved )?context)",
+    re.IGNORECASE,
+)
+_QUESTION_FOLLOWS = re.compile(r"\s*You are an assistant for question-answering tasks[^\n]*\n\s*\Z", re.IGNORECASE)
 _LONGEST_MARKED = 2000  # characters; what stands after a marker and is longer is hardly a question
 
 
 def marked_question(turn: str) -> FramedQuestion | None:
-    """The text behind `Question:`, `Query:`, `User question:` and the like at the start of a line.
+    """The line behind `Question:`, `Query:`, `User question:` and the like at the start of a line.
 
     Before the context when a marker stands there, else behind the last marker, which has to be the end of the turn but
-    for a cue such as `Answer:`.
+    for a cue such as `Answer:`. Only one line, with no other marker in it: what follows may be a document's. None too
+    when a document's own marker could be taken for the prompt's: one before and one behind the context, or several and
+    no cue that closes the last.
     """
-    first_mark = _QUESTION_MARK.search(turn)
-    if first_mark is None:
+    first = _QUESTION_MARK.search(turn)
+    if first is None:
         return None
     context = _CONTEXT_MARK.search(turn)
-    if context is not None and first_mark.start() < context.start():
-        marks = list(_QUESTION_MARK.finditer(turn, 0, context.start()))
-        framed = _cut(turn, marks[-1].end(), context.start())
-    else:
-        cue = _ANSWER_CUE.search(turn)
-        end = cue.start() if cue else len(turn)
-        mark = _last(_QUESTION_MARK, turn, 0, end)
-        framed = None if mark is None else _cut(turn, mark.end(), end)
-        if framed is not None and cue is None and "\n\n" in framed.question:
-            return None  # more than a paragraph and nothing that closes it: this may be a document's own marker
-    return framed if framed is not None and len(framed.question) <= _LONGEST_MARKED else None
+    is_trailing = _CONTEXT_FOLLOWS.match(turn) is not None
+    if context is not None and first.start() < context.start() and not is_trailing:
+        is_certain = _QUESTION_FOLLOWS.match(turn[: first.start()]) or not _QUESTION_MARK.search(turn, first.end())
+        return _one_line(turn, first.end(), context.start()) if is_certain else None
+    cue = _ANSWER_CUE.search(turn)
+    end = cue.start() if cue else len(turn)
+    last = _last(_QUESTION_MARK, turn, 0, end)
+    if last is None or not (is_trailing or cue or last.start() == first.start()):
+        return None
+    return _one_line(turn, last.end(), end)
+
+
+def _one_line(turn: str, start: int, end: int) -> FramedQuestion | None:
+    framed = _cut(turn, start, end)
+    if framed is None or len(framed.question) > _LONGEST_MARKED or len(framed.question.splitlines()) > 1:
+        return None
+    return framed if _holds_no_mark(framed.question) else None
+
+
+def _holds_no_mark(question: str) -> bool:
+    """False for what looks like a prompt, a form or an exam itself: an answer or a source may stand in it."""
+    return not (_INLINE_MARK.search(question) or _CONTEXT_MARK.search(question))
 
 
 _QUESTION_TAG = re.compile(r"<(/?)(question|query|user_question|user_query)>", re.IGNORECASE)
-_CONTEXT_TAG = re.compile(r"</?(?:context|contexts|documents?|sources?)>", re.IGNORECASE)
+_CONTEXT_TAG = re.compile(
+    r"<(/?)(?:contexts?|documents?|sources?|passages?|excerpts?|chunks?|articles?|references?|knowledge|background|"
+    r"search_results?|retrieved(?:_\w+)?)(?:\s[^<>]*)?>",
+    re.IGNORECASE,
+)
 
 
 def tagged_question(turn: str) -> FramedQuestion | None:
     """The text inside `<question>...</question>` (or query, user_question, user_query), outside of the context's tags.
 
-    None when there is not exactly one.
+    None when there is not exactly one, or when a tag of the context is not closed.
     """
     tags = list(_QUESTION_TAG.finditer(turn))
     if len(tags) < 2:
         return None
     context = list(_CONTEXT_TAG.finditer(turn))
+    if 2 * sum(bool(tag[1]) for tag in context) != len(context):
+        return None
     # From the first to the last tag of a context: a document may hold tags of its own.
     inside = range(context[0].start(), context[-1].end()) if context else range(0)
     outside = [tag for tag in tags if tag.start() not in inside]
@@ -213,7 +251,27 @@ def tagged_question(turn: str) -> FramedQuestion | None:
         return None
     opening, closing = outside
     is_pair = not opening[1] and closing[1] and opening[2].lower() == closing[2].lower()
-    return _cut(turn, opening.end(), closing.start()) if is_pair else None
+    framed = _cut(turn, opening.end(), closing.start()) if is_pair else None
+    return framed if framed is not None and _holds_no_mark(framed.question) else None
+
+
+_MENTIONS_CONTEXT = re.compile(r"\b(?:contexts?|documents?|passages?|sources?|excerpts?)[*_\]) ]{0,4}:", re.IGNORECASE)
+_MENTIONS_QUESTION = re.compile(r"\b(?:question|query)[*_\]) ]{0,4}:", re.IGNORECASE)
+
+
+def looks_framed(turn: str) -> bool:
+    """Does this turn show markers of a prompt with documents in it?
+
+    When no question was found in such a turn, all of it would be compared by meaning, documents and all; and two
+    documents that differ in one word look alike.
+    """
+    return bool(
+        _QUESTION_MARK.search(turn)
+        or _CONTEXT_MARK.search(turn)
+        or _QUESTION_TAG.search(turn)
+        or _CONTEXT_TAG.search(turn)
+        or (_MENTIONS_CONTEXT.search(turn) and _MENTIONS_QUESTION.search(turn))
+    )
 
 
 DEFAULT_TEMPLATES: tuple[Template, ...] = (

@@ -11,6 +11,7 @@ from llmcache_plugins.keys.messages import (
     request_from_messages,
     request_from_prompt,
 )
+from llmcache_plugins.keys.question import FramedQuestion
 from llmcache_plugins.types import Request
 
 SYSTEM = ChatTurn("system", "You are terse.")
@@ -202,3 +203,28 @@ def test_a_prompt_is_framed_too_and_kept_apart_from_chat() -> None:
 
 def test_an_empty_prompt_is_exact_only() -> None:
     assert request_from_prompt(" ", provider="", model="", params={}).exact_only == "empty"
+
+
+def doubtful(answer: str) -> str:
+    return f"Grade this.\n\nContext: exam\nQuestion: Who wrote Hamlet?\n{answer} wrote Hamlet"
+
+
+def test_a_turn_with_documents_and_no_certain_question_is_exact_only_and_wholly_scope() -> None:
+    one, other = (request(SYSTEM, ChatTurn("user", doubtful(name))) for name in ("Marlowe", "Shakespeare"))
+    assert one.exact_only == other.exact_only == "unclear_question"
+    assert identify(one).scope != identify(other).scope
+    prompts = [request_from_prompt(doubtful(n), provider="p", model="m", params={}) for n in ("Marlowe", "Bacon")]
+    assert [prompt.exact_only for prompt in prompts] == ["unclear_question"] * 2
+    assert identify(prompts[0]).scope != identify(prompts[1]).scope
+
+
+def test_a_users_extractor_may_insist_that_all_of_a_turn_is_the_question() -> None:
+    turn = doubtful("Marlowe")
+    made = request_from_messages(
+        [ChatTurn("user", turn)],
+        provider="p",
+        model="m",
+        params={},
+        extractor=lambda text: FramedQuestion("", text, ""),
+    )
+    assert (made.text, made.exact_only) == (turn, None)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.keys.question import FramedQuestion, QuestionExtractor
+from llmcache_plugins.keys.question import FramedQuestion, QuestionExtractor, looks_framed
 
 QUESTION = "What is the MTU of ge-0/0/1?"
 DOCUMENT = "About MTU.\nQuestion: Is it big?\nAnswer: No.\nQuery: And then?\nAnswer: \nFollow Up Input: no"
@@ -26,11 +26,9 @@ def filled(template: str, question: str = QUESTION, context: str = DOCUMENT) -> 
     [
         RAG_PROMPT,
         "Answer the question based only on the following context:\n{context}\n\nQuestion: {question}\n",
-        "Context:\n{context}\n\nUser question: {question}",
+        "Use the following context:\n{context}\n\nUser question: {question}",
         "Context:\n{context}\n\nQuery: {question}\nAnswer: ",
-        "Be terse.\n**Question:** {question}\n\n**Context:**\n{context}",
-        "Be terse.\n## Question: {question}\n-----\n{context}\n-----\n",
-        "Use the documents.\n\nThe question: {question}\n\nDocuments:\n{context}",
+        "Context:\n{context}\n\nQuery: {question}\n\nResponse:",
         "<context>\n{context}\n<question>no</question>\n</context>\n<question>{question}</question>",
         "<user_query>\n{question}\n</user_query>\n\n<documents>{context}</documents>",
     ],
@@ -41,6 +39,78 @@ def test_the_question_is_found_and_not_the_marker_inside_the_documents(template:
     assert found is not None
     assert found.question == QUESTION
     assert found.turn == turn
+
+
+OPEN = [
+    "Context:\n{context}\n\nUser question: {question}",
+    "Be terse.\n**Question:** {question}\n\n**Context:**\n{context}",
+    "Be terse.\n## Question: {question}\n-----\n{context}\n-----\n",
+    "Use the documents.\n\nThe question: {question}\n\nDocuments:\n{context}",
+]
+
+
+@pytest.mark.parametrize("template", OPEN)
+def test_a_prompt_of_ones_own_is_found_when_its_marker_is_the_only_one(template: str) -> None:
+    turn = filled(template, context="MTU is 1500.\n\nJumbo frames are off.")
+    found = extract(turn)
+    assert found is not None
+    assert found.question == QUESTION
+    assert found.turn == turn
+    assert extract(filled(template)) is None  # a marker in the documents could be the prompt's own
+    assert looks_framed(filled(template))
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        "Fill it in.\n\nContext:\nform\nQuestion: X?\nAnswer: use ssh",
+        "Grade this.\n\nContext: exam\nQuestion: Who wrote Hamlet?\nMarlowe wrote Hamlet",
+        "Grade this.\n\nContext: exam\nQuestion: Who wrote Hamlet?\nMarlowe wrote Hamlet\nGrade:",
+        "Context: exam\nQuestion: Who wrote Hamlet?\nMarlowe wrote Hamlet\nAnswer:",
+        "Context: exam\nQuestion: Who wrote Hamlet? Answer: Marlowe",
+        "Context: exam\nQuestion: Who wrote Hamlet? A: Marlowe",
+        "Context: exam\nQuestion: Who? Response: Marlowe\nAnswer:",
+        "Context: exam\nQuestion: Who? (Source: Marlowe's diary)",
+        "Context: exam\nQuestion: Who wrote Hamlet?\u2028Marlowe wrote it",
+        "Context: exam\nQuestion: a?\nAnswer: b\nQuestion: c?\nAnswer: d",
+        "Question: is ssh on?\nAnswer: yes\nContext: a form",
+        "Question: is ssh on?\nyes\nContext: a form",
+        "How many fields?\n\nQuestion: is ssh on?\nContext: a form\nQuestion: is it up?",
+        "Question: real?\nContext: c\nQuestion: a document's?\nAnswer:",
+        "Answer the question based only on the following context:\nQ\nQuestion: a?\nContext: b\n\nQuestion: c?\nyes",
+        "You are an assistant for question-answering tasks. \nA form.\nQuestion: a?\nContext: b\nQuestion: c?",
+        "Context information is below.\nc\nQuery: X?\nAnswer: use ssh\nAnswer:",
+        "Context information is below.\nc\nQuery: X? Answer: use ssh\nAnswer:",
+        "Use the following pieces of context to answer.\nQuestion: X?\nAnswer: ssh\nHelpful Answer:",
+        "<context>c</context><question>X?\nAnswer: use ssh</question>",
+        "<context>c <question>X?</question> and more",
+        "<context>c</context></context><question>X?</question>",
+        "Use <context>. <document id='1'><question>X?</question></document>\nIs it on?",
+    ],
+)
+def test_what_may_be_a_documents_text_is_never_the_question(turn: str) -> None:
+    assert extract(turn) is None
+    assert looks_framed(turn)
+
+
+def test_a_nested_prompt_gives_the_inner_question_or_none() -> None:
+    inner = "Context: docs\nQuestion: real?"
+    found = extract(f"Context information is below.\nouter\nQuery: {inner}\nAnswer:")
+    assert found is not None
+    assert found.question == "real?"
+
+
+@pytest.mark.parametrize(
+    "turn", ["Answer by the context: ssh is on. question: is it on?", "Use the documents: a. Query: b", "-----\nlog"]
+)
+def test_markers_inside_a_line_are_doubtful_too(turn: str) -> None:
+    assert extract(turn) is None
+    assert looks_framed(turn)
+
+
+@pytest.mark.parametrize("turn", [QUESTION, "I have a Question: how big is it?", "In this context: why?", "", "a - b"])
+def test_an_ordinary_turn_does_not_look_framed(turn: str) -> None:
+    assert not looks_framed(turn)
 
 
 def test_llama_index_and_langchain_prompts_as_they_are_installed() -> None:
