@@ -119,8 +119,8 @@ class DiskStore:
         self._writes = 0
         self._touches = TouchBuffer()
         self._process = os.getpid()
-        self._file = SqliteFile(Path(path), busy_timeout=busy_timeout)
         self._replica = VectorReplica()
+        self._file = SqliteFile(Path(path), busy_timeout=busy_timeout, on_replaced=self._start_anew)
         self._check()
         follow_forks(self)
         _log.info("opened %s", self._file.path)
@@ -394,6 +394,11 @@ class DiskStore:
             _log.warning("the totals of %s do not add up: they are counted anew", self._file.path)
             with suppress(StoreUnavailable), self._writing():  # locked or read-only: done with the next write
                 pass
+
+    def _start_anew(self) -> None:
+        """Another file lies at the path: forget the vectors of the one before, and trust no totals."""
+        self._replica.forget()
+        self._is_doubtful = True
 
     def _flush(self) -> None:
         """Write the touches; when that fails they wait for the next write: a read was served all the same."""

@@ -23,6 +23,10 @@ class VectorReplica:
 
     def __init__(self) -> None:
         self.damaged = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Read everything again when it is asked for: it is of another file."""
         self._indexes: dict[str, VectorIndex | None] = {}  # None: this embedder has no vector yet
         self._seen = 0
         self._version: tuple[sqlite3.Connection, int] | None = None

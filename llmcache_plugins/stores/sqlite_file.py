@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
-import os
+import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from llmcache_plugins.errors import StoreCorrupt, StoreError, StoreUnavailable
+from llmcache_plugins.stores.file_identity import FilesInUse, make_file
 
 __all__ = ["SCHEMA_VERSION", "SqliteFile", "store_error"]
+
+_log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x4C4D4350  # "LMCP", in the file's header: whose file this is
 _WAL_LIMIT = 16 * 1024 * 1024
 _LEAST_PATIENCE = 1.0  # seconds for another thread's write, also for those who do not wait for other processes
+_ATTEMPTS = 3
 
 # A rowid table with a unique key: WITHOUT ROWID splits pages badly with rows of this size (4.1 against 5.4 KB each).
 # The triggers keep the totals and the log right whatever statement changes a row. `inserted` and `used` are stamps of
@@ -110,41 +115,54 @@ def store_error(error: Exception, path: Path) -> StoreError:
     return StoreError(f"the cache file {path} refused a statement: {type(error).__name__}")
 
 
+class _Handle(NamedTuple):
+    connection: sqlite3.Connection
+    files: FilesInUse
+
+
 class SqliteFile:
     """Two guarded connections to one file: one reads, one writes.
 
     A single connection would let every reader of the process wait while a write waits for another process' lock, and
     one for each thread leaks with the threads of an executor. Two are enough: in WAL mode readers never wait.
 
+    A file that is removed or replaced is let go of at the next use, and the one at the path is opened or made.
+
     Args:
         path: of the file; made, with its folder, when it is not there.
         busy_timeout: seconds to wait for a lock.
+        on_replaced: called when another file is read from now on; nobody else reads meanwhile.
 
     Raises:
         StoreCorrupt: the file is damaged, of another program or of a later version; it is left as it is.
         StoreUnavailable: it cannot be opened or is locked.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout: float, on_replaced: Callable[[], None]) -> None:
         self.path = path
         self._busy_timeout = busy_timeout
         self.is_closed = False
         self._read_lock = Lock()
         self._write_lock = Lock()
-        self._reader: sqlite3.Connection | None = None
-        self._writer: sqlite3.Connection | None = None
+        self._on_replaced = on_replaced
         with self._errors():
-            _make_file(path)
-            self._writer = self._connect()
-            self._reader = self._connect()
+            self._writer: _Handle | None = self._connect()
+            self._reader: _Handle | None = self._connect()
+            self._read_from = self._reader.files.database
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The reading connection; every statement sees what is committed by then."""
         with self._errors(), self._held(self._read_lock, -1):  # who reads is never long
-            if self._reader is None:
+            if self._reader is None or not self._reader.files.is_in_place():
+                handle, self._reader = self._reader, None
+                _let_go(handle)
                 self._reader = self._connect()
-            yield self._reader
+                if self._reader.files.database != self._read_from:
+                    self._read_from = self._reader.files.database
+                    _log.warning("%s was removed or replaced: going on with the file that is there now", self.path)
+                    self._on_replaced()
+            yield self._reader.connection
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -160,16 +178,26 @@ class SqliteFile:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The writing connection in a transaction: all or nothing."""
         with self._errors(), self._held(self._write_lock, max(self._busy_timeout, _LEAST_PATIENCE)):
-            if self._writer is None:
-                self._writer = self._connect()
-            connection = self._writer
-            connection.execute("BEGIN IMMEDIATE")  # at once: a read that turns into a write can fail half-way
+            connection = self._begin_writing()
             try:
                 yield connection
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.rollback()
+
+    def _begin_writing(self) -> sqlite3.Connection:
+        for _ in range(_ATTEMPTS):
+            if self._writer is None or not self._writer.files.is_in_place():
+                handle, self._writer = self._writer, None
+                _let_go(handle)
+                self._writer = self._connect()
+            connection, files = self._writer
+            connection.execute("BEGIN IMMEDIATE")  # at once: a read that turns into a write can fail half-way
+            if files.is_in_place():  # once more: it may have waited for long
+                return connection
+            connection.rollback()
+        raise StoreUnavailable(f"{self.path} is replaced all the time")
 
     def close(self) -> None:
         """Release file and connections; a second call does nothing."""
@@ -188,11 +216,10 @@ class SqliteFile:
         self._write_lock.release()
 
     def _disconnect(self) -> None:
-        for connection in (self._reader, self._writer):
-            if connection is not None:
-                with suppress(sqlite3.Error):
-                    connection.close()
+        handles = (self._reader, self._writer)
         self._reader = self._writer = None
+        for handle in handles:
+            _let_go(handle)
 
     @contextmanager
     def _held(self, lock: Lock, seconds: float) -> Iterator[None]:
@@ -212,7 +239,18 @@ class SqliteFile:
         except (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError) as error:
             raise store_error(error, self.path) from error
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Handle:
+        for _ in range(_ATTEMPTS):
+            make_file(self.path)
+            before = FilesInUse.of(self.path)
+            connection = self._open()
+            files = FilesInUse.of(self.path)
+            if files.database == before.database is not None:
+                return _Handle(connection, files)
+            connection.close()
+        raise StoreUnavailable(f"{self.path} is replaced all the time")
+
+    def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
         )
@@ -281,11 +319,14 @@ class SqliteFile:
             raise StoreUnavailable(f"the file system of {self.path} cannot hold a cache file: it has no shared memory")
 
 
-def _make_file(path: Path) -> None:
-    """An empty file only its owner can read: it will hold prompts and answers."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+def _let_go(handle: _Handle | None) -> None:
+    """Close a connection, without a trace of its file when that is not at its path any more."""
+    if handle is not None:
+        with suppress(OSError, StoreError):
+            if not handle.files.is_in_place():
+                handle.files.remove_logs()
+        with suppress(sqlite3.Error):
+            handle.connection.close()
 
 
 def _statements(script: str) -> Iterator[str]:
