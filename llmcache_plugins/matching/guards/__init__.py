@@ -14,6 +14,7 @@ from llmcache_plugins.matching.guards.base import Finding, Rule
 from llmcache_plugins.matching.guards.case import case
 from llmcache_plugins.matching.guards.dates import dates
 from llmcache_plugins.matching.guards.direction import direction
+from llmcache_plugins.matching.guards.foreign import foreign_polarity
 from llmcache_plugins.matching.guards.identifiers import identifiers
 from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
@@ -38,6 +39,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     quotes,
     negation,
     opposites,
+    foreign_polarity,
     case,
     accents,
     signs,

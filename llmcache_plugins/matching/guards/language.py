@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import words_of
 
-__all__ = ["is_english"]
+__all__ = ["has_english", "is_english"]
 
 _ENGLISH = words_of(
     """the of to and is are was were what how why when where which who do does did can could should would will
@@ -17,7 +17,9 @@ _FOREIGN = words_of(
     lo su le les des du et est dans pour pas ne avec sur quel quelle quels quelles comment pourquoi où qui ce
     cette une der die das den dem ein eine einer und ist sind nicht mit für von zu wie warum wo wer welche
     welcher welches ich sie wir auf il lo gli che di della dei per non con sono come perché dove quale quali um
-    uma os dos das não em são qual quais onde quando het een van en voor niet hoe wat welke waarom zijn"""
+    uma os dos das não em são qual quais onde quando het een van en voor niet hoe wat welke waarom zijn
+    ohne sans zonder met utan uden uten inte ikke och og att ett som är på hur hvordan hvad hva jag jeg auf dem
+    im zum zur"""
 )
 
 
@@ -29,3 +31,8 @@ def is_english(features: Features) -> bool:
     words = set(features.words)
     foreign = len(words & _FOREIGN)
     return foreign == 0 or foreign <= len(words & _ENGLISH)
+
+
+def has_english(features: Features) -> bool:
+    """Whether a text has English small words and is English: the words of other languages mean nothing in it."""
+    return is_english(features) and not _ENGLISH.isdisjoint(features.words)

@@ -1,7 +1,7 @@
-"""Pairs of opposites. Data only; inflected forms are made when the module is loaded.
+"""Opposites. Data only; inflected forms are made when the module is loaded.
 
 A line is one pair: the words of one side, a bar, the words of the other. "v:" verbs are inflected (start, starts,
-started, starting), "w:" words stand as they are, "p:" verb particles count only near their verbs ("turn it off").
+started, starting), "w:" words stand as they are and may be more than two kinds that exclude each other.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ v: tighten | loosen
 v: sink | float
 v: multiply | divide
 v: subtract | add
+v: increment | decrement
 v: inflate | deflate
 v: serialize serialise | deserialize deserialise
 w: up | down
@@ -177,8 +178,7 @@ w: legal | illegal
 w: good | bad
 w: right correct | wrong incorrect
 w: left | right
-w: north northern | south southern
-w: east eastern | west western
+w: north northern | south southern | east eastern | west western
 w: alive | dead
 w: full | empty
 w: public | private
@@ -204,6 +204,7 @@ w: vertical vertically | horizontal horizontally
 w: top | bottom
 w: front | rear back
 w: forward forwards | backward backwards
+w: forward | reverse
 w: clockwise | counterclockwise anticlockwise
 w: odd | even
 w: male | female
@@ -251,6 +252,32 @@ w: hope | despair
 w: past | future
 w: mortal | immortal
 w: racist | antiracist
+w: breakfast | lunch | dinner supper
+w: weekday weekdays | weekend weekends
+w: hourly | daily | weekly | monthly | quarterly | yearly annual annually
+w: tcp | udp | icmp | sctp
+w: bgp | ospf | eigrp | isis
+w: mysql | postgresql postgres | sqlite | mongodb
+w: celsius centigrade | fahrenheit | kelvin
+w: red | green | blue | yellow | black | white | orange | purple | pink | brown | grey gray
+w: uppercase | lowercase
+w: senior | junior
+w: inner | outer
+w: indoor indoors | outdoor outdoors
+w: half | full
+w: incremental | differential
+w: whitelist allowlist whitelisted | blacklist denylist blocklist blacklisted
+w: single | dual double | multi multiple multimode
+w: master | slave
+w: prefix | suffix postfix | infix
+w: net | gross
+w: free | paid
+w: birth | death
+w: acute | chronic
+w: benign | malignant
+w: son sons | daughter daughters
+w: uncle | aunt
+w: lossy | lossless
 w: login | logout
 w: startup | shutdown
 """.strip().splitlines()
@@ -258,7 +285,8 @@ w: startup | shutdown
 # verbs | particle of one side | particle of the other: "turn it on", "turned off", "switching on"
 PARTICLES = """
 turn switch power toggle come go | on | off
-log sign opt dial phase move check clock zoom | in | out
+log sign opt dial phase move check clock zoom scale | in | out
+sign | in | up
 scale bring come go turn wind size roll speed power ramp move walk | up | down
 set start boot spin build put | up | down
 roll | forward | back

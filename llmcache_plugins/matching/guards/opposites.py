@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import combinations
 from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features
@@ -14,8 +16,18 @@ from llmcache_plugins.matching.guards.opposite_pairs import IRREGULAR, PAIRS, PA
 __all__ = ["Pole", "opposites", "poles_in"]
 
 _PREFIXES = ("un", "dis", "non", "in", "im", "ir", "il", "de", "mis")
-_BEGINNINGS = frozenset(prefix[:2] for prefix in _PREFIXES)
 _SHORTEST_STEM = {"un": 3, "dis": 4, "non": 4, "in": 4, "im": 4, "ir": 5, "il": 5, "de": 6, "mis": 5}
+_EXCHANGED = tuple(  # prefixes that are each other's opposite: "inclusive", "exclusive"
+    (one, other)
+    for pair in (
+        "in ex", "in out", "im ex", "in de", "en de", "as de", "up down", "over under", "hyper hypo", "pre post",
+        "micro macro", "intra inter", "mono multi", "mono poly", "uni multi", "multi single", "uni bi", "homo hetero",
+        "max min", "anti pro", "sub super",
+    )
+    for one, other in (pair.split(), pair.split()[::-1])
+)  # fmt: skip
+_BEGINNINGS = frozenset({prefix[:2] for prefix in _PREFIXES} | {one[:2] for one, _ in _EXCHANGED})
+_SHORTEST_EXCHANGED = 4
 _PARTICLE_REACH = 4  # "turn the port of the switch off": words between the verb and its particle, at most
 _ADVERBIAL = frozenset({"up", "down"})
 _BEFORE_STATE = words_of(
@@ -53,11 +65,20 @@ def _inflected(verb: str) -> Iterator[str]:
         yield from (f"{verb}{verb[-1]}ed", f"{verb}{verb[-1]}ing")
 
 
+def _two_sided(line: str) -> Iterator[tuple[str, str, str]]:
+    """Kind and both sides of every pair that a line stands for."""
+    kind, _, rest = line.partition(": ")
+    for one, other in combinations(rest.split(" | "), 2):
+        yield kind, one, other
+
+
+_LINES = [pair for line in PAIRS for pair in _two_sided(line)]
+
+
 def _index() -> dict[str, tuple[tuple[int, int], ...]]:
     index: dict[str, list[tuple[int, int]]] = {}
-    for number, line in enumerate(PAIRS):
-        kind, _, rest = line.partition(": ")
-        for side, words in enumerate(rest.split(" | ")):
+    for number, (kind, *sides) in enumerate(_LINES):
+        for side, words in enumerate(sides):
             for word in words.split():
                 for form in _inflected(word) if kind == "v" else (word,):
                     index.setdefault(form, []).append((number, side))
@@ -66,7 +87,7 @@ def _index() -> dict[str, tuple[tuple[int, int], ...]]:
 
 def _particle_index() -> dict[str, tuple[tuple[int, int, frozenset[str]], ...]]:
     index: dict[str, list[tuple[int, int, frozenset[str]]]] = {}
-    for number, line in enumerate(PARTICLES, start=len(PAIRS)):
+    for number, line in enumerate(PARTICLES, start=len(_LINES)):
         verbs, *particles = line.split(" | ")
         forms = frozenset(form for verb in verbs.split() for form in (*_inflected(verb), *_PAST.get(verb, ())))
         for side, particle in enumerate(particles):
@@ -148,34 +169,48 @@ def _words(features: Features, pairs: list[int]) -> set[str]:
 
 
 def _prefix_clash(asked: Features, stored: Features) -> tuple[list[str], list[str]] | None:
-    """ "unreachable" here and "reachable" there, and neither text has both."""
-    left, right = asked.get(_prefixed), stored.get(_prefixed)
+    """ "unreachable" here and "reachable" there, or "stateful" and "stateless", and neither text has both."""
+    left, right = asked.get(_derived), stored.get(_derived)
     if not left and not right:
         return None
     my_words, their_words = asked.get(_word_set), stored.get(_word_set)
-    for prefixed, mine, theirs, is_swapped in (
+    for derived, mine, theirs, is_swapped in (
         (left, my_words, their_words, False),
         (right, their_words, my_words, True),
     ):
-        for word, stem in prefixed:
-            if stem in theirs and word not in theirs and stem not in mine:
-                return ([stem], [word]) if is_swapped else ([word], [stem])
+        for word, opposite in derived:
+            if opposite in theirs and word not in theirs and opposite not in mine:
+                return ([opposite], [word]) if is_swapped else ([word], [opposite])
     return None
 
 
-def _prefixed(features: Features) -> tuple[tuple[str, str], ...]:
-    """Words that may be negated by their prefix, with what stands behind it."""
-    found = []
+def _derived(features: Features) -> tuple[tuple[str, str], ...]:
+    """Words whose prefix or ending has an opposite, with the words that would be it."""
+    found: list[tuple[str, str]] = []
     for word in features.words:
-        if (
-            word[:2] in ("un", "di", "no", "in", "im", "ir", "il", "de", "mi")
-            and word not in PREFIX_EXCEPTIONS
-            and len(word) > 4
-        ):
-            for prefix in _PREFIXES:
-                if word.startswith(prefix) and len(word) - len(prefix) >= _SHORTEST_STEM[prefix]:
-                    found.append((word, word[len(prefix) :]))
+        if len(word) > 4:
+            if word[:2] in _BEGINNINGS:
+                found.extend((word, opposite) for opposite in _without_prefix(word))
+            if word.endswith("less") and len(word) > 6:
+                stem = word[:-4]
+                found.extend((word, opposite) for opposite in (f"{stem}ful", f"{stem}d", f"{stem}ed"))
     return tuple(found) if found and is_english(features) else ()
+
+
+@lru_cache(maxsize=4096)
+def _without_prefix(word: str) -> tuple[str, ...]:
+    found = [
+        other + word[len(one) :]
+        for one, other in _EXCHANGED
+        if word.startswith(one) and len(word) - len(one) >= _SHORTEST_EXCHANGED
+    ]
+    if word not in PREFIX_EXCEPTIONS:
+        found += [
+            word[len(prefix) :]
+            for prefix in _PREFIXES
+            if word.startswith(prefix) and len(word) - len(prefix) >= _SHORTEST_STEM[prefix]
+        ]
+    return tuple(found)
 
 
 def _word_set(features: Features) -> frozenset[str]:
