@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import Context
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import (
+    AsyncCallbackHandler,
+    AsyncCallbackManagerForLLMRun,
+    BaseCallbackHandler,
+    CallbackManager,
+    CallbackManagerForLLMRun,
+)
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.llms import LLM
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from llmcache_plugins import SemanticCache, open_cache
 from llmcache_plugins.langchain import LLMCache
@@ -125,6 +133,11 @@ def in_threads(calls: list[Callable[[], Any]], then: Callable[[], None] = lambda
         return [future.exception(PATIENCE) or future.result() for future in running]
 
 
+async def elsewhere(call: Coroutine[Any, Any, Any]) -> Any:
+    """Run in a task that inherits nothing: a child of the leader's task would not wait for it."""
+    return await asyncio.wait_for(asyncio.create_task(call, context=Context()), PATIENCE)
+
+
 async def turns(count: int = 50) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
@@ -150,9 +163,7 @@ def test_p26_eight_identical_concurrent_invoke_make_one_call(chat: Chat, provide
     assert len(provider.calls) == 1
 
 
-async def test_p26_async_followers_of_a_failing_leader_go_on_at_once(
-    chat: Chat, provider: Provider, engine: SemanticCache
-) -> None:
+async def test_p26_async_followers_of_a_failing_leader_go_on_at_once(chat: Chat, provider: Provider) -> None:
     provider.failures = 1
     asked = [asyncio.create_task(chat.ainvoke("What is BGP?")) for _ in range(9)]
     await turns()
@@ -161,12 +172,9 @@ async def test_p26_async_followers_of_a_failing_leader_go_on_at_once(
     failed = [answer for answer in answers if isinstance(answer, BaseException)]
     assert [type(error) for error in failed] == [ConnectionError]
     assert len(provider.calls) == 2  # the next follower led, and the other seven had its answer
-    assert len(engine._flights) == 0
 
 
-def test_p26_sync_followers_of_a_failing_leader_go_on_at_once(
-    chat: Chat, provider: Provider, engine: SemanticCache
-) -> None:
+def test_p26_sync_followers_of_a_failing_leader_go_on_at_once(chat: Chat, provider: Provider) -> None:
     provider.failures = 1
 
     def open_the_gate() -> None:
@@ -176,12 +184,9 @@ def test_p26_sync_followers_of_a_failing_leader_go_on_at_once(
     answers = in_threads([lambda: chat.invoke("What is BGP?")] * 9, open_the_gate)
     assert [type(answer) for answer in answers if isinstance(answer, BaseException)] == [ConnectionError]
     assert len(provider.calls) == 2
-    assert len(engine._flights) == 0
 
 
-async def test_p26_a_cancelled_leader_frees_its_followers(
-    chat: Chat, provider: Provider, engine: SemanticCache
-) -> None:
+async def test_p26_a_cancelled_leader_frees_its_followers(chat: Chat, provider: Provider) -> None:
     leader = asyncio.create_task(chat.ainvoke("What is BGP?"))
     while not provider.calls:
         await asyncio.sleep(0)
@@ -193,38 +198,158 @@ async def test_p26_a_cancelled_leader_frees_its_followers(
     provider.go_on.set()
     assert (await asyncio.wait_for(follower, PATIENCE)).content == "re: What is BGP?"
     assert len(provider.calls) == 2
-    assert len(engine._flights) == 0
 
 
 async def test_p26_a_follower_outlives_a_leader_whose_task_catches_the_error(
-    completion: Completion, provider: Provider, engine: SemanticCache
+    completion: Completion, provider: Provider
 ) -> None:
     """`BaseLLM` looks up in the caller's own task, which may live on long after the failure."""
     provider.failures = 1
     with pytest.raises(ConnectionError):
         await completion.ainvoke("a")
-    assert len(engine._flights) == 0
-    other = asyncio.create_task(completion.ainvoke("a"))
-    assert await asyncio.wait_for(other, PATIENCE) == "re: a"
+    assert await elsewhere(completion.ainvoke("a")) == "re: a"
 
 
-def test_a_failed_call_leaves_no_lead_behind(chat: Chat, provider: Provider, engine: SemanticCache) -> None:
+def test_a_failed_call_leaves_no_lead_behind(chat: Chat, provider: Provider) -> None:
     provider.failures = 1
     provider.go_on.set()
     with pytest.raises(ConnectionError):
         chat.invoke("a")
-    assert len(engine._flights) == 0
-    assert chat.invoke("a").content == "re: a"
+    (answer,) = in_threads([lambda: chat.invoke("a")])  # another thread would wait for a lead that is left
+    assert answer.content == "re: a"
 
 
 def test_an_answer_that_cannot_be_stored_leaves_no_lead_behind(engine: SemanticCache) -> None:
     cache = LLMCache(engine)
     assert cache.lookup("p", "m") is None
     cache.update("p", "m", [ChatGeneration(message=AIMessage("x", additional_kwargs={"o": object()}))])
-    assert len(engine._flights) == 0
     assert cache.lookup("q", "m") is None
     cache.update("q", "m", [Generation(text="cut", generation_info={"finish_reason": "length"})])
-    assert len(engine._flights) == 0
+    assert in_threads([lambda: cache.lookup("p", "m"), lambda: cache.lookup("q", "m")]) == [None, None]
+
+
+class Raising(BaseCallbackHandler):
+    """A user's handler that stops LangChain from calling those behind it."""
+
+    raise_error = True
+
+    def __init__(self, *, run_inline: bool = False) -> None:
+        self.run_inline = run_inline
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        raise RuntimeError("from the user's handler") from error
+
+
+@pytest.mark.parametrize("in_a_chain", [False, True])
+def test_p26_a_users_handler_that_raises_first_keeps_no_follower_waiting(
+    chat: Chat, provider: Provider, in_a_chain: bool
+) -> None:
+    runnable = RunnableLambda(lambda text: text) | chat if in_a_chain else chat
+    handlers = [BaseCallbackHandler(), Raising(), BaseCallbackHandler()]
+    config: RunnableConfig = {"callbacks": list(handlers)}
+    provider.failures = 1
+
+    def open_the_gate() -> None:
+        assert provider.started.wait(PATIENCE)
+        provider.go_on.set()
+
+    answers = in_threads([lambda: runnable.invoke("What is BGP?", config)] * 5, open_the_gate)
+    assert [str(answer) for answer in answers if isinstance(answer, BaseException)] == ["from the user's handler"]
+    assert len(provider.calls) == 2
+    assert config["callbacks"] == handlers  # the user's own list is as it was
+
+
+def test_p26_a_raising_handler_of_a_completion_model_keeps_nobody_waiting(
+    completion: Completion, provider: Provider
+) -> None:
+    provider.failures = 1
+    with pytest.raises(RuntimeError, match="the user's handler"):
+        completion.invoke("a", {"callbacks": [Raising()]})
+    assert in_threads([lambda: completion.invoke("a")]) == ["re: a"]
+
+
+async def test_p26_an_async_raising_handler_in_a_task_that_lives_on_keeps_nobody_waiting(
+    completion: Completion, provider: Provider
+) -> None:
+    provider.failures = 1
+    with pytest.raises(RuntimeError, match="the user's handler"):
+        await completion.ainvoke("a", {"callbacks": [Raising()]})
+    assert await elsewhere(completion.ainvoke("a")) == "re: a"
+
+
+@pytest.mark.parametrize("base", [BaseCallbackHandler, AsyncCallbackHandler])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_users_handlers_hear_the_same_events_with_and_without_the_plugin(
+    completion: Completion, chat: Chat, provider: Provider, base: type[BaseCallbackHandler], is_async: bool
+) -> None:
+    """In async runs LangChain tells the others nothing of `on_llm_start` when one handler wants to run in place."""
+    heard: list[str] = []
+    events = ("on_llm_start", "on_chat_model_start", "on_llm_end")
+
+    def noting(event: str) -> Callable[..., Any]:
+        async def note_later(self: Any, *args: Any, **kwargs: Any) -> None:
+            heard.append(event)
+
+        def note(self: Any, *args: Any, **kwargs: Any) -> None:
+            heard.append(event)
+
+        return note_later if base is AsyncCallbackHandler else note
+
+    config: RunnableConfig = {"callbacks": [type("Noting", (base,), {event: noting(event) for event in events})()]}
+    provider.go_on.set()
+    for model in (completion, chat):
+        if is_async:
+            await model.ainvoke("a", config)
+        else:
+            await asyncio.to_thread(model.invoke, "a", config)
+    assert heard == ["on_llm_start", "on_llm_end", "on_chat_model_start", "on_llm_end"]
+
+
+class Counting(LeadReleaser):
+    """The releaser, and how often LangChain called it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+
+    def on_llm_end(self, *args: Any, **kwargs: Any) -> None:
+        self.threads.append(threading.get_ident())
+
+    on_llm_new_token = on_llm_end
+
+
+async def test_an_async_run_makes_no_thread_hop_for_the_error_handler(chat: Chat, provider: Provider) -> None:
+    provider.go_on.set()
+    counting = Counting()
+    await chat.ainvoke("a", {"callbacks": [counting]})
+    assert counting.threads == []
+    chat.invoke("b", {"callbacks": [counting]})
+    assert counting.threads == [threading.get_ident()]  # it would have noted a call
+
+
+def test_the_error_handler_is_called_first_and_leaves_the_order_of_the_others_alone(chat: Chat) -> None:
+    heard: list[str] = []
+
+    class Noting(BaseCallbackHandler):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            heard.append(self.name)
+
+        def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+            heard.append(self.name)
+
+    others = [Noting(name) for name in "abc"]
+    manager = CallbackManager.configure(others[:2])
+    manager.add_handler(others[2])
+    place = next(n for n, handler in enumerate(manager.handlers) if isinstance(handler, LeadReleaser))
+    assert place == 2
+    (run,) = manager.on_chat_model_start({}, [[HumanMessage("q")]])
+    assert isinstance(run.handlers[0], LeadReleaser)
+    assert [*run.handlers[1:]] == others
+    run.on_llm_error(ValueError())
+    assert heard == [*"abc", *"abc"]
 
 
 def test_one_call_with_a_prompt_twice_does_not_wait_for_itself(completion: Completion, provider: Provider) -> None:
@@ -276,6 +401,6 @@ async def test_sync_invoke_on_the_loop_does_not_wait_for_a_task_of_that_loop(cha
 
 def test_the_error_handler_is_deaf_to_all_but_model_errors() -> None:
     handler = LeadReleaser()
-    assert handler.run_inline
-    ignored = (handler.ignore_chain, handler.ignore_chat_model, handler.ignore_retriever, handler.ignore_llm)
+    assert not handler.run_inline
+    ignored = (handler.ignore_chain, handler.ignore_agent, handler.ignore_retriever, handler.ignore_llm)
     assert ignored == (True, True, True, False)
