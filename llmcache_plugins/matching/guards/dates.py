@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features, Token
-from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent, words_of
 from llmcache_plugins.matching.guards.units import unit_of
 
 __all__ = ["dates", "dates_in"]
@@ -38,6 +38,18 @@ _SAME_MOVE = {"previous": "last", "past": "last", "coming": "next", "upcoming": 
 _PERIODS = frozenset(
     {"week", "month", "year", "quarter", "night", "weekend", "semester", "decade", "century", "season"}
 )
+_SEASONS = {
+    "spring": "spring", "springtime": "spring", "summer": "summer", "summertime": "summer", "autumn": "autumn",
+    "fall": "autumn", "winter": "winter", "wintertime": "winter",
+}  # fmt: skip
+_BESIDE_SEASONS = words_of(
+    """term terms semester season break quarter classes courses weather collection session in this last next every each
+    early late mid during of the since until"""
+)
+_DAY_PARTS = {
+    "morning": "morning", "mornings": "morning", "afternoon": "afternoon", "afternoons": "afternoon",
+    "evening": "evening", "evenings": "evening", "night": "night", "nights": "night", "nighttime": "night",
+}  # fmt: skip
 _QUARTER = re.compile(r"(?:fy)?q([1-4])(?:[-/']?(\d{4}))?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DECADE = re.compile(r"'?((?:1[5-9]|20)?\d0)s")
@@ -54,11 +66,22 @@ class _Dates(NamedTuple):
 
 
 _NONE = _Dates((), (), frozenset())
-_CUES = _MONTHS.keys() | _WEEKDAYS.keys() | _RELATIVE.keys() | _PERIODS | {"noon", "midnight", "o'clock", "quarter"}
+_CUES = (
+    _SEASONS.keys()
+    | _DAY_PARTS.keys()
+    | _MONTHS.keys()
+    | _WEEKDAYS.keys()
+    | _RELATIVE.keys()
+    | _PERIODS
+    | {"noon", "midnight", "o'clock", "quarter"}
+)
 
 
 def dates_in(features: Features) -> _Dates:
-    """The atoms of all dates ("year 2026", "month 2", "day 12", "14:00", "last week") and the tokens they took."""
+    """The atoms of all dates ("year 2026", "month 2", "day 12", "14:00", "last week") and the tokens they took.
+
+    The soft ones ("today", "morning", "winter season") may stand in one of two texts alone.
+    """
     reader = _Reader(features.tokens)
     for position, token in enumerate(reader.tokens):
         kind = token.kind
@@ -102,10 +125,23 @@ class _Reader:
                 self._read_move(position, "weekday")
         elif word in _RELATIVE:
             (self.soft if word in _SOFT else self.hard).append(word)
-        elif word in _PERIODS:
+        elif word in _SEASONS:
+            self._read_season(position, word)
+        elif word in _PERIODS or word in _DAY_PARTS:
             self._read_move(position, word)
+            if word in _DAY_PARTS:
+                self.soft.append(_DAY_PARTS[word])
         elif word == "noon" or word == "midnight":
             self._add(position, "12:00" if word == "noon" else "00:00")
+
+    def _read_season(self, position: int, word: str) -> None:
+        """ "spring" and "fall" are other words too: they need one of a season's beside them."""
+        before, after = self._at(position - 1), self._at(position + 1)
+        if word not in ("spring", "fall") or any(
+            token is not None and (token.lower in _BESIDE_SEASONS or _YEAR.fullmatch(token.lower))
+            for token in (before, after)
+        ):
+            self.soft.append(f"{_SEASONS[word]} season")
 
     def _read_move(self, position: int, period: str) -> None:
         before = self._at(position - 1)

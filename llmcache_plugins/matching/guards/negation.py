@@ -8,7 +8,7 @@ from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
 from llmcache_plugins.matching.guards.language import is_english
 
-__all__ = ["NEGATORS", "negated_words", "negation", "negations_in"]
+__all__ = ["NEGATORS", "negated_words", "negation", "negations_in", "words_denied"]
 
 _CONTRACTED = frozenset(
     f"{verb}n{mark}t"
@@ -20,7 +20,12 @@ _CONTRACTED = frozenset(
 _PLAIN = frozenset({"not", "never", "cannot", "without", "nobody", "nothing", "none", "neither", "nowhere", "no-one"})
 _LACKING = frozenset({"lack", "lacks", "lacking"})
 _FAILING = frozenset({"fail", "fails", "failed", "failing", "refuse", "refuses", "refused", "unable"})  # with "to"
+_EXCEPTING = frozenset({"except", "excepting", "excluding", "barring", "besides"})
+_EXCEPTING_PHRASES = frozenset({("other", "than"), ("apart", "from"), ("aside", "from")})
+_EXCEPTING_BEGINNINGS = frozenset(first for first, _ in _EXCEPTING_PHRASES)
 NEGATORS = _CONTRACTED | _PLAIN
+_ONLY_OF_NOUNS = _LACKING | _FAILING | _EXCEPTING | _EXCEPTING_BEGINNINGS | {"without"}
+_CUES = NEGATORS | _LACKING | _FAILING | _EXCEPTING | _EXCEPTING_BEGINNINGS | {"no"}
 _AUXILIARIES_OF_POLITENESS = frozenset({"couldn't", "wouldn't", "won't", "can't", "couldnt", "wouldnt"})
 _PRONOUNS = frozenset({"i", "you", "he", "she", "it", "we", "they", "there", "this", "that"})
 _FRAMES = frozenset(
@@ -54,7 +59,7 @@ def negations_in(features: Features) -> _Negations:
     found = [
         (position, _governed(words, position))
         for position, word in enumerate(words)
-        if (word in NEGATORS or word in _LACKING or word in _FAILING or word == "no") and _denies(words, position, word)
+        if word in _CUES and _denies(words, position, word)
     ]
     return _Negations(len(found), tuple(found)) if found and is_english(features) else _NONE
 
@@ -64,7 +69,7 @@ def negated_words(features: Features) -> frozenset[int]:
     words = features.words
     positions: set[int] = set()
     for position, governed in features.get(negations_in).governed:
-        if words[position] in _LACKING or words[position] in _FAILING or words[position] == "without":
+        if words[position] in _ONLY_OF_NOUNS:
             continue
         step = position + 1
         skipped = (
@@ -88,6 +93,12 @@ def negated_words(features: Features) -> frozenset[int]:
         if len(governed) > 1 and words[position] not in ("not", "never", "no"):
             positions.add(step + 1)  # "isn't BGP up", "doesn't eth0 start"
     return frozenset(positions)
+
+
+def words_denied(features: Features) -> frozenset[str]:
+    """The words that a negation right before them governs."""
+    words = features.words
+    return frozenset(words[position] for position in features.get(negated_words) if position < len(words))
 
 
 def _governed(words: tuple[str, ...], position: int) -> tuple[str, ...]:
@@ -116,6 +127,8 @@ def _denies(words: tuple[str, ...], position: int, word: str) -> bool:
         return not (is_number or after in _AFTER_IDLE_NO or after in _END or before in ("or", "yes", "roll"))
     if word in _FAILING:
         return after == "to"
+    if word in _EXCEPTING_BEGINNINGS:
+        return (word, after) in _EXCEPTING_PHRASES
     if word in ("none", "without"):
         return before != "or" and after != "doubt"
     return not (word == "nothing" and after == "but")
@@ -176,7 +189,18 @@ def _unexplained(mine: _Negations, features: Features, other: Features) -> int:
     if not mine.denials:
         return 0
     from_opposites = features.get(_negated_poles)
-    return mine.denials - sum((pair, 1 - side) in other.get(_plain_poles) for pair, side in from_opposites)
+    by_pairs = sum((pair, 1 - side) in other.get(_plain_poles) for pair, side in from_opposites)
+    return mine.denials - (by_pairs or _by_prefixes(features, other))
+
+
+def _by_prefixes(features: Features, other: Features) -> int:
+    """How many of my negations the other text puts as a prefix or an ending: "not reachable", "unreachable"."""
+    from llmcache_plugins.matching.guards.opposites import derived_in
+
+    theirs = {opposite for _, opposite in other.get(derived_in)}
+    unique = frozenset(other.words)
+    mine = {word for word, opposite in features.get(derived_in) if opposite in unique}
+    return sum(word in theirs or word in mine for word in features.get(words_denied))
 
 
 def _negated_poles(features: Features) -> tuple[tuple[int, int], ...]:

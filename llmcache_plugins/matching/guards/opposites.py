@@ -10,10 +10,10 @@ from typing import NamedTuple
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
 from llmcache_plugins.matching.guards.language import is_english
-from llmcache_plugins.matching.guards.negation import negated_words
+from llmcache_plugins.matching.guards.negation import negated_words, words_denied
 from llmcache_plugins.matching.guards.opposite_pairs import IRREGULAR, PAIRS, PARTICLES, PREFIX_EXCEPTIONS
 
-__all__ = ["Pole", "opposites", "poles_in"]
+__all__ = ["Pole", "derived_in", "opposites", "poles_in"]
 
 _PREFIXES = ("un", "dis", "non", "in", "im", "ir", "il", "de", "mis")
 _SHORTEST_STEM = {"un": 3, "dis": 4, "non": 4, "in": 4, "im": 4, "ir": 5, "il": 5, "de": 6, "mis": 5}
@@ -170,22 +170,25 @@ def _words(features: Features, pairs: list[int]) -> set[str]:
 
 def _prefix_clash(asked: Features, stored: Features) -> tuple[list[str], list[str]] | None:
     """ "unreachable" here and "reachable" there, or "stateful" and "stateless", and neither text has both."""
-    left, right = asked.get(_derived), stored.get(_derived)
+    left, right = asked.get(derived_in), stored.get(derived_in)
     if not left and not right:
         return None
     my_words, their_words = asked.get(_word_set), stored.get(_word_set)
+    denied = asked.get(words_denied) | stored.get(words_denied)
     for derived, mine, theirs, is_swapped in (
         (left, my_words, their_words, False),
         (right, their_words, my_words, True),
     ):
         for word, opposite in derived:
             if opposite in theirs and word not in theirs and opposite not in mine:
+                if not denied.isdisjoint((word, opposite)):
+                    continue  # "not reachable" is "unreachable": the guard of negations counts that
                 return ([opposite], [word]) if is_swapped else ([word], [opposite])
     return None
 
 
-def _derived(features: Features) -> tuple[tuple[str, str], ...]:
-    """Words whose prefix or ending has an opposite, with the words that would be it."""
+def derived_in(features: Features) -> tuple[tuple[str, str], ...]:
+    """Words of an English text whose prefix or ending has an opposite, with the words that would be it."""
     found: list[tuple[str, str]] = []
     for word in features.words:
         if len(word) > 4:
