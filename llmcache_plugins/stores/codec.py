@@ -83,12 +83,12 @@ def decode_entry(envelope: object, vector: object = None, embedder_id: object = 
     Args:
         envelope: what `encode_entry` made.
         vector: what `encode_vector` made, or None for an entry without a vector.
-        embedder_id: of the vector; an entry without a vector has none.
+        embedder_id: of the vector, also when that is left out; None for an entry without a vector.
     """
 
     def read() -> Entry:
         fields = _from_bytes(envelope)
-        has_vector = vector is not None
+        has_embedder = vector is not None or embedder_id is not None
         return Entry(
             scope=_text(fields, "scope"),
             key=_text(fields, "key"),
@@ -99,8 +99,8 @@ def decode_entry(envelope: object, vector: object = None, embedder_id: object = 
             created_at=_number(fields, "created_at"),
             expires_at=_number_or_none(fields, "expires_at"),
             is_candidate=_flag(fields, "is_candidate", default=True),
-            embedder_id=_text({"embedder_id": embedder_id}, "embedder_id") if has_vector else None,
-            vector=_checked_vector(vector) if has_vector else None,
+            embedder_id=_text({"embedder_id": embedder_id}, "embedder_id") if has_embedder else None,
+            vector=None if vector is None else _checked_vector(vector),
             model=_text(fields, "model", default=""),
             usage=_usage(fields),
             generation_seconds=_number_or_none(fields, "generation_seconds"),

@@ -6,25 +6,24 @@ file, so that what another process writes is found at the next look-up.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from llmcache_plugins.errors import CodecError, ConfigError, StoreError, StoreUnavailable
 from llmcache_plugins.protocols import Capabilities
 from llmcache_plugins.stores.accounting import Accounts
 from llmcache_plugins.stores.capacity import alias_bytes, check_limits, entry_bytes
-from llmcache_plugins.stores.codec import decode_alias, decode_entry, encode_alias, encode_entry, encode_vector
+from llmcache_plugins.stores.codec import decode_alias, decode_entry, encode_alias, encode_vector
 from llmcache_plugins.stores.forking import follow_forks
 from llmcache_plugins.stores.matrix import Match, as_vector
 from llmcache_plugins.stores.replica import VectorReplica
+from llmcache_plugins.stores.rows import ENTRY, ENTRY_WITH_VECTOR, RowReader, namespace_path, row_of
 from llmcache_plugins.stores.sqlite_file import SqliteFile
 from llmcache_plugins.stores.touches import TouchBuffer
 from llmcache_plugins.types import (
@@ -45,18 +44,22 @@ __all__ = ["DiskStore"]
 _log = logging.getLogger(__name__)
 _CAPABILITIES = Capabilities(is_blocking=True, is_persistent=True, is_shared=True)
 _SEARCH_ATTEMPTS = 3
+_FOUND_AT_ONCE = 500  # SQLite takes 999 values in one statement, or more
 _LONGEST_WAIT = 3600.0
 _CHANGES_KEPT = 8192  # who is further behind reads all vectors again
 _TRIM_EVERY = 128
 
-_READ = "e.body, e.vector, e.embedder_id, e.access_count, e.last_access"
 _GET = f"""
-SELECT {_READ}, NULL FROM entries e WHERE e.scope = :scope AND e.key = :key
+SELECT {ENTRY}, NULL FROM entries e WHERE e.scope = :scope AND e.key = :key
 UNION ALL
-SELECT {_READ}, a.body FROM aliases a JOIN entries e ON e.scope = a.scope AND e.key = a.target_key
+SELECT {ENTRY}, a.body FROM aliases a JOIN entries e ON e.scope = a.scope AND e.key = a.target_key
 WHERE a.scope = :scope AND a.key = :key
 LIMIT 1
 """
+_GET_NORMALISED = f"""
+SELECT {ENTRY}, e.key FROM entries e WHERE scope = ? AND normalised_key = ? ORDER BY inserted DESC
+"""
+_FIND = f"SELECT {ENTRY_WITH_VECTOR}, e.key, e.inserted FROM entries e WHERE scope = ? AND key IN "
 _PUT = """
 INSERT INTO entries (scope, key, normalised_key, namespace, is_candidate, expires_at, size, inserted, used,
                      embedder_id, body, vector)
@@ -118,6 +121,7 @@ class DiskStore:
         self._counts: Counter[str] = Counter()
         self._writes = 0
         self._touches = TouchBuffer()
+        self._rows = RowReader(self._touches)
         self._process = os.getpid()
         self._replica = VectorReplica()
         self._file = SqliteFile(Path(path), busy_timeout=busy_timeout, on_replaced=self._start_anew)
@@ -134,26 +138,27 @@ class DiskStore:
         return self._file.path
 
     def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        """As the protocol says. The entry comes without its vector, of which an exact hit has no use."""
         with self._file.reading() as connection:
             row = connection.execute(_GET, {"scope": scope, "key": key}).fetchone()
-        if row is None:
-            return None
-        if row[-1] is None:
-            return self._stored(row, scope, key)
-        alias = decode_alias(row[-1])
-        if isinstance(alias, Damaged) or (alias.scope, alias.key) != (scope, key):
-            self._counts["damaged"] += 1
+            if row is None:
+                return None
+            if row[-1] is None:
+                return self._rows.stored(row, scope, key)
+            alias = decode_alias(row[-1])
+            if isinstance(alias, Alias) and (alias.scope, alias.key) == (scope, key):
+                return self._rows.stored(row, scope, alias.target_key, alias)
+            self._rows.damaged += 1
             return alias if isinstance(alias, Damaged) else Damaged("bad_bytes")
-        return self._stored(row, scope, alias.target_key, alias)
 
     def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        """As the protocol says, without vectors."""
         found: list[Stored] = []
         if limit < 1:
             return found
-        query = f"SELECT {_READ}, e.key FROM entries e WHERE scope = ? AND normalised_key = ? ORDER BY inserted DESC"
-        with self._file.snapshot() as connection:
-            for row in connection.execute(query, (scope, normalised_key)):
-                stored = self._stored(row, scope, row[-1])
+        with self._file.reading() as connection, closing(connection.cursor()) as rows:
+            for row in rows.execute(_GET_NORMALISED, (scope, normalised_key)):
+                stored = self._rows.stored(row, scope, row[-1])
                 if isinstance(stored, Stored):
                     found.append(stored)
                 if len(found) == limit:
@@ -176,14 +181,14 @@ class DiskStore:
 
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         for _ in range(_SEARCH_ATTEMPTS - 1):
-            with self._file.snapshot() as connection:
+            with self._file.reading() as connection:
                 index = self._replica.index(connection, embedder_id)
             if index is None:
                 return []
             matches = index.search(scope, vector, limit=limit, now=now)  # holds no lock
             if not matches:
                 return []
-            with self._file.snapshot() as connection:
+            with self._file.reading() as connection:
                 candidates = self._candidates(connection, scope, embedder_id, matches)
             if len(candidates) == len(matches):
                 return candidates
@@ -198,48 +203,25 @@ class DiskStore:
         self, connection: sqlite3.Connection, scope: str, embedder_id: str, matches: Sequence[Match]
     ) -> list[Candidate]:
         """Matches whose entry is still the one that was found; damaged ones are found no more."""
-        query = f"SELECT {_READ}, e.inserted FROM entries e WHERE scope = ? AND key = ?"
+        rows = {}
+        for start in range(0, len(matches), _FOUND_AT_ONCE):
+            keys = [match.key for match in matches[start : start + _FOUND_AT_ONCE]]
+            for row in connection.execute(f"{_FIND}({','.join('?' * len(keys))})", (scope, *keys)):
+                rows[row[5]] = row
         candidates = []
         for key, order, similarity in matches:
-            row = connection.execute(query, (scope, key)).fetchone()
-            if row is None or row[-1] != order or row[2] != embedder_id:
+            row = rows.get(key)
+            if row is None or row[6] != order or row[3] != embedder_id:
                 continue
-            stored = self._stored(row, scope, key)
+            stored = self._rows.stored(row, scope, key)
             if isinstance(stored, Stored):
                 candidates.append(Candidate(stored.entry, similarity, stored.access_count))
             else:
                 self._replica.leave_out(scope, key)
         return candidates
 
-    def _stored(self, row: Sequence[Any], scope: str, key: str, alias: Alias | None = None) -> Stored | Damaged:
-        body, vector, embedder_id, access_count, last_access = row[:5]
-        entry = decode_entry(body, vector, embedder_id)
-        if isinstance(entry, Entry):
-            is_sound = isinstance(access_count, int) and (last_access is None or isinstance(last_access, float))
-            if is_sound and (entry.scope, entry.key) == (scope, key):
-                touched = self._touches.get(scope, key)
-                if touched is not None:
-                    access_count, last_access = access_count + touched[0], touched[1]
-                return Stored(entry, access_count, last_access, alias)
-            entry = Damaged("bad_bytes")
-        self._counts["damaged"] += 1
-        return entry
-
     def put(self, entry: Entry) -> bool:
-        has_vector = entry.vector is not None and entry.embedder_id is not None
-        size = entry_bytes(entry)
-        row: dict[str, object] = {
-            "scope": entry.scope,
-            "key": entry.key,
-            "normalised_key": entry.normalised_key,
-            "namespace": _namespace_path(entry.namespace),
-            "is_candidate": entry.is_candidate,
-            "expires_at": entry.expires_at,
-            "size": size,
-            "embedder_id": entry.embedder_id if has_vector else None,
-            "body": _encoded(entry),
-            "vector": encode_vector(as_vector(entry.vector)) if has_vector and entry.vector is not None else None,
-        }
+        row, size = row_of(entry), entry_bytes(entry)
         with self._writing() as connection:
             connection.execute("DELETE FROM aliases WHERE scope = ? AND key = ?", (entry.scope, entry.key))
             if size > self._max_bytes:  # what it was to replace is out of date
@@ -270,20 +252,18 @@ class DiskStore:
             self._accounts.trim_aliases(connection, added=alias_bytes(alias))
 
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
-        find = f"SELECT {_READ}, e.id, e.is_candidate FROM entries e WHERE scope = ? AND key = ?"
+        find = "SELECT id, body FROM entries WHERE scope = ? AND key = ? AND is_candidate"
         give = "UPDATE entries SET vector = ?, embedder_id = ?, size = ? WHERE id = ?"
         added = 0
         with self._writing() as connection:
             for key, vector in vectors.items():
                 array = as_vector(vector)
                 row = connection.execute(find, (scope, key)).fetchone()
-                if row is None or not row[6]:
-                    continue
-                entry = decode_entry(row[0])
-                if isinstance(entry, Damaged):
+                entry = None if row is None else decode_entry(row[1])
+                if not isinstance(entry, Entry):
                     continue
                 size = entry_bytes(replace(entry, vector=array))
-                connection.execute(give, (encode_vector(array), embedder_id, size, row[5]))
+                connection.execute(give, (encode_vector(array), embedder_id, size, row[0]))
                 added += array.nbytes
             self._make_room(connection, kept=-1, added=added)
 
@@ -312,7 +292,7 @@ class DiskStore:
         return removed
 
     def clear(self, namespace: Namespace | None = None) -> int:
-        path = _namespace_path(namespace or ())
+        path = namespace_path(namespace or ())
         with self._writing() as connection:
             if path:
                 below = "DELETE FROM entries WHERE substr(namespace, 1, ?) = ?"
@@ -332,7 +312,7 @@ class DiskStore:
             size_bytes=totals.size,
             evictions=self._counts["evictions"],
             expirations=self._counts["expirations"],
-            damaged=self._counts["damaged"] + self._replica.damaged,
+            damaged=self._rows.damaged + self._replica.damaged,
         )
 
     def close(self) -> None:
@@ -350,7 +330,7 @@ class DiskStore:
             self._process = os.getpid()
             # A thread that is not here any more may have held a lock of these, and the parent writes its own touches.
             self._replica = VectorReplica()
-            self._touches = TouchBuffer()
+            self._rows.touches = self._touches = TouchBuffer()
         else:
             self._touches.lock.release()
         self._file.after_fork()
@@ -408,19 +388,3 @@ class DiskStore:
 
     def _make_room(self, connection: sqlite3.Connection, *, kept: int, added: int) -> None:
         self._counts["evictions"] += self._accounts.make_room(connection, kept=kept, added=added)
-
-
-def _encoded(entry: Entry) -> bytes:
-    try:
-        return encode_entry(entry)
-    except CodecError as error:
-        raise StoreError(f"entry {entry.key[:12]} cannot be stored: {error}") from error
-
-
-def _namespace_path(namespace: Namespace) -> str:
-    """The namespace as text that starts with the text of every namespace above it, and of no other.
-
-    >>> _namespace_path(("acme", "x"))
-    '"acme","x",'
-    """
-    return "".join(json.dumps(part) + "," for part in namespace)

@@ -17,8 +17,8 @@ _SAMPLE = 99  # vectors that are asked for the dimension: a few damaged ones are
 class VectorReplica:
     """One `VectorIndex` for each embedder that was asked for.
 
-    The methods that take a connection are called one at a time, inside a transaction of the file's reading
-    connection; the indexes they return may be searched by anybody.
+    The methods that take a connection are called one at a time, with the file's reading connection; the indexes they
+    return may be searched by anybody.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,17 @@ class VectorReplica:
 
     def index(self, connection: sqlite3.Connection, embedder_id: str) -> VectorIndex | None:
         """The vectors of this embedder as of now, or None when there are none."""
-        self._follow(connection)
-        if embedder_id not in self._indexes:
-            self._load(connection, embedder_id)
+        if _version(connection) != self._version or embedder_id not in self._indexes:
+            begins = not connection.in_transaction
+            if begins:
+                connection.execute("BEGIN")
+            try:
+                self._follow(connection)
+                if embedder_id not in self._indexes:
+                    self._load(connection, embedder_id)
+            finally:
+                if begins:
+                    connection.rollback()
         index = self._indexes[embedder_id]
         return index if index is not None and len(index) else None
 
@@ -46,11 +54,7 @@ class VectorReplica:
                 index.remove(scope, key)
 
     def _follow(self, connection: sqlite3.Connection) -> None:
-        # A number that changes when any other connection, here or in another process, commits; it costs microseconds.
-        (number,) = connection.execute("PRAGMA data_version").fetchone()
-        version = (connection, number)
-        if version == self._version:
-            return
+        version = _version(connection)
         first, last = connection.execute(
             "SELECT (SELECT min(number) FROM changes), (SELECT max(number) FROM changes)"
         ).fetchone()
@@ -106,3 +110,9 @@ class VectorReplica:
         if index is not None:
             index.remove(scope, key)
         self.damaged += 1
+
+
+def _version(connection: sqlite3.Connection) -> tuple[sqlite3.Connection, int]:
+    """A number that changes when any other connection, here or in another process, commits; it costs microseconds."""
+    (number,) = connection.execute("PRAGMA data_version").fetchone()
+    return connection, number

@@ -84,6 +84,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_OF_THE_DRIVER = (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError)
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "it is locked by another process",
     sqlite3.SQLITE_LOCKED: "it is locked",
@@ -153,16 +154,25 @@ class SqliteFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The reading connection; every statement sees what is committed by then."""
-        with self._errors(), self._held(self._read_lock, -1):  # who reads is never long
-            if self._reader is None or not self._reader.files.is_in_place():
-                handle, self._reader = self._reader, None
-                _let_go(handle)
-                self._reader = self._connect()
-                if self._reader.files.database != self._read_from:
-                    self._read_from = self._reader.files.database
-                    _log.warning("%s was removed or replaced: going on with the file that is there now", self.path)
-                    self._on_replaced()
-            yield self._reader.connection
+        with self._read_lock:  # for long nobody reads
+            try:
+                handle = self._reader
+                if handle is None or not handle.files.is_in_place():
+                    handle = self._reopened()
+                yield handle.connection
+            except _OF_THE_DRIVER as error:
+                raise store_error(error, self.path) from error
+
+    def _reopened(self) -> _Handle:
+        self._check_open()
+        handle, self._reader = self._reader, None
+        _let_go(handle)
+        handle = self._reader = self._connect()
+        if handle.files.database != self._read_from:
+            self._read_from = handle.files.database
+            _log.warning("%s was removed or replaced: going on with the file that is there now", self.path)
+            self._on_replaced()
+        return handle
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -177,7 +187,7 @@ class SqliteFile:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The writing connection in a transaction: all or nothing."""
-        with self._errors(), self._held(self._write_lock, max(self._busy_timeout, _LEAST_PATIENCE)):
+        with self._errors(), self._turn_to_write():
             connection = self._begin_writing()
             try:
                 yield connection
@@ -222,21 +232,25 @@ class SqliteFile:
             _let_go(handle)
 
     @contextmanager
-    def _held(self, lock: Lock, seconds: float) -> Iterator[None]:
-        if not lock.acquire(timeout=seconds):
+    def _turn_to_write(self) -> Iterator[None]:
+        seconds = max(self._busy_timeout, _LEAST_PATIENCE)
+        if not self._write_lock.acquire(timeout=seconds):
             raise StoreUnavailable(f"the cache file {self.path} is busy: waited {seconds:g} s for another thread")
         try:
-            if self.is_closed:
-                raise StoreUnavailable(f"the store of {self.path} is closed")
+            self._check_open()
             yield
         finally:
-            lock.release()
+            self._write_lock.release()
+
+    def _check_open(self) -> None:
+        if self.is_closed:
+            raise StoreUnavailable(f"the store of {self.path} is closed")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError) as error:
+        except _OF_THE_DRIVER as error:
             raise store_error(error, self.path) from error
 
     def _connect(self) -> _Handle:

@@ -121,10 +121,21 @@ class StoreContract:
         store.put(entry)
         stored = _stored(store.get("scope", entry.key))
         assert stored.entry == entry
-        assert stored.entry.vector is not None
-        assert stored.entry.vector.dtype == np.float32
-        np.testing.assert_array_equal(stored.entry.vector, make_vector(0.5))
         assert (stored.access_count, stored.last_access, stored.alias) == (0, None, None)
+
+    def test_vector_may_be_left_out_but_is_never_another(self, store: Store) -> None:
+        """A candidate has its vector. Who asks for an entry by key has no use for one, and `embedder_id` says that it
+        is there."""
+        store.put(make_entry(vector=make_vector(0.5)))
+        (candidate,) = _search(store)
+        assert candidate.entry.vector is not None
+        assert candidate.entry.vector.dtype == np.float32
+        by_key = _stored(store.get("scope", "key of hello")).entry
+        (normalised,) = store.get_normalised("scope", "normalised hello", limit=1)
+        for entry in (candidate.entry, by_key, normalised.entry):
+            assert entry.embedder_id == _EMBEDDER
+            if entry.vector is not None:
+                np.testing.assert_array_equal(entry.vector, make_vector(0.5))
 
     def test_entry_without_vector_comes_back_without(self, store: Store) -> None:
         store.put(make_entry())
@@ -380,12 +391,13 @@ class StoreContract:
         store.put(make_entry("later"))
         store.set_vectors("scope", _EMBEDDER, {"key of later": later})
         mine[:] = later[:] = 0.0
-        vector = _stored(store.get("scope", "key of hello")).entry.vector
-        assert vector is not None
-        with pytest.raises(ValueError, match="read-only"):
-            vector[0] = 0.0
-        with pytest.raises(ValueError, match="WRITEABLE"):
-            vector.setflags(write=True)
+        for candidate in _search(store):
+            vector = candidate.entry.vector
+            assert vector is not None
+            with pytest.raises(ValueError, match="read-only"):
+                vector[0] = 0.0
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                vector.setflags(write=True)
         _stored(store.get("scope", "key of hello")).entry.answer["text"] = "changed"
         assert _stored(store.get("scope", "key of hello")).entry.answer == {"text": "answer"}
         assert [c.similarity for c in _search(store)] == pytest.approx([1.0, np.cos(0.3)], abs=1e-5)

@@ -101,11 +101,13 @@ def test_killed_writers_lose_nothing_they_promised(tmp_path: Path) -> None:
                 lines = writer.stdout.read().split()
                 promised[name] = max([19 + round_, *map(int, lines)])
     with closing(DiskStore(path, max_entries=1_000_000)) as store:
+        with closing(sqlite3.connect(path)) as connection:
+            vectors = dict(connection.execute("SELECT key, vector FROM entries"))
         for name, last in promised.items():
             for number in range(last + 1):
                 found = store.get("scope", f"key of alias {name} {number}")
                 assert isinstance(found, Stored), (name, number, last)
-                np.testing.assert_array_equal(found.entry.vector, make_vector(number * 1e-4))
+                assert vectors[f"key of {name} {number}"] == make_vector(number * 1e-4).tobytes()
         total = sum(last + 1 for last in promised.values())
         assert store.stats().damaged == 0
         assert store.stats().entries >= total
@@ -225,8 +227,6 @@ def damage(path: Path, statement: str, *values: object) -> None:
         ("body", b"{}", "bad_bytes"),
         ("body", "text", "bad_bytes"),
         ("body", b'{"v":99}', "unknown_version"),
-        ("vector", b"123", "bad_bytes"),
-        ("vector", np.array([np.nan] * 8, np.float32).tobytes(), "bad_bytes"),
         ("access_count", "many", "bad_bytes"),
         ("last_access", "never", "bad_bytes"),
         ("embedder_id", b"\xff\xfe", "bad_bytes"),
@@ -248,6 +248,39 @@ def test_a_damaged_row_is_damaged_and_counted(tmp_path: Path, column: str, value
         assert searched(again, limit=1) in (["good"], ["bad"])
         again.put(make_entry("bad", vector=make_vector(0.0)))
         assert searched(again) == ["bad", "good"]
+
+
+@pytest.mark.parametrize("vector", [b"123", np.array([np.nan] * 8, np.float32).tobytes(), "text", b""])
+def test_a_damaged_vector_is_no_candidate_but_costs_no_answer(tmp_path: Path, vector: object) -> None:
+    path = tmp_path / "cache.db"
+    with closing(DiskStore(path)) as store:
+        store.put(make_entry("bad", vector=make_vector(0.0)))
+        store.put(make_entry("good", vector=make_vector(0.1)))
+        assert searched(store) == ["bad", "good"]
+        damage(path, "UPDATE entries SET vector = ? WHERE key = 'key of bad'", vector)
+        assert searched(store, limit=1) == ["good"]
+        assert store.stats().damaged >= 1
+        assert isinstance(store.get("scope", "key of bad"), Stored)
+        store.set_vectors("scope", EMBEDDER, {"key of bad": make_vector(0.0)})
+        assert searched(store) == ["bad", "good"]
+
+
+def test_damage_is_found_in_what_was_read_before(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    with closing(DiskStore(path)) as store:
+        store.put(make_entry("a", vector=make_vector(0.0)))
+        for _ in range(2):
+            assert isinstance(store.get("scope", "key of a"), Stored)
+            assert searched(store) == ["a"]
+        damage(path, "UPDATE entries SET body = replace(CAST(body AS TEXT), 'answer', 'ANSWER')")  # as text: no bytes
+        assert store.get("scope", "key of a") == Damaged("bad_bytes")
+        damage(path, "UPDATE entries SET body = CAST(replace(body, 'ANSWER', 'answer') AS BLOB)")
+        assert isinstance(store.get("scope", "key of a"), Stored)
+        damage(path, "UPDATE entries SET body = CAST(replace(body, ': ', ':') AS BLOB)")  # shorter, and still sound
+        assert isinstance(store.get("scope", "key of a"), Stored)
+        damage(path, "UPDATE entries SET body = CAST(replace(body, 'text', '\\u') AS BLOB)")
+        assert store.get("scope", "key of a") == Damaged("bad_bytes")
+        assert searched(store) == []
 
 
 def test_a_row_under_a_foreign_key_is_damaged(tmp_path: Path) -> None:

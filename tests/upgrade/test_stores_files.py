@@ -44,7 +44,6 @@ def test_format_1(tmp_path: Path) -> None:
             generation_seconds=1.25,
             node_id="node-1",
         )
-        np.testing.assert_array_equal(first.entry.vector, [1, 0, 0, 0])
         second = store.get(SCOPE, f"{1:040x}")
         assert isinstance(second, Stored)
         assert (second.access_count, second.last_access) == (1, 1_700_000_010.0)
@@ -56,6 +55,7 @@ def test_format_1(tmp_path: Path) -> None:
         query = np.array([0, 1, 0, 0], np.float32)
         found = store.search(SCOPE, "upgrade/4/unit", query, limit=1, now=1_700_000_100.0)
         assert [candidate.entry.key for candidate in found] == [f"{1:040x}"]
+        np.testing.assert_array_equal(found[0].entry.vector, query)
         assert store.census(SCOPE, "upgrade/4/unit", limit=5).candidates == 2
         assert (store.stats().entries, store.stats().aliases, store.stats().damaged) == (3, 1, 0)
 
