@@ -231,7 +231,7 @@ def _is_turned(one: Place, other: Place, one_there: Place, other_there: Place) -
             return True
     elif one.shape == other.shape and _has_passed_on(mine, theirs):
         return True
-    if any(part and part == part_there for part, part_there in zip(mine, theirs, strict=True)):
+    if mine[0] != mine[1] and any(part and part == there for part, there in zip(mine, theirs, strict=True)):
         return False
     if not one.shape or one.shape != other.shape or one.group == other.group or one_there.group == other_there.group:
         return False

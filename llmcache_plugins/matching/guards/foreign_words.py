@@ -39,6 +39,7 @@ _PREFIXES = words_of(
     """
     |des |dés |dis |de |un |in |ent |av |on ver|ent ein|aus an|ab auf|zu auf|ab ein|ab in|uit aan|uit aan|af in|ut
     inn|ut ind|ud im|ex in|ex en|de en|des em|des over|under über|unter sur|sous sobre|sub hyper|hypo
+    в|вы под|от за|от |не |без
     """
 )
 PREFIXES = tuple(sorted(both for line in _PREFIXES for both in (_pair(line), _pair(line)[::-1])))
@@ -51,6 +52,8 @@ CLAUSE_ENDS = frozenset(both for line in _CLAUSE_ENDS for both in (_pair(line), 
 OPPOSITES = """
 öffn* | schließ* schliess*
 start* anfang* beginn* | stopp* beend*
+geöffnet* offen* | geschlossen*
+online | offline
 hinzu* | entfern* lösch*
 erlaub* zulass* | verbiet* verbot* sperr* blockier*
 eingehend* eingang | ausgehend* ausgang

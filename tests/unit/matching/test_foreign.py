@@ -36,6 +36,8 @@ OPPOSED = [
     ("Varför fungerar inte nätverket?", "Varför fungerar nätverket?"),
     ("Hvorfor virker nettverket ikke?", "Hvorfor virker nettverket?"),
     ("kaffe med sukker og melk", "kaffe uten sukker og melk"),
+    ("Wie viele Geräte sind online?", "Wie viele Geräte sind offline?"),
+    ("Как включить SSH на роутере?", "Как выключить SSH на роутере?"),
     ("Почему сеть не работает?", "Почему сеть работает?"),
 ]
 NOT_OPPOSED = [
