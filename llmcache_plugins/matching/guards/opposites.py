@@ -174,14 +174,14 @@ def _prefix_clash(asked: Features, stored: Features) -> tuple[list[str], list[st
     if not left and not right:
         return None
     my_words, their_words = asked.get(_word_set), stored.get(_word_set)
-    denied = asked.get(words_denied) | stored.get(words_denied)
-    for derived, mine, theirs, is_swapped in (
-        (left, my_words, their_words, False),
-        (right, their_words, my_words, True),
+    my_denied, their_denied = asked.get(words_denied), stored.get(words_denied)
+    for derived, mine, theirs, denied, denied_there, is_swapped in (
+        (left, my_words, their_words, my_denied, their_denied, False),
+        (right, their_words, my_words, their_denied, my_denied, True),
     ):
         for word, opposite in derived:
             if opposite in theirs and word not in theirs and opposite not in mine:
-                if not denied.isdisjoint((word, opposite)):
+                if (word in denied) != (opposite in denied_there):
                     continue  # "not reachable" is "unreachable": the guard of negations counts that
                 return ([opposite], [word]) if is_swapped else ([word], [opposite])
     return None

@@ -234,6 +234,7 @@ OPPOSITES = [
     ("look it up", "look it down the list", NUL),
     ("import a route, then export it twice, export", "import a route, then import it, export", VETO),
     ("Is the host unreachable?", "Is the host not reachable?", NUL),
+    ("It is not possible", "It is not impossible", VETO),
     ("a stateful firewall", "a stateless firewall", VETO),
     ("a wired link", "a wireless link", VETO),
     ("an inclusive range", "an exclusive range", VETO),
