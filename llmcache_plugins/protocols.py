@@ -82,7 +82,8 @@ class Store(Protocol):
 
     def get(self, scope: str, key: str) -> Stored | Damaged | None:
         """The entry under exactly this key, or the entry its alias points to. Expired entries are returned too:
-        whether they are usable is a policy. Does not count as an access (see `touch`)."""
+        whether they are usable is a policy. Does not count as an access (see `touch`). The vector may be left out, for
+        an exact match has no use for it; `embedder_id` then says that there is one."""
         ...
 
     def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:

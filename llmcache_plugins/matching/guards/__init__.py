@@ -16,6 +16,7 @@ from llmcache_plugins.matching.guards.dates import dates
 from llmcache_plugins.matching.guards.direction import direction
 from llmcache_plugins.matching.guards.foreign import foreign_polarity
 from llmcache_plugins.matching.guards.identifiers import identifiers
+from llmcache_plugins.matching.guards.names import exact_case, names
 from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
 from llmcache_plugins.matching.guards.opposites import opposites
