@@ -17,7 +17,7 @@ from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of
 from llmcache_plugins.langchain.memo import Memo
 from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
-from llmcache_plugins.langchain.release import release_with_task, watch
+from llmcache_plugins.langchain.release import listen_first, release_with_task, watch
 from llmcache_plugins.langchain.replay import generations_of
 from llmcache_plugins.types import Hit, Identity, Outcome, Request
 
@@ -86,7 +86,10 @@ class LLMCache(BaseCache):
             known = self._request(prompt, llm_string)
             if known is None:
                 return None
-            return self._generations(self.cache.lookup(known[0], lead=True, identity=known[1]))
+            outcome = self.cache.lookup(known[0], lead=True, identity=known[1])
+            if not isinstance(outcome, Hit):
+                listen_first()
+            return self._generations(outcome)
         except Exception as error:
             self._spare(error)
             return None
@@ -97,6 +100,7 @@ class LLMCache(BaseCache):
             known = self._request(prompt, llm_string)
             if known is not None:
                 self.cache.update(known[0], answer_of(return_val), identity=known[1])
+                self.cache.report_success(_COMPONENT)
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
@@ -114,6 +118,7 @@ class LLMCache(BaseCache):
             outcome = await self.cache.alookup(known[0], lead=True, identity=known[1])
             if not isinstance(outcome, Hit):
                 release_with_task(self.cache)
+                listen_first()
             return self._generations(outcome)
         except Exception as error:
             self._spare(error)
@@ -125,6 +130,7 @@ class LLMCache(BaseCache):
             known = self._request(prompt, llm_string)
             if known is not None:
                 await self.cache.aupdate(known[0], answer_of(return_val), identity=known[1])
+                self.cache.report_success(_COMPONENT)
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
@@ -159,10 +165,12 @@ class LLMCache(BaseCache):
         if not isinstance(outcome, Hit):
             return None
         try:
-            return generations_of(outcome, self._usage)
+            generations = generations_of(outcome, self._usage)
         except CodecError as error:  # what is stored is not of our making: a miss, never an exception
             self.cache.report_error(_COMPONENT, error)
             return None
+        self.cache.report_success(_COMPONENT)
+        return generations
 
     def _spare(self, error: Exception) -> None:
         self.cache.report_error(_COMPONENT, error)

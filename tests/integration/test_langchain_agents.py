@@ -15,6 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from llmcache_plugins import SemanticCache, open_cache
 from llmcache_plugins.langchain import LLMCache
+from llmcache_plugins.testing.clock import FakeClock
 from llmcache_plugins.testing.embedder import FakeEmbedder
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
@@ -93,24 +94,26 @@ def test_p01_a_streamed_and_an_invoked_run_share_their_answers(server: FakeAnthr
     assert server.count() == 2
 
 
-def test_p02_when_the_first_step_is_made_again_the_second_still_hits(
-    engine: SemanticCache, server: FakeAnthropic
-) -> None:
-    agent = agent_of(server)
-    seen: list[tuple[str, str]] = []
-    store = engine._tiers[0].store
-    put = store.put
+def test_p02_when_the_first_step_is_made_again_the_second_still_hits(server: FakeAnthropic) -> None:
+    clock = FakeClock()
+    pauses = iter([5])  # seconds between the two steps of the first run, so that the first step expires alone
 
-    def recording(entry: Any) -> None:
-        seen.append((entry.scope, entry.key))
-        put(entry)
+    def add(a: int, b: int) -> int:
+        """Add two integers."""
+        clock.advance(next(pauses, 0))
+        return a + b
 
-    store.put = recording  # type: ignore[method-assign]  # a spy
-    agent.invoke(QUESTION)
-    first, _ = seen
-    store.delete(first[0], [first[1]])
-    agent.invoke(QUESTION)
+    with closing(open_cache("memory://", embedder=FakeEmbedder(), ttl=8, clock=clock)) as cache:
+        model = ChatAnthropic(
+            model="claude-haiku-4-5", api_key="test", base_url=server.base_url, max_retries=0, cache=LLMCache(cache)
+        )
+        agent = create_agent(model, [add])
+        agent.invoke(QUESTION)
+        clock.advance(4)
+        agent.invoke(QUESTION)
+        stats = cache.stats()
     assert server.count() == 3  # new tool-call ids from the server, and yet one call
+    assert (stats.misses["expired"], stats.hits["exact"]) == (1, 1)
 
 
 @pytest.mark.usefixtures("engine")

@@ -34,8 +34,9 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from llmcache_plugins import CacheConfig, SemanticCache, open_cache
 from llmcache_plugins.engine import Rules, Tier
 from llmcache_plugins.errors import StoreUnavailable
-from llmcache_plugins.keys.question import FramedQuestion
+from llmcache_plugins.keys.question import FramedQuestion, QuestionExtractor
 from llmcache_plugins.langchain import LLMCache
+from llmcache_plugins.langchain.parse import parse_llm_string, request_of
 from llmcache_plugins.matching.guards import judge
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
@@ -44,6 +45,7 @@ from llmcache_plugins.testing.clock import FakeClock
 from llmcache_plugins.testing.embedder import FakeEmbedder
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 from llmcache_plugins.testing.faulty_store import FaultyStore
+from llmcache_plugins.types import Stored
 
 
 @pytest.fixture
@@ -81,8 +83,8 @@ def keys_of(cache: LLMCache, messages: list[BaseMessage], **bound: Any) -> tuple
     """Scope and key that these messages get, by way of the strings LangChain makes."""
     model = ChatAnthropic(**{"model": "claude-haiku-4-5", "api_key": "test"} | bound.pop("model", {}))
     prompt = dumps([message.model_copy(update={"id": None}) for message in messages])
-    request, _ = cache._request(prompt, model._get_llm_string(stop=bound.pop("stop", None), **bound))
-    identity = cache.cache.identify(request)
+    call = parse_llm_string(model._get_llm_string(stop=bound.pop("stop", None), **bound))
+    identity = cache.cache.identify(request_of(prompt, call, QuestionExtractor()))
     return identity.scope, identity.key
 
 
@@ -426,17 +428,26 @@ def test_p18_generation_info_comes_back_equal_and_several_in_order(cache: LLMCac
         "{not json",
     ],
 )
-def test_p20_an_unknown_or_damaged_answer_is_a_counted_miss(cache: LLMCache, forged: str) -> None:
-    store = cache.cache._tiers[0].store
+def test_p20_an_unknown_or_damaged_answer_is_a_counted_miss(forged: str) -> None:
+    engine, store = faulty(CacheConfig(), FakeEmbedder())
+    cache = LLMCache(engine)
     cache.update("p", "m", [Generation(text="fine")])
-    identity = cache._request("p", "m")[1]
+    identity = engine.identify(request_of("p", parse_llm_string("m"), QuestionExtractor()))
     stored = store.get(identity.scope, identity.key)
-    assert stored is not None
-    store.put(replace(stored.entry, answer_json=forged))  # type: ignore[union-attr]  # it is not damaged yet
+    assert isinstance(stored, Stored)
+    store.put(replace(stored.entry, answer_json=forged))
     assert cache.lookup("p", "m") is None
-    assert sum(cache.cache.stats().errors.values()) == 1
+    assert sum(engine.stats().errors.values()) == 1
     cache.update("p", "m", [Generation(text="new")])
     assert cache.lookup("p", "m") == [Generation(text="new")]
+
+
+def test_p20_each_change_for_the_worse_is_logged_once(cache: LLMCache, caplog: pytest.LogCaptureFixture) -> None:
+    fine, broken = [Generation(text="x")], [ChatGeneration(message=HumanMessage("as an answer"))]
+    for answer in (broken, broken, fine, broken):
+        cache.update("p", "m", answer)
+    logged = [record.message.split()[1] for record in caplog.records if record.message.startswith("langchain ")]
+    assert logged == ["fails", "manages", "fails"]
 
 
 @pytest.mark.parametrize(
@@ -479,7 +490,9 @@ def test_p23_unreadable_strings_are_opaque_text(cache: LLMCache, prompt: str, ll
 
 def test_p23_user_text_that_looks_like_messages_is_exact_only(cache: LLMCache) -> None:
     text = '[{"lc": 1, "type": "constructor", "id": ["langchain", "HumanMessage'
-    assert cache._request(text, "m")[0].exact_only == "opaque"
+    cache.update(text + "a", "m", [Generation(text="x")])
+    assert cache.lookup(text + "b", "m") is None
+    assert cache.cache.stats().misses == {"exact_only": 1}
 
 
 class Gate:
@@ -643,7 +656,7 @@ async def test_p07_a_broken_store_leaves_invoke_working_and_is_counted(
     store.fail(verbs) if verbs else store.fail()
     assert model.invoke("What is BGP?").content == "echo: What is BGP?"
     assert (await model.ainvoke("What is BGP now?")).content == "echo: What is BGP now?"
-    assert engine._statistics.snapshot({}).errors["hot"] >= 2
+    assert engine.stats().errors["hot"] >= 2
     store.heal()
     model.invoke("What is MPLS?")
     before = server.count()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
@@ -15,14 +16,14 @@ from langchain_core.callbacks import (
     AsyncCallbackHandler,
     AsyncCallbackManagerForLLMRun,
     BaseCallbackHandler,
-    CallbackManager,
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.llms import LLM
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tracers.context import _configure_hooks, register_configure_hook
 
 from llmcache_plugins import SemanticCache, open_cache
 from llmcache_plugins.langchain import LLMCache
@@ -327,7 +328,11 @@ async def test_an_async_run_makes_no_thread_hop_for_the_error_handler(chat: Chat
     assert counting.threads == [threading.get_ident()]  # it would have noted a call
 
 
-def test_the_error_handler_is_called_first_and_leaves_the_order_of_the_others_alone(chat: Chat) -> None:
+@pytest.mark.parametrize("kind", ["chat", "completion"])
+def test_the_error_handler_goes_first_and_leaves_the_order_of_the_others_alone(
+    chat: Chat, completion: Completion, provider: Provider, kind: str
+) -> None:
+    """It reads LangChain's own frames: this is what it relies on."""
     heard: list[str] = []
 
     class Noting(BaseCallbackHandler):
@@ -335,21 +340,28 @@ def test_the_error_handler_is_called_first_and_leaves_the_order_of_the_others_al
             self.name = name
 
         def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-            heard.append(self.name)
+            heard.append(f"{self.name} starts")
+
+        on_llm_start = on_chat_model_start
 
         def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
-            heard.append(self.name)
+            heard.append(f"{self.name} fails")
+            first.append(sys._getframe(1).f_locals["handlers"][0])
 
-    others = [Noting(name) for name in "abc"]
-    manager = CallbackManager.configure(others[:2])
-    manager.add_handler(others[2])
-    place = next(n for n, handler in enumerate(manager.handlers) if isinstance(handler, LeadReleaser))
-    assert place == 2
-    (run,) = manager.on_chat_model_start({}, [[HumanMessage("q")]])
-    assert isinstance(run.handlers[0], LeadReleaser)
-    assert [*run.handlers[1:]] == others
-    run.on_llm_error(ValueError())
-    assert heard == [*"abc", *"abc"]
+    first: list[object] = []
+    last: ContextVar[BaseCallbackHandler | None] = ContextVar("last", default=None)
+    last.set(Noting("c"))
+    register_configure_hook(last, inheritable=False)  # registered after ours, and so behind it
+    try:
+        provider.failures = 1
+        provider.go_on.set()
+        model = chat if kind == "chat" else completion
+        with pytest.raises(ConnectionError):
+            model.invoke("q", {"callbacks": [Noting("a"), Noting("b")]})
+    finally:
+        _configure_hooks.pop()
+    assert heard == ["a starts", "b starts", "c starts", "a fails", "b fails", "c fails"]
+    assert [type(handler) for handler in first] == [LeadReleaser] * 3
 
 
 def test_one_call_with_a_prompt_twice_does_not_wait_for_itself(completion: Completion, provider: Provider) -> None:
