@@ -136,8 +136,8 @@ class Entry:
 
     `answer_json` is the serialised content: every reader decodes a copy of its own, so nobody can change what is
     stored.
-    `vector` is float32 of shape (dim,) and unit length, or None when it has not been computed yet (or was left out: then
-    `embedder_id` says that there is one);
+    `vector` is float32 of shape (dim,) and unit length, or None when it has not been computed yet (or was left out:
+    then `embedder_id` says that there is one);
     `is_candidate` is False for entries that may only be matched exactly (they never get a vector).
     """
 
