@@ -110,6 +110,8 @@ v: serialize serialise | deserialize deserialise
 w: up | down
 w: online | offline
 w: before prior | after
+w: since | until till
+w: if | unless
 w: above over | below under beneath
 w: inside within | outside
 w: minimum min smallest lowest least | maximum max largest highest biggest most
