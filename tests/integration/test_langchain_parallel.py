@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -16,7 +15,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.llms import LLM
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from pydantic import BaseModel
@@ -36,13 +35,23 @@ class Provider:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.go_on = threading.Event()
-        self.started = threading.Event()
 
     def answer(self, prompt: str) -> str:
         self.calls.append(prompt)
-        self.started.set()
         assert self.go_on.wait(PATIENCE)
         return f"re: {prompt}"
+
+
+class Plugin(LLMCache):
+    """Says how many look-ups have begun."""
+
+    def __init__(self, cache: SemanticCache) -> None:
+        super().__init__(cache)
+        self.begun = threading.Semaphore(0)
+
+    def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
+        self.begun.release()
+        return super().lookup(prompt, llm_string)
 
 
 class Chat(BaseChatModel):
@@ -98,7 +107,7 @@ def provider() -> Provider:
 
 @pytest.fixture
 def chat(engine: SemanticCache, provider: Provider) -> Chat:
-    return Chat(provider=provider, cache=LLMCache(engine))
+    return Chat(provider=provider, cache=Plugin(engine))
 
 
 @pytest.fixture
@@ -106,30 +115,33 @@ def completion(engine: SemanticCache, provider: Provider) -> Completion:
     return Completion(provider=provider, cache=LLMCache(engine))
 
 
-def opened_once_started(provider: Provider, call: Callable[[], Any]) -> Any:
-    """Run `call` in a thread and let the provider answer when the first call has reached it."""
+def side_by_side(chat: Chat, callers: int, call: Callable[[], Any]) -> Any:
+    """Run `call` in a thread, and let the provider answer when this many look-ups have begun."""
+    assert isinstance(chat.cache, Plugin)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(call)
-        assert provider.started.wait(PATIENCE)
-        provider.go_on.set()
+        for _ in range(callers):
+            assert chat.cache.begun.acquire(timeout=PATIENCE)
+        chat.provider.go_on.set()
         return running.result(PATIENCE)
 
 
 def test_batch_of_a_chat_model(chat: Chat, provider: Provider) -> None:
-    answers = opened_once_started(provider, lambda: chat.batch([QUESTION] * 8))
+    answers = side_by_side(chat, 4, lambda: chat.batch([QUESTION] * 4))
     assert {answer.content for answer in answers} == {f"re: {QUESTION}"}
-    assert len({answer.id for answer in answers}) == 8
+    assert len({answer.id for answer in answers}) == 4
     assert provider.calls == [QUESTION]
 
 
 def test_batch_with_different_and_equal_prompts(chat: Chat, provider: Provider) -> None:
-    answers = opened_once_started(provider, lambda: chat.batch(["a", "b", "a", "b", "c"], {"max_concurrency": 2}))
-    assert [answer.content for answer in answers] == ["re: a", "re: b", "re: a", "re: b", "re: c"]
+    prompts = ["a", "b", "a", "b", "c"]
+    answers = side_by_side(chat, 2, lambda: chat.batch(prompts, {"max_concurrency": 2}))
+    assert [answer.content for answer in answers] == [f"re: {prompt}" for prompt in prompts]
     assert sorted(provider.calls) == ["a", "b", "c"]
 
 
 def test_batch_as_completed(chat: Chat, provider: Provider) -> None:
-    answers = opened_once_started(provider, lambda: list(chat.batch_as_completed([QUESTION] * 4)))
+    answers = side_by_side(chat, 4, lambda: list(chat.batch_as_completed([QUESTION] * 4)))
     assert sorted(index for index, _ in answers) == [0, 1, 2, 3]
     assert provider.calls == [QUESTION]
 
@@ -159,7 +171,7 @@ async def test_batch_of_a_completion_model_hangs_nobody(
 
 def test_runnable_parallel(chat: Chat, provider: Provider) -> None:
     both = RunnableParallel(one=chat, other=chat, third=RunnableLambda(lambda text: text) | chat)
-    answers = opened_once_started(provider, lambda: both.invoke(QUESTION))
+    answers = side_by_side(chat, 3, lambda: both.invoke(QUESTION))
     assert {answer.content for answer in answers.values()} == {f"re: {QUESTION}"}
     assert provider.calls == [QUESTION]
 
@@ -174,16 +186,15 @@ async def test_async_runnable_parallel(chat: Chat, provider: Provider) -> None:
 
 def test_threads_with_the_context_of_a_caller_that_has_asked_before(chat: Chat, provider: Provider) -> None:
     """Such a context carries what the caller leads; the threads must not take each other for themselves."""
-    provider.go_on.set()
-    chat.invoke("before")
-    provider.go_on.clear()
-    provider.started.clear()
 
-    def ask_side_by_side() -> list[Any]:
+    def ask() -> list[Any]:
+        provider.go_on.set()
+        chat.invoke("before")
+        provider.go_on.clear()
         with ContextThreadPoolExecutor(6) as pool:
             return list(pool.map(lambda _: chat.invoke(QUESTION), range(6)))
 
-    answers = opened_once_started(provider, lambda: contextvars.copy_context().run(ask_side_by_side))
+    answers = side_by_side(chat, 1 + 6, ask)
     assert {answer.content for answer in answers} == {f"re: {QUESTION}"}
     assert provider.calls == ["before", QUESTION]
 

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import (
     AsyncCallbackHandler,
+    AsyncCallbackManager,
     AsyncCallbackManagerForLLMRun,
     BaseCallbackHandler,
+    CallbackManager,
     CallbackManagerForLLMRun,
 )
 from langchain_core.language_models import BaseChatModel
@@ -409,6 +411,14 @@ async def test_sync_invoke_on_the_loop_does_not_wait_for_a_task_of_that_loop(cha
     assert chat.invoke("a").content == "re: a"
     assert (await leader).content == "re: a"
     assert len(provider.calls) == 2
+
+
+@pytest.mark.usefixtures("chat")
+def test_the_error_handler_stays_out_of_async_runs() -> None:
+    """There it would cost a task for every event and every token."""
+    sync, later = CallbackManager.configure(), AsyncCallbackManager.configure()
+    assert [type(handler) for handler in sync.handlers] == [LeadReleaser]
+    assert later.handlers == []
 
 
 def test_the_error_handler_is_deaf_to_all_but_model_errors() -> None:
