@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import itertools
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from benchmarks.timing import Case, Group, measure
 from benchmarks.workload import ANSWER, STORES, Plan, Workload, question
 from llmcache_plugins.langchain import LLMCache
-from llmcache_plugins.langchain.release import _hook
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
 __all__ = ["FLOOR", "HIT", "MISS", "anthropic_model", "chain_hits", "chain_misses"]
@@ -61,7 +59,7 @@ def _count(messages: int) -> str:
 
 def _hits(title: str, models: dict[str, BaseChatModel], asked: list[list[BaseMessage]], plan: Plan) -> Group:
     rounds = [asked[number % len(asked)] for number in range(plan.slow_calls)]
-    cases = [Case(label, _invoke(label, model), lambda: rounds, _is_answer) for label, model in models.items()]
+    cases = [Case(label, model.invoke, lambda: rounds, _is_answer) for label, model in models.items()]
     for model in models.values():
         for messages in asked:
             model.invoke(messages)  # stored now; every later call is a hit
@@ -77,20 +75,10 @@ def chain_misses(workload: Workload, plan: Plan, *, with_sqlite_cache: bool = Tr
             label.removeprefix("floor: "): anthropic_model(server.base_url, cache) for label, cache in caches.items()
         }
         cases = [
-            Case(label, _invoke(label, model), partial(_new_conversations, plan.embed_calls), _is_answer)
+            Case(label, model.invoke, partial(_new_conversations, plan.embed_calls), _is_answer)
             for label, model in models.items()
         ]
         yield measure(MISS, "ChatAnthropic, 3 messages", cases, rounds=plan.rounds)
-
-
-def _invoke(label: str, model: BaseChatModel) -> Callable[[Sequence[BaseMessage]], object]:
-    """`model.invoke`, for the others without our handler: it hears every run of the process, so that they would pay
-    for a part of our work."""
-    if label.startswith("LLMCache"):
-        return model.invoke
-    context = contextvars.copy_context()
-    context.run(_hook.set, None)
-    return lambda messages: context.run(model.invoke, messages)
 
 
 def _new_conversations(count: int) -> list[list[BaseMessage]]:

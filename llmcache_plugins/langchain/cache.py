@@ -17,7 +17,7 @@ from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of
 from llmcache_plugins.langchain.memo import Memo
 from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
-from llmcache_plugins.langchain.release import listen_first, release_with_task, watch
+from llmcache_plugins.langchain.release import release_with_task, watch
 from llmcache_plugins.langchain.replay import generations_of
 from llmcache_plugins.types import Hit, Identity, Outcome, Request
 
@@ -88,7 +88,7 @@ class LLMCache(BaseCache):
                 return None
             outcome = self.cache.lookup(known[0], lead=True, identity=known[1])
             if not isinstance(outcome, Hit):
-                listen_first()
+                release_with_task(self.cache)
             return self._generations(outcome)
         except Exception as error:
             self._spare(error)
@@ -118,7 +118,6 @@ class LLMCache(BaseCache):
             outcome = await self.cache.alookup(known[0], lead=True, identity=known[1])
             if not isinstance(outcome, Hit):
                 release_with_task(self.cache)
-                listen_first()
             return self._generations(outcome)
         except Exception as error:
             self._spare(error)

@@ -17,7 +17,6 @@ from benchmarks.results import Aim, Results, aims_of
 from benchmarks.run import STEPS, perform
 from benchmarks.timing import Case, Group, Timing, measure
 from benchmarks.workload import DIMENSION, Plan, Workload
-from llmcache_plugins.langchain.release import _hook
 from llmcache_plugins.testing.embedder import FakeEmbedder
 
 TINY = Plan(sizes=(30, 60), scanned=90, rounds=2, calls=4, slow_calls=2, embed_calls=1, embed_seconds=0.02)
@@ -149,15 +148,6 @@ def test_rounds_change_the_order_and_use_fresh_inputs() -> None:
     ]
     measure("section", "title", cases, rounds=2)
     assert calls == [("a", 0), ("b", 1), ("a", 2), ("b", 3), ("b", 4), ("a", 5)]
-
-
-def test_other_caches_are_measured_without_our_handler() -> None:
-    class Model:
-        def invoke(self, messages: object) -> object:
-            return _hook.get()
-
-    assert chain._invoke(chain.FLOOR, Model())([]) is None  # type: ignore[arg-type]  # only `invoke` is asked
-    assert chain._invoke("LLMCache, memory", Model())([]) is not None  # type: ignore[arg-type]
 
 
 def test_what_does_not_measure_its_claim_is_an_error() -> None:
