@@ -6,11 +6,8 @@ import asyncio
 import contextlib
 import dataclasses
 import inspect
-import json
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from time import perf_counter
@@ -18,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from llmcache_plugins.config import CacheConfig, as_namespace
+from llmcache_plugins.engine.admitting import entry_of
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
 from llmcache_plugins.engine.flow import (
     Flow,
@@ -28,12 +26,12 @@ from llmcache_plugins.engine.flow import (
     lookup_flow,
     update_flow,
 )
+from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError, StoreError
-from llmcache_plugins.keys.fingerprint import identify, key_of, normalised_key_of, scope_of
-from llmcache_plugins.policies import payload_of, refusal_of
+from llmcache_plugins.keys.fingerprint import identify, key_of, scope_of
 from llmcache_plugins.protocols import (
     Clock,
     Embedder,
@@ -47,7 +45,6 @@ from llmcache_plugins.protocols import (
 from llmcache_plugins.types import (
     Answer,
     CacheStats,
-    Entry,
     Hit,
     Identity,
     JsonValue,
@@ -106,7 +103,7 @@ class SemanticCache:
         self._last_sweep = clock.monotonic()
         self._text_scope = scope_of(Request(""), config.namespace)  # of requests that are plain strings
         self._is_closed = False
-        _follow_forks(self)
+        follow_forks(self)
 
     # ---------------------------------------------------------------- lookups
     def lookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
@@ -371,40 +368,12 @@ class SemanticCache:
             return UpdateOutcome(False, MissReason.CLOSED.value)
         if not isinstance(answer, Answer):
             answer = Answer(answer)
-        try:
-            answer_json = json.dumps(answer.content, ensure_ascii=False, separators=(",", ":"))
-            is_json = json.loads(answer_json) == answer.content  # a tuple would come back as a list, a key 1 as "1"
-        except (TypeError, ValueError, RecursionError) as error:
-            raise CodecError(f"this answer cannot be stored: {type(error).__name__}; give JSON") from error
-        if not is_json:
-            raise CodecError("this answer cannot be stored: it would not come back equal; give JSON")
-        config = self.config
-        reason = refusal_of(
-            answer,
-            size=len(answer_json.encode("utf-8", "surrogatepass")),
-            max_bytes=config.max_answer_bytes,
-            store_truncated=config.store_truncated,
-        )
-        if reason is not None:
-            return UpdateOutcome(False, reason)
-        seconds = answer.generation_seconds
-        if seconds is None and flight is not None and self._flights.leads(flight):
-            seconds = self._flights.seconds_of(flight)
+        if answer.generation_seconds is None and flight is not None and self._flights.leads(flight):
+            answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
         now = self._clock.now()
-        entry = Entry(
-            scope=identity.scope,
-            key=identity.key,
-            normalised_key=normalised_key_of(identity.scope, request.text),
-            namespace=(*config.namespace, *request.namespace),
-            text=request.text,
-            answer_json=answer_json,
-            created_at=now,
-            expires_at=None if config.ttl is None else now + config.ttl,
-            is_candidate=request.exact_only is None and payload_of(request.text) is None,
-            model=request.model,
-            usage=answer.usage,
-            generation_seconds=seconds,
-        )
+        entry = entry_of(request, identity, answer, self.config, now)
+        if isinstance(entry, UpdateOutcome):
+            return entry
         return (yield from update_flow(entry, self._rules, now, sweep=self._is_sweep_due()))
 
     def _is_sweep_due(self) -> bool:
@@ -474,7 +443,7 @@ class SemanticCache:
     def _on_error(self, component: str, error: BaseException) -> None:
         self._emit(ErrorEvent(component, type(error).__name__))
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: no thread but one was copied, so nobody leads, works or will ever release a lock."""
         self._lock = threading.Lock()
         self._threads = None
@@ -485,19 +454,3 @@ class SemanticCache:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="llmcache")
             return self._threads
-
-
-_living: weakref.WeakSet[SemanticCache] = weakref.WeakSet()
-
-
-def _follow_forks(cache: SemanticCache) -> None:
-    _living.add(cache)
-
-
-def _after_fork_in_child() -> None:
-    for cache in list(_living):
-        cache._after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_after_fork_in_child)
