@@ -5,12 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from enum import Enum
 from typing import Any
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.types import Namespace
 
-__all__ = ["CacheConfig", "as_namespace"]
+__all__ = ["DEFAULT", "CacheConfig", "Default", "as_namespace"]
+
+
+class Default(Enum):
+    """Stands for an argument that was not given, where None means something else."""
+
+    DEFAULT = "default"
+
+
+DEFAULT = Default.DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,18 @@ class CacheConfig:
     single_flight_timeout: float = 60.0
     sweep_interval: float | None = 60.0
     embedding_cache_entries: int = 10_000
+
+    def expiry(self, now: float, ttl: float | Default | None = DEFAULT) -> float | None:
+        """When an entry stored `now` expires: after `ttl`, or after the setting of that name; None for never.
+
+        Raises:
+            ConfigError: `ttl` is neither above 0 nor None.
+        """
+        if isinstance(ttl, Default):
+            ttl = self.ttl
+        else:
+            _positive_or_none("ttl", ttl)
+        return None if ttl is None else now + ttl
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "namespace", as_namespace(self.namespace))

@@ -14,7 +14,7 @@ __all__ = ["entry_of"]
 
 
 def entry_of(
-    request: Request, identity: Identity, answer: Answer, config: CacheConfig, now: float
+    request: Request, identity: Identity, answer: Answer, config: CacheConfig, now: float, expires_at: float | None
 ) -> Entry | UpdateOutcome:
     """The entry, without a vector, or the outcome of an update that must not store this answer.
 
@@ -38,7 +38,7 @@ def entry_of(
         text=request.text,
         answer_json=answer_json,
         created_at=now,
-        expires_at=None if config.ttl is None else now + config.ttl,
+        expires_at=expires_at,
         is_candidate=request.exact_only is None and payload_of(request.text) is None,
         model=request.model,
         usage=answer.usage,

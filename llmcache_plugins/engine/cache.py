@@ -14,7 +14,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-from llmcache_plugins.config import CacheConfig, as_namespace
+from llmcache_plugins.config import DEFAULT, CacheConfig, Default, as_namespace
 from llmcache_plugins.engine.admitting import entry_of
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
 from llmcache_plugins.engine.flow import (
@@ -130,18 +130,29 @@ class SemanticCache:
 
     # ---------------------------------------------------------------- updates
     def update(
-        self, request: AnyRequest, answer: Answer | JsonValue, *, identity: Identity | None = None
+        self,
+        request: AnyRequest,
+        answer: Answer | JsonValue,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
     ) -> UpdateOutcome:
         """Store the answer to a request, and free the callers that wait for it.
 
         Args:
             answer: JSON, or an `Answer` when its usage, finish reason or duration are known.
+            ttl: seconds this answer may be served, None for ever; by default the setting of that name.
             identity: as in `lookup`.
+
+        Raises:
+            ConfigError: `ttl` is neither above 0 nor None.
         """
+        now = self._clock.now()
+        expires_at = self.config.expiry(now, ttl)
         request, identity = self._resolve(request, identity)
         outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
         try:
-            outcome = run(self._update_flow(request, identity, answer, flight), self._perform)
+            outcome = run(self._update_flow(request, identity, answer, flight, now, expires_at), self._perform)
         except Exception as error:
             self._spared(error)
         finally:
@@ -150,13 +161,20 @@ class SemanticCache:
         return outcome
 
     async def aupdate(
-        self, request: AnyRequest, answer: Answer | JsonValue, *, identity: Identity | None = None
+        self,
+        request: AnyRequest,
+        answer: Answer | JsonValue,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
     ) -> UpdateOutcome:
         """`update` for event loops."""
+        now = self._clock.now()
+        expires_at = self.config.expiry(now, ttl)
         request, identity = self._resolve(request, identity)
         outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
         try:
-            outcome = await arun(self._update_flow(request, identity, answer, flight), self._aperform)
+            outcome = await arun(self._update_flow(request, identity, answer, flight, now, expires_at), self._aperform)
         except Exception as error:
             self._spared(error)
         finally:
@@ -165,17 +183,22 @@ class SemanticCache:
         return outcome
 
     # ------------------------------------------------------------ look up or call
-    def get_or_generate(self, request: AnyRequest, generate: Generate) -> JsonValue:
+    def get_or_generate(
+        self, request: AnyRequest, generate: Generate, *, ttl: float | Default | None = DEFAULT
+    ) -> JsonValue:
         """The cached answer, or the one `generate` gives now, which is stored. Concurrent equal misses make one call.
 
         Args:
             generate: called without arguments, or with the request as given here when it takes one; returns JSON or an
                 `Answer` (of which the content is returned). What it raises passes through and is never cached; callers
                 that waited for it get the same error.
+            ttl: as in `update`.
 
         Raises:
-            ConfigError: `generate` is a coroutine function; use `aget_or_generate`.
+            ConfigError: `generate` is a coroutine function (use `aget_or_generate`), or `ttl` is neither above 0 nor
+                None.
         """
+        self.config.expiry(0.0, ttl)  # a wrong one is refused before a model call is paid for
         if inspect.iscoroutinefunction(generate):
             raise ConfigError("generate is a coroutine function; use aget_or_generate")
         start = perf_counter()
@@ -188,7 +211,7 @@ class SemanticCache:
         if joined.error is not None:
             raise joined.error
         performer = Performer(self._parts, timed(generate, given))
-        flow = generate_flow(joined.flight, self._storing(request, identity))
+        flow = generate_flow(joined.flight, self._storing(request, identity, ttl))
         try:
             return run(flow, performer).content
         except RuntimeError as error:
@@ -196,9 +219,12 @@ class SemanticCache:
                 raise error.__cause__ from None
             raise
 
-    async def aget_or_generate(self, request: AnyRequest, generate: Generate) -> JsonValue:
+    async def aget_or_generate(
+        self, request: AnyRequest, generate: Generate, *, ttl: float | Default | None = DEFAULT
+    ) -> JsonValue:
         """`get_or_generate` for event loops; `generate` is a coroutine function or returns an awaitable (a plain value
         is taken too, but then it was computed on the loop)."""
+        self.config.expiry(0.0, ttl)
         start = perf_counter()
         given = request
         request, identity = self._resolve(request)
@@ -209,7 +235,7 @@ class SemanticCache:
         if joined.error is not None:
             raise joined.error
         performer = AsyncPerformer(self._parts, self._executor, atimed(generate, given))
-        flow = generate_flow(joined.flight, self._storing(request, identity))
+        flow = generate_flow(joined.flight, self._storing(request, identity, ttl))
         return (await arun(flow, performer)).content
 
     def release_leads(self) -> int:
@@ -362,7 +388,13 @@ class SemanticCache:
             return Joined(self._spared(error))
 
     def _update_flow(
-        self, request: Request, identity: Identity, answer: Answer | JsonValue, flight: Flight | None
+        self,
+        request: Request,
+        identity: Identity,
+        answer: Answer | JsonValue,
+        flight: Flight | None,
+        now: float,
+        expires_at: float | None,
     ) -> Flow[UpdateOutcome]:
         if self._is_closed:
             return UpdateOutcome(False, MissReason.CLOSED.value)
@@ -370,8 +402,7 @@ class SemanticCache:
             answer = Answer(answer)
         if answer.generation_seconds is None and flight is not None and self._flights.leads(flight):
             answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
-        now = self._clock.now()
-        entry = entry_of(request, identity, answer, self.config, now)
+        entry = entry_of(request, identity, answer, self.config, now, expires_at)
         if isinstance(entry, UpdateOutcome):
             return entry
         return (yield from update_flow(entry, self._rules, now, sweep=self._is_sweep_due()))
@@ -383,13 +414,16 @@ class SemanticCache:
         self._last_sweep = now
         return True
 
-    def _storing(self, request: Request, identity: Identity) -> Callable[[Answer], Flow[UpdateOutcome]]:
+    def _storing(
+        self, request: Request, identity: Identity, ttl: float | Default | None
+    ) -> Callable[[Answer], Flow[UpdateOutcome]]:
         """The storing half of `get_or_generate`, which must never lose the answer that was paid for."""
 
         def store(answer: Answer) -> Flow[UpdateOutcome]:
-            outcome = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value)
+            outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
             try:
-                outcome = yield from self._update_flow(request, identity, answer, None)
+                expires_at = self.config.expiry(now, ttl)
+                outcome = yield from self._update_flow(request, identity, answer, None, now, expires_at)
             except Exception as error:
                 self._spared(error)
             self._emit(UpdateEvent(outcome, request.namespace))

@@ -183,6 +183,33 @@ def test_reading_never_extends_the_life_of_an_entry(url: str, embedder: FakeEmbe
         assert miss(cache, "q").reason is MissReason.EXPIRED
 
 
+def test_an_entry_may_have_a_ttl_of_its_own(url: str, clock: FakeClock) -> None:
+    with open_cache(url, embedder=None, clock=clock, ttl=100) as cache:
+        cache.update("short", "a", ttl=3)
+        cache.update("long", "a", ttl=1000)
+        cache.update("ever", "a", ttl=None)
+        cache.get_or_generate("generated", lambda: "a", ttl=3)
+        clock.advance(3)
+        assert miss(cache, "short").reason is MissReason.EXPIRED
+        assert miss(cache, "generated").reason is MissReason.EXPIRED
+        clock.advance(900)
+        assert hit(cache, "long")
+        clock.advance(10**6)
+        assert hit(cache, "ever")
+        for verb in (lambda: cache.update("q", "a", ttl=0), lambda: cache.get_or_generate("q", lambda: "a", ttl=-1)):
+            with pytest.raises(ConfigError, match="ttl must be a number above 0 or None"):
+                verb()
+
+
+async def test_async_verbs_take_a_ttl_too(clock: FakeClock) -> None:
+    async with open_cache("memory://", embedder=None, clock=clock) as cache:
+        await cache.aupdate("a", "a", ttl=3)
+        await cache.aget_or_generate("b", lambda: "b", ttl=3)
+        clock.advance(3)
+        assert isinstance(await cache.alookup("a"), Miss)
+        assert isinstance(await cache.alookup("b"), Miss)
+
+
 def test_expired_entry_is_no_candidate_either(url: str, embedder: FakeEmbedder, clock: FakeClock) -> None:
     with open_cache(url, embedder=embedder, clock=clock, ttl=3) as cache:
         cache.update("What are the BGP states?", "six")
