@@ -155,13 +155,20 @@ def _clash(left: tuple[int, int], right: tuple[int, int]) -> bool:
 def _compare(asked: Features, stored: Features) -> Finding:
     left, right = asked.get(_sides), stored.get(_sides)
     shared = left.keys() & right.keys() if left and right else ()
-    clashing = [pair for pair in shared if _clash(left[pair], right[pair])]
+    clashing = [p for p in shared if _clash(left[p], right[p]) and not _is_same_word(p, asked, stored)]
     if clashing:
         return conflict(_words(asked, clashing), _words(stored, clashing))
     prefixed = _prefix_clash(asked, stored)
     if prefixed:
         return conflict(*prefixed)
     return agree if shared else silent
+
+
+def _is_same_word(pair: int, asked: Features, stored: Features) -> bool:
+    """The same single word in both texts, denied in one: whether the other denies it further away ("isn't ... up" for
+    "not up") is for the guard of negations to say."""
+    mine = [pole.word for pole in asked.get(poles_in) if pole.pair == pair]
+    return len(mine) == 1 and mine == [pole.word for pole in stored.get(poles_in) if pole.pair == pair]
 
 
 def _words(features: Features, pairs: list[int]) -> set[str]:
