@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from urllib.parse import quote
@@ -68,6 +69,7 @@ def run_demo(options: DemoOptions) -> int:
     labelled = read_questions(path)
     if options.live and not os.environ.get("ANTHROPIC_API_KEY"):
         raise ConfigError("--live asks the real model: set ANTHROPIC_API_KEY first, or leave --live out")
+    import_module("llmcache_plugins.cli.application")  # before anything is opened: it says which extra is missing
     threshold = CacheConfig().similarity_threshold if options.threshold is None else options.threshold
     url = options.url or default_url()
     listener = Listener()
