@@ -138,7 +138,8 @@ class Entry:
     stored.
     `vector` is float32 of shape (dim,) and unit length, or None when it has not been computed yet (or was left out:
     then `embedder_id` says that there is one);
-    `is_candidate` is False for entries that may only be matched exactly (they never get a vector).
+    `is_candidate` is False for entries that may only be matched exactly (they never get a vector, and no normalised
+    match finds them).
     """
 
     scope: str

@@ -185,8 +185,8 @@ def _find_normalised(
             troubles.spare(error)
             continue
         for stored in wordings:
-            if stored.entry.is_expired(now):
-                continue
+            if stored.entry.is_expired(now) or not stored.entry.is_candidate:
+                continue  # what may only be matched exactly answers no other layout either
             verdicts = rules.judge(request.text, stored.entry.text)
             if has_conflict(verdicts):  # case can matter: `TAG` and `tag` in code
                 continue

@@ -148,6 +148,15 @@ def test_exact_only_request_hits_exactly_and_is_no_candidate(cache: SemanticCach
     assert miss(cache, "Which states does BGP have?").reason is MissReason.NO_CANDIDATES
 
 
+def test_turn_of_several_lines_answers_no_other_layout(cache: SemanticCache) -> None:
+    """Spaces are forgiven in a question; in rows, code or a configuration they are the content."""
+    rows = "Sum the rows\n1 2\n3 4"
+    cache.update(rows, "3 and 7")
+    assert hit(cache, rows).kind == "exact"
+    for other in ("Sum the rows\n1 2 3\n4", "Sum the rows 1 2 3 4", "Sum the rows\n1 2\n  3 4"):
+        assert isinstance(cache.lookup(other), Miss)
+
+
 def test_text_longer_than_the_embedder_reads_matches_exactly_only(cache: SemanticCache, embedder: FakeEmbedder) -> None:
     embedder.max_chars = 30
     long = "What are the BGP states? " * 3

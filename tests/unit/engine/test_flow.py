@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,13 @@ def test_normalised_match_is_refused_when_a_guard_objects() -> None:
     walk = look("tag", tiers=("hot",), judge=lambda asked, stored: (Verdict("case", "conflict"),))
     walk.expect(ReadExact).expect(Fits, True).expect(ReadNormalised, [Stored(entry_of("TAG"))])
     walk.expect(CensusOf, Census(0))
+    assert isinstance(walk.result, NotFound)
+
+
+def test_what_may_only_be_matched_exactly_answers_no_other_wording() -> None:
+    stored = replace(entry_of("sum the rows 1 2 3"), is_candidate=False)
+    walk = look("Sum the rows 1 2 3", tiers=("hot",)).expect(ReadExact).expect(Fits, True)
+    walk.expect(ReadNormalised, [Stored(stored)]).expect(CensusOf, Census(0))
     assert isinstance(walk.result, NotFound)
 
 
