@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from llmcache_plugins.testing import FakeAnthropic
+
 pytest.importorskip("langchain_anthropic")
 pytest.importorskip("onnxruntime")
 
@@ -44,6 +46,21 @@ def run_json(tmp_path: Path, port: int, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+def test_live_asks_the_api_of_the_environment_and_not_the_loopback_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real API cannot be asked here; a stand-in under the variables that the client reads can."""
+    with FakeAnthropic() as server:
+        for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL"):
+            monkeypatch.setenv(name, server.base_url)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "test")
+        done = start(tmp_path, "--live", "--json", "--limit", "8")
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout)
+        assert summary["settings"]["live"] is True
+        assert server.count("/v1/messages") == summary["spent"]["calls"] == 8 - sum(summary["hits"].values())
+
+
 def test_a_second_run_hits_at_once_and_fresh_forgets(tmp_path: Path, port: int) -> None:
     first = run_json(tmp_path, port)
     assert (tmp_path / "llmcache" / "demo.db").is_file()
