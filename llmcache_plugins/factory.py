@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
-from llmcache_plugins.engine import Rules, SemanticCache, Tier
+from llmcache_plugins.engine import Rules, SemanticCache, Tier, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
@@ -76,14 +76,16 @@ def open_cache(
         near_misses=config.near_misses,
         fail_open=config.fail_open,
     )
+    workers = Workers()
     cache = SemanticCache(
-        [Tier(name, store, AsyncStoreAdapter(store))],
+        [Tier(name, store, AsyncStoreAdapter(store, workers))],
         config=config,
         rules=rules,
         embedder=chosen,
         statistics=Statistics(),
         clock=clock,
         recorders=recorders,
+        workers=workers,
     )
     _log.info("opened %r", cache)
     return cache

@@ -3,5 +3,6 @@
 from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.engine.drivers import Tier
 from llmcache_plugins.engine.flow import Rules
+from llmcache_plugins.engine.workers import Workers
 
-__all__ = ["Rules", "SemanticCache", "Tier"]
+__all__ = ["Rules", "SemanticCache", "Tier", "Workers"]

@@ -7,9 +7,7 @@ import contextlib
 import dataclasses
 import inspect
 import logging
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +28,7 @@ from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
+from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError, StoreError
 from llmcache_plugins.keys.fingerprint import identify, key_of, scope_of
 from llmcache_plugins.protocols import (
@@ -73,6 +72,7 @@ class SemanticCache:
         embedder: None for a cache of exact and normalised matches only.
         statistics: counts every event.
         recorders: also hear every event; one that raises is logged once and dropped.
+        workers: threads for what would block an event loop; the tiers' async stores should use the same.
         clock: the time.
     """
 
@@ -86,6 +86,7 @@ class SemanticCache:
         statistics: StatisticsRecorder,
         clock: Clock,
         recorders: Sequence[Recorder] = (),
+        workers: Workers | None = None,
     ) -> None:
         self.config = config
         self._tiers = tuple(tiers)
@@ -97,9 +98,8 @@ class SemanticCache:
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock)
         self._perform = Performer(self._parts)
-        self._aperform = AsyncPerformer(self._parts, self._executor)
-        self._threads: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._workers = Workers() if workers is None else workers
+        self._aperform = AsyncPerformer(self._parts, self._workers)
         self._last_sweep = clock.monotonic()
         self._text_scope = scope_of(Request(""), config.namespace)  # of requests that are plain strings
         self._is_closed = False
@@ -234,7 +234,7 @@ class SemanticCache:
             return outcome.answer
         if joined.error is not None:
             raise joined.error
-        performer = AsyncPerformer(self._parts, self._executor, atimed(generate, given))
+        performer = AsyncPerformer(self._parts, self._workers, atimed(generate, given))
         flow = generate_flow(joined.flight, self._storing(request, identity, ttl))
         return (await arun(flow, performer)).content
 
@@ -294,13 +294,10 @@ class SemanticCache:
         self._is_closed = True
         for tier in self._tiers:
             tier.store.close()
-        with self._lock:
-            threads, self._threads = self._threads, None
-        if threads is not None:
-            threads.shutdown(wait=False)
+        self._workers.close()
 
     async def aclose(self) -> None:
-        await asyncio.to_thread(self.close)
+        await asyncio.get_running_loop().run_in_executor(self._workers(), self.close)
 
     def __enter__(self) -> Self:
         return self
@@ -478,13 +475,5 @@ class SemanticCache:
         self._emit(ErrorEvent(component, type(error).__name__))
 
     def after_fork(self) -> None:
-        """In a forked child: no thread but one was copied, so nobody leads, works or will ever release a lock."""
-        self._lock = threading.Lock()
-        self._threads = None
+        """In a forked child: no thread but one was copied, so nobody leads."""
         self._flights.forget()
-
-    def _executor(self) -> Executor:
-        with self._lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="llmcache")
-            return self._threads

@@ -37,10 +37,11 @@ class AsyncStoreAdapter:
 
     Args:
         store: asked by every verb; closed by `close`.
-        executor: None for the event loop's own.
+        executor: gives the executor to use; None for the event loop's own, which is wrong where its threads may wait
+            for what this store is to do.
     """
 
-    def __init__(self, store: Store, executor: Executor | None = None) -> None:
+    def __init__(self, store: Store, executor: Callable[[], Executor] | None = None) -> None:
         self._store = store
         self._executor = executor
         self._is_blocking = store.capabilities.is_blocking
@@ -102,4 +103,5 @@ class AsyncStoreAdapter:
 
     async def _in_thread(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: verb(*args, **kwargs))
+        executor = None if self._executor is None else self._executor()
+        return await loop.run_in_executor(executor, lambda: verb(*args, **kwargs))

@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -373,3 +374,23 @@ def test_forked_child_starts_with_threads_of_its_own_and_no_flights(cache: Seman
             is_fine = is_fine and cache.get_or_generate("led by the parent", lambda: "x") == "x"
             os._exit(0 if is_fine else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+async def test_followers_in_the_loop_s_own_threads_do_not_starve_their_leader(tmp_path: Path) -> None:
+    """The leader needs a thread to write to the disk; the followers may hold all that the loop has."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    gate, started = asyncio.Event(), asyncio.Event()
+
+    async def ask() -> str:
+        started.set()
+        await gate.wait()
+        return "answer"
+
+    async with open_cache(f"disk://{tmp_path}/c.db", embedder=None, single_flight_timeout=LIMIT) as cache:
+        leader = asyncio.create_task(cache.aget_or_generate("q", ask))
+        await started.wait()
+        follower = loop.run_in_executor(None, lambda: cache.get_or_generate("q", lambda: "called again"))
+        await asyncio.sleep(0.1)  # it waits by now; were it later, it would only hit
+        gate.set()
+        assert await asyncio.wait_for(asyncio.gather(leader, follower), LIMIT / 2) == ["answer", "answer"]

@@ -32,7 +32,7 @@ class Threads:
 
 async def test_a_blocking_store_runs_in_the_executor(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     threads = Threads(DiskStore(tmp_path / "cache.db"))
-    store = AsyncStoreAdapter(threads.store, executor)
+    store = AsyncStoreAdapter(threads.store, lambda: executor)
     await store.put(make_entry())
     await store.get("scope", "key of hello")
     await store.search("scope", "fake/8/unit", make_vector(), limit=1, now=0.0)
@@ -43,7 +43,7 @@ async def test_a_blocking_store_runs_in_the_executor(tmp_path: Path, executor: T
 
 async def test_a_store_in_memory_runs_on_the_loop(executor: ThreadPoolExecutor) -> None:
     threads = Threads(MemoryStore())
-    store = AsyncStoreAdapter(threads.store, executor)
+    store = AsyncStoreAdapter(threads.store, lambda: executor)
     await store.put(make_entry(vector=make_vector()))
     await store.get("scope", "key of hello")
     assert len(await store.search("scope", "fake/8/unit", make_vector(), limit=1, now=0.0)) == 1
@@ -55,7 +55,7 @@ async def test_a_search_in_a_large_scope_runs_in_the_executor(
 ) -> None:
     monkeypatch.setattr(asynchronous, "_SCANNED_INLINE", 3)
     threads = Threads(MemoryStore())
-    store = AsyncStoreAdapter(threads.store, executor)
+    store = AsyncStoreAdapter(threads.store, lambda: executor)
     for number in range(4):
         await store.put(make_entry(f"{number}", vector=make_vector()))
     threads.names.clear()
@@ -65,7 +65,7 @@ async def test_a_search_in_a_large_scope_runs_in_the_executor(
 
 async def test_a_waiting_store_stalls_no_other_task(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     inner = FaultyStore(DiskStore(tmp_path / "cache.db"))
-    store = AsyncStoreAdapter(inner, executor)
+    store = AsyncStoreAdapter(inner, lambda: executor)
     release = threading.Event()
     inner.wait({"get"}, release)
     waiting = asyncio.create_task(store.get("scope", "key"))
