@@ -1,0 +1,1 @@
+"""How right the hits are: the labelled data, its split, the methods compared, and `docs/quality.md`."""
