@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -12,6 +12,8 @@ from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.types import Namespace
 
 __all__ = ["DEFAULT", "CacheConfig", "Default", "as_namespace"]
+
+_MOST_ERROR = 0.5  # a budget above it is no budget: a coin would do
 
 
 class Default(Enum):
@@ -31,7 +33,15 @@ class CacheConfig:
         namespace: tenant, application, ...: part of every scope, so that two namespaces never share an entry. A string
             is a namespace of one part.
         ttl: how long a stored answer may be served; None for ever. Reading never extends it.
-        similarity_threshold: least cosine of a semantic hit, in (0, 1].
+        max_error_rate: the error budget, wrong hits / requests, in (0, 0.5]. The thresholds follow from it by the
+            calibration of the embedder; without a calibration a cosine of 0.95 is the threshold.
+        similarity_threshold: least cosine of a semantic hit, in (0, 1], in place of the calibrated confidence; None
+            to leave the choice to `max_error_rate`.
+        max_error_rate_by_query_type: other budgets by query type (`"status"`, ...), in [0, 0.5]; 0 is "never by
+            meaning".
+        max_error_rate_by_namespace: other budgets by the start of the full namespace (the cache's own and the
+            request's), in [0, 0.5]; the longest start decides. Between query type and namespace the smaller budget
+            counts.
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -51,7 +61,10 @@ class CacheConfig:
 
     namespace: Namespace = ()
     ttl: float | None = 24 * 3600.0
-    similarity_threshold: float = 0.95
+    max_error_rate: float = 0.01
+    similarity_threshold: float | None = None
+    max_error_rate_by_query_type: Mapping[str, float] = field(default_factory=dict, hash=False)
+    max_error_rate_by_namespace: Mapping[str | Namespace, float] = field(default_factory=dict, hash=False)
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -82,7 +95,7 @@ class CacheConfig:
         _positive_or_none("ttl", self.ttl)
         _positive_or_none("sweep_interval", self.sweep_interval)
         _number("single_flight_timeout", self.single_flight_timeout, least=0.0, exclusive=True)
-        _number("similarity_threshold", self.similarity_threshold, least=0.0, exclusive=True, most=1.0)
+        self._check_budgets()
         for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
             _integer(name, getattr(self, name), least=1)
         for name in ("near_misses", "embedding_cache_entries"):
@@ -90,6 +103,23 @@ class CacheConfig:
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    def _check_budgets(self) -> None:
+        _number("max_error_rate", self.max_error_rate, least=0.0, exclusive=True, most=_MOST_ERROR)
+        by_query_type = _budgets("max_error_rate_by_query_type", self.max_error_rate_by_query_type)
+        by_namespace = _budgets("max_error_rate_by_namespace", self.max_error_rate_by_namespace)
+        object.__setattr__(self, "max_error_rate_by_query_type", by_query_type)
+        object.__setattr__(
+            self, "max_error_rate_by_namespace", {as_namespace(start): rate for start, rate in by_namespace.items()}
+        )
+        if self.similarity_threshold is None:
+            return
+        _number("similarity_threshold", self.similarity_threshold, least=0.0, exclusive=True, most=1.0)
+        for name in ("max_error_rate_by_query_type", "max_error_rate_by_namespace"):
+            if getattr(self, name):
+                raise ConfigError(
+                    f"{name} and similarity_threshold exclude each other: a cosine says nothing of error rates"
+                )
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -107,6 +137,14 @@ def as_namespace(value: str | Sequence[str]) -> Namespace:
     if not all(isinstance(part, str) and part for part in parts):
         raise ConfigError(f"namespace must be a non-empty string or a tuple or list of them, not {value!r}")
     return parts
+
+
+def _budgets(name: str, rates: Any) -> dict[Any, float]:
+    if not isinstance(rates, Mapping):
+        raise ConfigError(f"{name} must map names to error rates, not be {rates!r}")
+    for key, rate in rates.items():
+        _number(f"{name}[{key!r}]", rate, least=0.0, most=_MOST_ERROR)
+    return dict(rates)
 
 
 def _positive_or_none(name: str, value: float | None) -> None:

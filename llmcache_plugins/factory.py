@@ -6,25 +6,29 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
 from llmcache_plugins.engine import Rules, SemanticCache, Tier, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
+from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy
+from llmcache_plugins.matching.calibration import calibration_for
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION, judge
+from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Recorder, Store
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
 from llmcache_plugins.telemetry import Statistics
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
+_UNCALIBRATED_THRESHOLD = 0.95  # what users of other caches expect of a cosine
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _default: SemanticCache | None = None
@@ -69,9 +73,9 @@ def open_cache(
     rules = Rules(
         tiers=(name,),
         embedder_id=None if chosen is None else chosen.embedder_id,
-        policy_id=_policy_id(config, chosen, [guard.name for guard in chosen_guards]),
-        threshold=config.similarity_threshold,
-        judge=partial(judge, guards=chosen_guards),
+        policy_id=_policy_id(chosen, [guard.name for guard in chosen_guards]),
+        policy_for=policies_for(config, chosen),
+        guards=partial(judge, guards=chosen_guards),
         max_candidates=config.max_candidates,
         near_misses=config.near_misses,
         fail_open=config.fail_open,
@@ -192,11 +196,40 @@ def parse_url(url: str) -> tuple[str, Path]:
     return parts.scheme, Path(path).expanduser()
 
 
-def _policy_id(config: CacheConfig, embedder: Embedder | None, guards: list[str]) -> str:
-    parts = [
-        None if embedder is None else embedder.embedder_id,
-        config.similarity_threshold,
-        GUARDS_VERSION if guards else "",
-        guards,
-    ]
+def policies_for(config: CacheConfig, embedder: Embedder | None) -> Policies:
+    """The policies these settings ask for. A given threshold is a plain cosine; else the error budget decides by the
+    embedder's calibration; an embedder without one gets a cosine of 0.95.
+
+    Raises:
+        ConfigError: a budget names a query type that does not exist.
+    """
+    unknown = sorted(set(config.max_error_rate_by_query_type) - set(QUERY_TYPES))
+    if unknown:
+        known = ", ".join(QUERY_TYPES)
+        raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
+    return Policies(
+        _maker(config, embedder),
+        config.max_error_rate,
+        by_query_type=config.max_error_rate_by_query_type,
+        by_namespace={as_namespace(start): rate for start, rate in config.max_error_rate_by_namespace.items()},
+        query_type_of=query_type_of,
+        root=config.namespace,
+    )
+
+
+def _maker(config: CacheConfig, embedder: Embedder | None) -> Callable[[float], Policy]:
+    if config.similarity_threshold is not None:
+        fixed = SimilarityPolicy(config.similarity_threshold)
+        return lambda max_error_rate: fixed
+    calibration = None if embedder is None else calibration_for(embedder.embedder_id)
+    if calibration is not None:
+        return partial(ConfidencePolicy, calibration)
+    if embedder is not None:
+        _log.info("%s has no calibration: a cosine of %g decides", embedder.embedder_id, _UNCALIBRATED_THRESHOLD)
+    uncalibrated = SimilarityPolicy(_UNCALIBRATED_THRESHOLD)
+    return lambda max_error_rate: uncalibrated
+
+
+def _policy_id(embedder: Embedder | None, guards: list[str]) -> str:
+    parts = [None if embedder is None else embedder.embedder_id, GUARDS_VERSION if guards else "", guards]
     return fingerprint(canonical_json(parts))[:16]

@@ -55,6 +55,7 @@ class MissReason(StrEnum):
     NO_CANDIDATES = "no_candidates"  # nothing was ever stored under this scope
     BELOW_THRESHOLD = "below_threshold"  # the nearest question is not near enough
     GUARD_CONFLICT = "guard_conflict"  # near enough, but a guard vetoed every candidate
+    LOW_CONFIDENCE = "low_confidence"  # near, and no guard objects, but not surely right
     EXACT_ONLY = "exact_only"  # this request may only be matched exactly, and was not found
     UNREADABLE = "unreadable"  # too long for the embedder, or unknown to it: exact only, and not found
     NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only
@@ -241,13 +242,17 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A candidate that was not served: how near it was and why it was refused."""
+    """A candidate that was not served: how near it was and why it was refused.
+
+    `confidence` is 0 where it was not worked out: too far away, or vetoed.
+    """
 
     question: str = field(repr=False)
     similarity: float
     reason: MissReason
     key: str
     verdicts: tuple[Verdict, ...] = ()
+    confidence: float = 0.0
 
     @property
     def vetoed_by(self) -> tuple[str, ...]:

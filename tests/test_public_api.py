@@ -35,7 +35,10 @@ def test_config_names_are_pinned() -> None:
     assert llmcache_plugins.CacheConfig.names() == (
         "namespace",
         "ttl",
+        "max_error_rate",
         "similarity_threshold",
+        "max_error_rate_by_query_type",
+        "max_error_rate_by_namespace",
         "use_guards",
         "max_candidates",
         "near_misses",

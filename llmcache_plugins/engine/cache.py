@@ -355,7 +355,7 @@ class SemanticCache:
         return lead_flow(
             found,
             lambda: self._lookup_flow(request, identity),
-            lambda: look_exact_flow(identity, self._rules, self._clock.now()),
+            lambda: look_exact_flow(request, identity, self._rules, self._clock.now()),
             identity.key,
             is_open=is_open,
         )

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from llmcache_plugins.engine.flow import Flow
+from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.steps import Embed, Enter, Fits, Generate, Land, Step, StoreStep, Wait
 from llmcache_plugins.errors import EmbedderError, StoreError

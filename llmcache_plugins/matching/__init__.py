@@ -1,5 +1,17 @@
 """Is the hit right? Candidates in, a match or near misses out. Pure."""
 
-from llmcache_plugins.matching.decision import Decision, Judge, decide, has_conflict
+from llmcache_plugins.matching.decision import Decision, GuardChain, Judged, decide, has_conflict, judged
+from llmcache_plugins.matching.policy import ConfidencePolicy, Policies, Policy, SimilarityPolicy
 
-__all__ = ["Decision", "Judge", "decide", "has_conflict"]
+__all__ = [
+    "ConfidencePolicy",
+    "Decision",
+    "GuardChain",
+    "Judged",
+    "Policies",
+    "Policy",
+    "SimilarityPolicy",
+    "decide",
+    "has_conflict",
+    "judged",
+]

@@ -1,29 +1,47 @@
-"""From candidates to a match or a list of near misses. Pure."""
+"""From candidates to a match, candidates to ask about, or a list of near misses. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from llmcache_plugins.matching.policy import Policy
 from llmcache_plugins.types import Candidate, MissReason, NearMiss, Verdict
 
-__all__ = ["Decision", "Judge", "decide"]
+__all__ = ["Decision", "GuardChain", "Judged", "decide", "has_conflict", "judged"]
 
-Judge = Callable[[str, str], tuple[Verdict, ...]]
+GuardChain = Callable[[str, str], tuple[Verdict, ...]]
 """All guards over the asked and the stored question."""
+
+_MAX_GREY = 8  # a verifier reads that many pairs in one batch
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One candidate and what is thought of it. `reason` is why it may not be served as it is; None when it may."""
+
+    candidate: Candidate
+    confidence: float
+    verdicts: tuple[Verdict, ...] = ()
+    reason: MissReason | None = None
+
+    def near_miss(self) -> NearMiss:
+        entry = self.candidate.entry
+        reason = self.reason or MissReason.LOW_CONFIDENCE
+        return NearMiss(entry.text, self.candidate.similarity, reason, entry.key, self.verdicts, self.confidence)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The candidate that may be served (None: none may), and the refused ones, nearest first.
 
-    `reason` is the fate of the nearest candidate: why there is no match.
+    `grey` are those that are not sure enough, but may be once somebody is asked: the most confident first.
+    `reason` is the fate of the nearest candidate, why there is no match.
     """
 
-    match: Candidate | None
-    confidence: float = 0.0
-    verdicts: tuple[Verdict, ...] = ()
-    near_misses: tuple[NearMiss, ...] = ()
+    match: Judged | None
+    grey: tuple[Judged, ...] = ()
+    near_misses: tuple[NearMiss, ...] = field(default=())
     reason: MissReason = MissReason.NO_CANDIDATES
 
 
@@ -31,31 +49,64 @@ def decide(
     asked: str,
     candidates: Sequence[Candidate],
     *,
-    threshold: float,
-    judge: Judge,
+    policy: Policy,
+    guards: GuardChain,
     near_misses: int,
+    refused: Mapping[str, MissReason] | None = None,
 ) -> Decision:
-    """Serve the nearest candidate that reaches `threshold` and that no guard vetoes.
+    """Serve the nearest candidate that no guard vetoes and that the policy is sure enough of.
+
+    Candidates are judged one by one, and no further once there is a match: a sure one wins over any grey one.
 
     Args:
         candidates: best first.
-        near_misses: how many refused candidates to report; only these are judged below the threshold.
-
-    The confidence of a match is its cosine, clipped to [0, 1]: without a calibration nothing better is known.
+        near_misses: how many refused candidates to report.
+        refused: candidates, by key, that must not be served whatever is thought of them, and why.
     """
-    refused: list[NearMiss] = []
-    for candidate in candidates:
-        is_near = candidate.similarity >= threshold
-        if not is_near and len(refused) >= max(near_misses, 1):
+    nearest: list[Judged] = []
+    grey: list[Judged] = []
+    for place, candidate in enumerate(candidates):
+        if candidate.similarity < policy.floor and len(nearest) >= max(near_misses, 1):
             break
-        verdicts = judge(asked, candidate.entry.text) if is_near else ()
-        if is_near and not has_conflict(verdicts):
-            confidence = min(max(candidate.similarity, 0.0), 1.0)
-            return Decision(candidate, confidence, verdicts, tuple(refused[:near_misses]))
-        reason = MissReason.GUARD_CONFLICT if is_near else MissReason.BELOW_THRESHOLD
-        refused.append(NearMiss(candidate.entry.text, candidate.similarity, reason, candidate.entry.key, verdicts))
-    reason = refused[0].reason if refused else MissReason.NO_CANDIDATES
-    return Decision(None, near_misses=tuple(refused[:near_misses]), reason=reason)
+        one = judged(asked, candidates, place, policy=policy, guards=guards, refused=refused or {})
+        if one.reason is None:
+            return Decision(one, (), tuple(other.near_miss() for other in nearest[:near_misses]))
+        if one.reason is MissReason.LOW_CONFIDENCE and one.confidence >= policy.grey_from:
+            grey.append(one)
+        nearest.append(one)
+    grey.sort(key=lambda one: -one.confidence)  # stable: of equal ones the nearest first
+    return Decision(
+        None,
+        tuple(grey[:_MAX_GREY]),
+        tuple(other.near_miss() for other in nearest[:near_misses]),
+        nearest[0].reason or MissReason.NO_CANDIDATES if nearest else MissReason.NO_CANDIDATES,
+    )
+
+
+def judged(
+    asked: str,
+    candidates: Sequence[Candidate],
+    place: int,
+    *,
+    policy: Policy,
+    guards: GuardChain,
+    refused: Mapping[str, MissReason],
+) -> Judged:
+    """What is thought of the candidate at `place` of the ranked list.
+
+    The confidence is 0 where it was not worked out: below the policy's floor, and after a veto.
+    """
+    candidate = candidates[place]
+    entry, similarity = candidate.entry, candidate.similarity
+    if similarity < policy.floor:
+        return Judged(candidate, 0.0, (), MissReason.BELOW_THRESHOLD)
+    verdicts = guards(asked, entry.text)
+    if has_conflict(verdicts):
+        return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
+    runner_up = candidates[place + 1].similarity if place + 1 < len(candidates) else None
+    confidence = policy.confidence(asked, entry.text, similarity, runner_up, verdicts)
+    reason = None if confidence >= policy.min_confidence else MissReason.LOW_CONFIDENCE
+    return Judged(candidate, confidence, verdicts, refused.get(entry.key, reason))
 
 
 def has_conflict(verdicts: Sequence[Verdict]) -> bool:

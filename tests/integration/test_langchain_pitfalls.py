@@ -37,6 +37,7 @@ from llmcache_plugins.errors import StoreUnavailable
 from llmcache_plugins.keys.question import FramedQuestion, QuestionExtractor
 from llmcache_plugins.langchain import LLMCache
 from llmcache_plugins.langchain.parse import parse_llm_string, request_of
+from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.matching.guards import judge
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
@@ -640,7 +641,8 @@ async def test_aclear_forgets(cache: LLMCache) -> None:
 def faulty(config: CacheConfig, embedder: Embedder) -> tuple[SemanticCache, FaultyStore]:
     """A cache whose store fails when told to."""
     store = FaultyStore(MemoryStore(max_entries=100, max_bytes=1 << 20))
-    rules = Rules(("hot",), embedder.embedder_id, "test", 0.95, judge, fail_open=config.fail_open)
+    policy = SimilarityPolicy(0.95)
+    rules = Rules(("hot",), embedder.embedder_id, "test", lambda request: policy, judge, fail_open=config.fail_open)
     tier = Tier("hot", store, AsyncStoreAdapter(store))
     parts = {"rules": rules, "embedder": embedder, "statistics": Statistics(), "clock": FakeClock()}
     return SemanticCache([tier], config=config, **parts), store

@@ -32,6 +32,7 @@ from llmcache_plugins import (
 )
 from llmcache_plugins.engine import Rules
 from llmcache_plugins.engine.clock import SystemClock
+from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
@@ -451,7 +452,7 @@ def cache_over(store: FaultyStore) -> SemanticCache:
     return SemanticCache(
         [Tier("hot", store, AsyncStoreAdapter(store))],
         config=CacheConfig(),
-        rules=Rules(("hot",), None, "p", 0.95, lambda asked, stored: ()),
+        rules=Rules(("hot",), None, "p", lambda request: SimilarityPolicy(0.95), lambda asked, stored: ()),
         embedder=None,
         statistics=Statistics(),
         clock=SystemClock(),

@@ -25,6 +25,7 @@ from llmcache_plugins.engine.steps import (
 )
 from llmcache_plugins.errors import EmbedderError, StoreUnavailable
 from llmcache_plugins.keys.fingerprint import identify, normalised_key_of
+from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.types import (
     Alias,
     Candidate,
@@ -48,8 +49,8 @@ def rules(**changes: Any) -> Rules:
         "tiers": ("hot", "cold"),
         "embedder_id": "e",
         "policy_id": "p",
-        "threshold": 0.9,
-        "judge": lambda asked, stored: (),
+        "policy_for": lambda request: SimilarityPolicy(0.9),
+        "guards": lambda asked, stored: (),
     }
     return Rules(**(values | changes))
 
@@ -128,7 +129,7 @@ def test_normalised_match_is_taken_without_embedding() -> None:
 
 
 def test_normalised_match_is_refused_when_a_guard_objects() -> None:
-    walk = look("tag", tiers=("hot",), judge=lambda asked, stored: (Verdict("case", "conflict"),))
+    walk = look("tag", tiers=("hot",), guards=lambda asked, stored: (Verdict("case", "conflict"),))
     walk.expect(ReadExact).expect(Fits, True).expect(ReadNormalised, [Stored(entry_of("TAG"))])
     walk.expect(CensusOf, Census(0))
     assert isinstance(walk.result, NotFound)
@@ -167,7 +168,7 @@ def test_semantic_hit_stores_an_alias_that_points_to_the_entry() -> None:
     walk = semantic_walk(Candidate(stored, 0.97, access_count=4)).expect(Touch, key=stored.key)
     alias = walk.step.alias
     walk.expect(PutAlias)
-    assert (alias.target_key, alias.similarity, alias.policy_id) == (stored.key, 0.97, "p")
+    assert (alias.target_key, alias.similarity, alias.policy_id) == (stored.key, 0.97, "p cosine 0.9")
     assert alias.key == identify(Request("asked")).key
     found = walk.result
     assert (found.kind, found.similarity, found.stored.access_count) == ("semantic", 0.97, 4)
@@ -185,16 +186,16 @@ def test_below_the_threshold_is_a_miss_that_names_the_nearest() -> None:
 
 
 def test_vetoed_candidate_gives_way_to_the_next_one() -> None:
-    def judge(asked: str, stored: str) -> tuple[Verdict, ...]:
+    def guards(asked: str, stored: str) -> tuple[Verdict, ...]:
         return (Verdict("g", "conflict" if stored == "first" else "agree"),)
 
-    walk = semantic_walk(Candidate(entry_of("first"), 0.99), Candidate(entry_of("second"), 0.95), judge=judge)
+    walk = semantic_walk(Candidate(entry_of("first"), 0.99), Candidate(entry_of("second"), 0.95), guards=guards)
     walk.expect(Touch).expect(PutAlias)
     assert walk.result.stored.entry.text == "second"
 
 
 def test_veto_of_all_candidates_is_a_guard_conflict() -> None:
-    walk = semantic_walk(Candidate(entry_of("x"), 0.99), judge=lambda asked, stored: (Verdict("g", "conflict"),))
+    walk = semantic_walk(Candidate(entry_of("x"), 0.99), guards=lambda asked, stored: (Verdict("g", "conflict"),))
     assert walk.result.reason is MissReason.GUARD_CONFLICT
     assert walk.result.near_misses[0].verdicts[0].guard == "g"
 
@@ -227,7 +228,7 @@ def test_a_stored_text_that_no_longer_embeds_does_not_blind_the_scope() -> None:
 
 def test_alias_of_the_same_policy_answers_without_embedding() -> None:
     stored = entry_of("stored")
-    alias = Alias(stored.scope, "a", stored.key, "asked", 0.96, 0.96, "p", NOW)
+    alias = Alias(stored.scope, "a", stored.key, "asked", 0.96, 0.96, "p cosine 0.9", NOW)
     walk = look("asked").expect(ReadExact, Stored(stored, 2, None, alias)).expect(Touch, key=stored.key)
     assert (walk.result.kind, walk.result.similarity) == ("alias", 0.96)
 

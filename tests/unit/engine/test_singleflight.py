@@ -18,6 +18,7 @@ from llmcache_plugins import CacheConfig, Hit, Miss, SemanticCache, Tier, open_c
 from llmcache_plugins.engine import Rules
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.engine.singleflight import FlightTable, Landing, LandingKind, Role
+from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
@@ -83,7 +84,7 @@ def cache_over(store: FaultyStore) -> SemanticCache:
     return SemanticCache(
         [Tier("hot", store, AsyncStoreAdapter(store))],
         config=CacheConfig(single_flight_timeout=LIMIT),
-        rules=Rules(("hot",), None, "p", 0.95, lambda asked, stored: ()),
+        rules=Rules(("hot",), None, "p", lambda request: SimilarityPolicy(0.95), lambda asked, stored: ()),
         embedder=None,
         statistics=Statistics(),
         clock=SystemClock(),

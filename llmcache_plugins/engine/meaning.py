@@ -1,0 +1,128 @@
+"""The meaning part of a lookup: search, judge, serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
+from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Touch
+from llmcache_plugins.errors import EmbedderError, StoreError
+from llmcache_plugins.matching import Policy, decide
+from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, Request, Stored
+
+__all__ = ["find_by_meaning", "touch"]
+
+# With the rules of `update_flow` a scope has one pending vector at most; more only after a change of the embedder,
+# and then they are worked off bit by bit.
+_PENDING_BATCH = 64
+
+
+class Neighbour(NamedTuple):
+    """A candidate and the tier it was found in."""
+
+    candidate: Candidate
+    tier: int
+
+
+def find_by_meaning(
+    request: Request, identity: Identity, rules: Rules, policy: Policy, now: float, troubles: Troubles
+) -> Flow[Found | NotFound]:
+    """Look for a stored question that means the same, inside the request's scope."""
+    ranked = yield from _neighbours(request.text, identity.scope, rules, now, troubles)
+    decision = decide(
+        request.text,
+        [neighbour.candidate for neighbour in ranked],
+        policy=policy,
+        guards=rules.guards,
+        near_misses=rules.near_misses,
+    )
+    match = decision.match
+    if match is None:
+        return troubles.miss(decision.reason, decision.near_misses)
+    candidate = match.candidate
+    tier = next(n.tier for n in ranked if n.candidate is candidate)
+    yield from touch(tier, candidate.entry, now, troubles)
+    alias = Alias(
+        scope=identity.scope,
+        key=identity.key,
+        target_key=candidate.entry.key,
+        text=request.text,
+        similarity=candidate.similarity,
+        confidence=match.confidence,
+        policy_id=rules.alias_policy_id(policy),
+        created_at=now,
+    )
+    try:
+        yield PutAlias(tier, alias)
+    except StoreError as error:
+        troubles.spare(error)
+    stored = Stored(candidate.entry, candidate.access_count)
+    return Found(stored, "semantic", rules.tiers[tier], candidate.similarity, match.confidence, match.verdicts)
+
+
+def _neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[list[Neighbour]]:
+    """The nearest candidates over all tiers, best first; of one entry, the copy in the hotter tier."""
+    embedder_id = rules.embedder_id
+    assert embedder_id is not None  # without an embedder a lookup has ended before
+    tiers, pending = yield from _populated_tiers(scope, rules, embedder_id, troubles)
+    if not tiers:
+        return []
+    vector = yield from _embed_with_pending(text, scope, embedder_id, tiers, pending, troubles)
+    best: dict[str, Neighbour] = {}
+    for tier in tiers:
+        try:
+            candidates = yield Search(tier, scope, embedder_id, vector, rules.max_candidates, now)
+        except StoreError as error:
+            troubles.spare(error)
+            continue
+        for candidate in candidates:
+            best.setdefault(candidate.entry.key, Neighbour(candidate, tier))
+    return sorted(best.values(), key=lambda n: -n.candidate.similarity)[: rules.max_candidates]
+
+
+def _populated_tiers(
+    scope: str, rules: Rules, embedder_id: str, troubles: Troubles
+) -> Flow[tuple[list[int], dict[str, str]]]:
+    """The tiers with candidates in this scope, and key -> text of those that still lack a vector."""
+    tiers: list[int] = []
+    pending: dict[str, str] = {}
+    for tier in range(len(rules.tiers)):
+        try:
+            census = yield CensusOf(tier, scope, embedder_id, _PENDING_BATCH)
+        except StoreError as error:
+            troubles.spare(error)
+            continue
+        if census.candidates:
+            tiers.append(tier)
+            pending.update((p.key, p.text) for p in census.pending)
+    return tiers, pending
+
+
+def _embed_with_pending(
+    text: str, scope: str, embedder_id: str, tiers: Sequence[int], pending: dict[str, str], troubles: Troubles
+) -> Flow[FloatArray]:
+    """The vector of `text`; on the way, in the same batch, those that stored questions still lack."""
+    if not pending:
+        vectors = yield Embed((text,))
+        return vectors[0]  # type: ignore[no-any-return]  # a step's answer is Any
+    try:
+        vectors = yield Embed((text, *pending.values()))
+    except EmbedderError:  # one stored text that no longer embeds must not blind the whole scope
+        vectors = yield Embed((text,))
+        return vectors[0]  # type: ignore[no-any-return]
+    late = dict(zip(pending, vectors[1:], strict=True))
+    for tier in tiers:
+        try:
+            yield SetVectors(tier, scope, embedder_id, late)
+        except StoreError as error:
+            troubles.spare(error)
+    return vectors[0]  # type: ignore[no-any-return]
+
+
+def touch(tier: int, entry: Entry, now: float, troubles: Troubles) -> Flow[None]:
+    """Count a served read."""
+    try:
+        yield Touch(tier, entry.scope, entry.key, now)
+    except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
+        troubles.spare(error)

@@ -1,0 +1,83 @@
+"""What a flow needs to know, and how a lookup can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from llmcache_plugins.engine.steps import Step
+from llmcache_plugins.errors import EmbedderError, LLMCacheError
+from llmcache_plugins.matching import GuardChain, Policy
+from llmcache_plugins.types import HitKind, MissReason, NearMiss, Request, Stored, Verdict
+
+__all__ = ["Flow", "Found", "NotFound", "Rules", "Troubles"]
+
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Step, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a flow needs to know of the configuration.
+
+    Args:
+        tiers: names, hottest first.
+        embedder_id: None when the cache has no embedder.
+        policy_id: changes with the parts that decide a semantic match (embedder, guards, ...); with the id of the
+            request's policy it is what aliases carry, and those of another one are judged again.
+        policy_for: the policy of a request; None when it must never be matched by meaning.
+        guards: what all guards say of two texts.
+    """
+
+    tiers: tuple[str, ...]
+    embedder_id: str | None
+    policy_id: str
+    policy_for: Callable[[Request], Policy | None] = field(repr=False)
+    guards: GuardChain = field(repr=False)
+    max_candidates: int = 8
+    near_misses: int = 3
+    fail_open: bool = True
+
+    def alias_policy_id(self, policy: Policy) -> str:
+        """What decided an alias: the policy of its request and the parts of this cache."""
+        return f"{self.policy_id} {policy.policy_id}"
+
+
+class Found(NamedTuple):
+    stored: Stored
+    kind: HitKind
+    tier: str
+    similarity: float = 1.0
+    confidence: float = 1.0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class NotFound(NamedTuple):
+    reason: MissReason
+    near_misses: tuple[NearMiss, ...] = ()
+    detail: str = ""
+
+
+class Troubles:
+    """Failures on the way of one lookup. They outrank the ordinary reason of a miss: the gravest is reported."""
+
+    __slots__ = ("_fail_open", "_reason")
+    _GRAVITY = (MissReason.EXPIRED, MissReason.DAMAGED, MissReason.EMBEDDER_ERROR, MissReason.STORE_ERROR)
+
+    def __init__(self, fail_open: bool) -> None:
+        self._fail_open = fail_open
+        self._reason: MissReason | None = None
+
+    def spare(self, error: LLMCacheError) -> None:
+        """Note the error and go on, or raise it when the user wants to hear it."""
+        if not self._fail_open:
+            raise error
+        self.note(MissReason.EMBEDDER_ERROR if isinstance(error, EmbedderError) else MissReason.STORE_ERROR)
+
+    def note(self, reason: MissReason) -> None:
+        if self._reason is None or self._GRAVITY.index(reason) > self._GRAVITY.index(self._reason):
+            self._reason = reason
+
+    def miss(self, reason: MissReason, near_misses: tuple[NearMiss, ...] = (), detail: str = "") -> NotFound:
+        return NotFound(self._reason or reason, near_misses, detail)

@@ -1,0 +1,157 @@
+"""What decides whether a candidate may be served: a plain cosine threshold, or a calibrated confidence. Pure.
+
+A policy turns the evidence about one candidate into a confidence and says how much of it is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from llmcache_plugins.types import Namespace, Request, Verdict
+
+__all__ = ["Calibrated", "ConfidencePolicy", "Policies", "Policy", "SimilarityPolicy"]
+
+
+class Policy(Protocol):
+    """How sure is sure enough. A subclass sets the four values and says how confidence is found.
+
+    Attributes:
+        policy_id: short and readable; changes with whatever decides, for aliases of another policy are judged again.
+        floor: least cosine at which a candidate is judged at all.
+        min_confidence: least confidence that is served.
+        grey_from: from here up to `min_confidence` the verifier and the judge are asked; equal to `min_confidence`
+            when nobody need be asked.
+    """
+
+    policy_id: str
+    floor: float
+    min_confidence: float
+    grey_from: float
+
+    def confidence(
+        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+    ) -> float:
+        """How likely the stored answer is right for what was asked, in [0, 1].
+
+        Args:
+            similarity: cosine of the two questions.
+            runner_up: cosine of the next candidate in the ranked list, None when there is none.
+            verdicts: what the guards said; none of them a conflict.
+        """
+        ...
+
+    def combine(self, confidence: float, score: float) -> float:
+        """The confidence once the verifier gave its `score`. It has read both texts together: its word counts."""
+        return score
+
+
+class SimilarityPolicy(Policy):
+    """A plain threshold: the confidence is the cosine, clipped to [0, 1].
+
+    Args:
+        threshold: least cosine that is served.
+        grey_from: least cosine for which a verifier or a judge is asked; by default none is.
+    """
+
+    def __init__(self, threshold: float, grey_from: float | None = None) -> None:
+        self.min_confidence = threshold
+        self.grey_from = self.floor = threshold if grey_from is None else min(grey_from, threshold)
+        self.policy_id = f"cosine {threshold:g}" + ("" if self.floor == threshold else f" grey {self.floor:g}")
+
+    def confidence(
+        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+    ) -> float:
+        return min(max(similarity, 0.0), 1.0)
+
+    def __repr__(self) -> str:
+        return f"SimilarityPolicy({self.policy_id})"
+
+
+class Calibrated(Protocol):
+    """What a policy needs of a calibration; see `matching.calibration`."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def floor(self) -> float: ...
+    def confidence(
+        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+    ) -> float: ...
+    def min_confidence(self, max_error_rate: float) -> float: ...
+    def grey_from(self, max_error_rate: float) -> float: ...
+
+
+class ConfidencePolicy(Policy):
+    """A calibrated confidence, and the threshold that keeps wrong hits within a share of all requests.
+
+    Args:
+        calibration: of the embedder in use.
+        max_error_rate: wrong hits / requests, in (0, 0.5].
+    """
+
+    def __init__(self, calibration: Calibrated, max_error_rate: float) -> None:
+        self.max_error_rate = max_error_rate
+        self.floor = calibration.floor
+        self.min_confidence = calibration.min_confidence(max_error_rate)
+        self.grey_from = min(calibration.grey_from(max_error_rate), self.min_confidence)
+        self.policy_id = f"calibration {calibration.version} error {max_error_rate:g}"
+        self._confidence = calibration.confidence
+
+    def confidence(
+        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+    ) -> float:
+        return self._confidence(asked, stored, similarity, runner_up, verdicts)
+
+    def __repr__(self) -> str:
+        return f"ConfidencePolicy({self.policy_id}, at least {self.min_confidence:.4f})"
+
+
+class Policies:
+    """Which policy a request is decided by. There is one policy for each error budget, made when the cache is opened.
+
+    Args:
+        make: the policy for a budget above 0.
+        max_error_rate: the budget of a request for which none of the two tables has one.
+        by_query_type: budgets by query type; 0 is "never by meaning".
+        by_namespace: budgets by the start of a full namespace; the longest start decides.
+        query_type_of: the query type of a question; asked only when there are budgets by query type.
+        root: the cache's own namespace, put before a request's.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[float], Policy],
+        max_error_rate: float,
+        *,
+        by_query_type: Mapping[str, float] | None = None,
+        by_namespace: Mapping[Namespace, float] | None = None,
+        query_type_of: Callable[[str], str] = lambda text: "",
+        root: Namespace = (),
+    ) -> None:
+        self._by_query_type = dict(by_query_type or {})
+        # The longest start first: the first that fits decides.
+        self._by_namespace = sorted((by_namespace or {}).items(), key=lambda item: -len(item[0]))
+        self._query_type_of = query_type_of
+        self._root = root
+        budgets = {max_error_rate, *self._by_query_type.values(), *(budget for _, budget in self._by_namespace)}
+        self._policies = {budget: make(budget) for budget in budgets if budget > 0.0}
+        self._default_budget = max_error_rate
+        self.default = self._policies[max_error_rate]
+
+    def budget_of(self, request: Request) -> float:
+        """Wrong hits / requests that this request may cost. Of the two tables' budgets the smaller one counts."""
+        budgets = []
+        if self._by_namespace:
+            namespace = (*self._root, *request.namespace)
+            found = (budget for start, budget in self._by_namespace if namespace[: len(start)] == start)
+            budgets += [next(found, None)]
+        if self._by_query_type:
+            budgets += [self._by_query_type.get(self._query_type_of(request.text))]
+        return min((budget for budget in budgets if budget is not None), default=self._default_budget)
+
+    def __call__(self, request: Request) -> Policy | None:
+        """The policy of this request; None when it must never be matched by meaning."""
+        if not self._by_namespace and not self._by_query_type:
+            return self.default
+        return self._policies.get(self.budget_of(request))
