@@ -122,7 +122,7 @@ def test_politeness_case_and_closing_marks_change_no_type(kind: str) -> None:
     [
         ("Which configuration was bought in Ohio?", "general"),
         ("What does status code 404 mean?", "definition"),
-        ("what is the time difference between us and them", "definition"),
+        ("what is the time difference to Hong Kong?", "definition"),
         ("Show me examples of BGP configuration", "configuration"),
         ("Show me the commands of BGP", "listing"),
         ("What is the best Stephen King book?", "general"),
