@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": BASE,
     "engine": INNER,
     "factory": INNER | {"engine", "stores", "embedders", "telemetry"},
+    "evaluation": INNER | {"engine", "factory"},
     "langchain": INNER | {"engine", "factory"},
 }
 ANYTHING = {"testing", "cli", ""}  # "" is the package's own __init__
@@ -34,7 +35,7 @@ NOBODY_IMPORTS = {"langchain", "cli", "testing"}
 
 # Third-party packages, and the parts that may import them; all but numpy are optional.
 OPTIONAL = {
-    "numpy": {"types", "protocols", "matching", "stores", "embedders", "engine", "testing", "cli"},
+    "numpy": {"types", "protocols", "matching", "stores", "embedders", "engine", "evaluation", "testing", "cli"},
     "langchain_core": {"langchain", "cli"},
     "pydantic": {"langchain"},  # comes with langchain-core
     "langchain_anthropic": {"cli"},
