@@ -323,8 +323,10 @@ class SemanticCache:
 
     def __repr__(self) -> str:
         tiers = ", ".join(tier.name for tier in self._tiers)
+        policy = None if self._rules.embedder_id is None else self._rules.policy_for(Request(""))
         return (
-            f"SemanticCache(tiers=[{tiers}], namespace={self.config.namespace!r}, embedder={self._rules.embedder_id!r})"
+            f"SemanticCache(tiers=[{tiers}], namespace={self.config.namespace!r}, "
+            f"embedder={self._rules.embedder_id!r}, policy={None if policy is None else policy.policy_id!r})"
         )
 
     # ---------------------------------------------------------------- inside

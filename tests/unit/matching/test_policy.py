@@ -1,0 +1,206 @@
+"""Policies: what is sure enough, and which request has which error budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from llmcache_plugins import CacheConfig, ConfigError, Hit, Miss, Request, SemanticCache, Verdict, factory, open_cache
+from llmcache_plugins.matching import ConfidencePolicy, Policies, SimilarityPolicy
+from llmcache_plugins.testing import FakeEmbedder
+
+
+@dataclass
+class FakeCalibration:
+    """Sure of pairs that share their first letter; a smaller budget asks for more."""
+
+    version: str = "7"
+    floor: float = 0.5
+
+    def confidence(
+        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+    ) -> float:
+        return 0.97 if asked[:1] == stored[:1] else 0.6
+
+    def min_confidence(self, max_error_rate: float) -> float:
+        return 1.0 - 5 * max_error_rate
+
+    def grey_from(self, max_error_rate: float) -> float:
+        return 0.5
+
+
+def budgets(**tables: Any) -> Policies:
+    return Policies(
+        lambda rate: ConfidencePolicy(FakeCalibration(), rate),
+        0.01,
+        query_type_of=lambda text: "status" if "status" in text else "general",
+        root=("acme",),
+        **tables,
+    )
+
+
+def test_confidence_of_a_plain_cosine_is_the_cosine_clipped() -> None:
+    policy = SimilarityPolicy(0.9)
+    assert [policy.confidence("a", "b", cosine, None, ()) for cosine in (-0.2, 0.91, 1.0000002)] == [0.0, 0.91, 1.0]
+    assert (policy.floor, policy.grey_from, policy.min_confidence) == (0.9, 0.9, 0.9)
+
+
+def test_a_plain_cosine_may_have_a_grey_zone() -> None:
+    policy = SimilarityPolicy(0.95, grey_from=0.8)
+    assert (policy.floor, policy.grey_from, policy.min_confidence) == (0.8, 0.8, 0.95)
+    assert policy.policy_id != SimilarityPolicy(0.95).policy_id
+
+
+def test_a_smaller_budget_asks_for_more_confidence() -> None:
+    strict, lax = (ConfidencePolicy(FakeCalibration(), rate) for rate in (0.005, 0.05))
+    assert strict.min_confidence > lax.min_confidence
+    assert strict.policy_id != lax.policy_id
+
+
+def test_policy_id_changes_with_the_version_of_the_calibration() -> None:
+    assert (
+        ConfidencePolicy(FakeCalibration("1"), 0.01).policy_id != ConfidencePolicy(FakeCalibration("2"), 0.01).policy_id
+    )
+
+
+def test_grey_zone_never_ends_above_what_is_served() -> None:
+    assert ConfidencePolicy(FakeCalibration(), 0.2).grey_from <= ConfidencePolicy(FakeCalibration(), 0.2).min_confidence
+
+
+def test_the_verifier_has_the_last_word() -> None:
+    assert SimilarityPolicy(0.9).combine(0.85, 0.3) == 0.3
+
+
+@pytest.mark.parametrize(
+    ("tables", "request_", "budget"),
+    [
+        ({}, Request("show status"), 0.01),
+        ({"by_query_type": {"status": 0.002}}, Request("show status"), 0.002),
+        ({"by_query_type": {"status": 0.002}}, Request("define BGP"), 0.01),
+        ({"by_query_type": {"general": 0.05}}, Request("define BGP"), 0.05),  # a larger one than the default counts too
+        ({"by_namespace": {("acme",): 0.03}}, Request("q", namespace=("t1",)), 0.03),
+        ({"by_namespace": {("acme",): 0.03, ("acme", "t1"): 0.04}}, Request("q", namespace=("t1", "x")), 0.04),
+        ({"by_namespace": {("acme", "t1"): 0.04}}, Request("q", namespace=("t11",)), 0.01),
+        ({"by_namespace": {("t1",): 0.04}}, Request("q", namespace=("t1",)), 0.01),  # the cache's own part is missing
+        ({"by_namespace": {(): 0.02}}, Request("q"), 0.02),
+        ({"by_namespace": {("acme",): 0.03}, "by_query_type": {"status": 0.002}}, Request("status"), 0.002),
+        ({"by_namespace": {("acme",): 0.001}, "by_query_type": {"status": 0.002}}, Request("status"), 0.001),
+    ],
+)
+def test_budget_of_a_request(tables: dict[str, Any], request_: Request, budget: float) -> None:
+    policies = budgets(**tables)
+    assert policies.budget_of(request_) == budget
+    policy = policies(request_)
+    assert isinstance(policy, ConfidencePolicy)
+    assert policy.max_error_rate == budget
+
+
+def test_budget_of_zero_is_never_by_meaning() -> None:
+    assert budgets(by_query_type={"status": 0})(Request("status")) is None
+
+
+# ---------------------------------------------------------------------------------------------- through `open_cache`
+GROUPS = {"what is the BGP status": "s", "show me how BGP fares": "s", "define BGP": "d", "say what BGP is": "d"}
+
+
+def filled(**settings: Any) -> SemanticCache:
+    cache = open_cache("memory://", embedder=FakeEmbedder(GROUPS), **settings)
+    cache.update("show me how BGP fares", "up")
+    cache.update("define BGP", "a protocol")
+    return cache
+
+
+@pytest.fixture
+def calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory, "calibration_for", lambda embedder_id: FakeCalibration())
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_calibrated_embedder_is_decided_by_its_confidence() -> None:
+    cache = open_cache("memory://", embedder=FakeEmbedder({"abc": "x", "axy": "x", "def": "x"}), max_error_rate=0.01)
+    cache.update("abc", "1")
+    cache.update("something else", "2")
+    sure, unsure = cache.lookup("axy"), cache.lookup("def")
+    assert isinstance(sure, Hit)
+    assert sure.confidence == 0.97
+    assert isinstance(unsure, Miss)
+    assert unsure.reason == "low_confidence"
+    assert unsure.near_misses[0].confidence == 0.6
+    assert "calibration 7" in repr(cache)
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_given_threshold_is_a_plain_cosine_even_for_a_calibrated_embedder() -> None:
+    cache = open_cache("memory://", embedder=FakeEmbedder({"abc": "x", "def": "x"}), similarity_threshold=0.9)
+    cache.update("abc", "1")
+    cache.update("something else", "2")
+    assert isinstance(cache.lookup("def"), Hit)
+    assert "cosine 0.9" in repr(cache)
+
+
+def test_embedder_without_calibration_is_decided_by_a_cosine_of_095() -> None:
+    with filled() as cache:
+        assert "cosine 0.95" in repr(cache)
+        assert isinstance(cache.lookup("say what BGP is"), Hit)
+
+
+def test_query_type_with_a_budget_of_zero_is_matched_exactly_only() -> None:
+    with filled(max_error_rate_by_query_type={"status": 0}) as cache:
+        outcome = cache.lookup("what is the BGP status")
+        assert isinstance(outcome, Miss)
+        assert (outcome.reason, outcome.detail) == ("exact_only", "budget")
+        assert isinstance(cache.lookup("say what BGP is"), Hit)
+
+
+def test_namespace_with_a_budget_of_zero_is_matched_exactly_only() -> None:
+    with open_cache(
+        "memory://", embedder=FakeEmbedder(GROUPS), namespace="app", max_error_rate_by_namespace={("app", "bank"): 0}
+    ) as cache:
+        for tenant in ("bank", "shop"):
+            cache.update(Request("define BGP", namespace=(tenant,)), "a protocol")
+            cache.update(Request("something else", namespace=(tenant,)), "?")
+        assert isinstance(cache.lookup(Request("say what BGP is", namespace=("shop",))), Hit)
+        assert isinstance(cache.lookup(Request("say what BGP is", namespace=("bank",))), Miss)
+        assert isinstance(cache.lookup(Request("define BGP", namespace=("bank",))), Hit)
+
+
+def test_alias_made_under_a_larger_budget_is_judged_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setattr(factory, "calibration_for", lambda embedder_id: FakeCalibration())
+    url, embedder = f"disk://{tmp_path}/c.db", FakeEmbedder({"abc": "x", "axy": "x"})
+    with open_cache(url, embedder=embedder, max_error_rate=0.01) as cache:
+        cache.update("abc", "1")
+        cache.update("something else", "2")
+        assert isinstance(cache.lookup("axy"), Hit)
+    with open_cache(url, embedder=embedder, max_error_rate=0.001) as cache:
+        assert isinstance(cache.lookup("axy"), Miss)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_error_rate": 0}, "max_error_rate must be a number above 0 and at most 0.5, not 0"),
+        ({"max_error_rate": 0.6}, "max_error_rate"),
+        ({"max_error_rate_by_query_type": {"status": -1}}, r"max_error_rate_by_query_type\['status'\]"),
+        ({"max_error_rate_by_query_type": {"stratus": 0.1}}, "unknown query type stratus; known are"),
+        ({"max_error_rate_by_query_type": ["status"]}, "must map names to error rates"),
+        ({"max_error_rate_by_namespace": {"": 0.1}}, "namespace must be"),
+        ({"max_error_rate_by_namespace": {"a": True}}, "max_error_rate_by_namespace"),
+        ({"max_error_rate_by_query_type": {"status": 0}, "similarity_threshold": 0.9}, "exclude each other"),
+        ({"max_error_rate_by_namespace": {"a": 0.1}, "similarity_threshold": 0.9}, "exclude each other"),
+    ],
+)
+def test_wrong_budgets_are_refused_when_the_cache_is_opened(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        open_cache("memory://", embedder=None, **settings)
+
+
+def test_settings_with_budgets_are_a_value() -> None:
+    given = {"status": 0.0}
+    config = CacheConfig(max_error_rate_by_query_type=given, max_error_rate_by_namespace={"a": 0.02})
+    given["status"] = 0.4
+    assert config.max_error_rate_by_query_type == {"status": 0.0}
+    assert config.max_error_rate_by_namespace == {("a",): 0.02}
+    assert hash(config) == hash(CacheConfig(max_error_rate_by_query_type={"status": 0.0}))
