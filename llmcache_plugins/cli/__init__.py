@@ -1,4 +1,5 @@
-"""The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed.
+"""The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
+`eval` what the cache gets right and wrong on labelled questions.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
     doctor.set_defaults(run=_doctor)
+    _add_eval(commands)
     return parser
 
 
@@ -91,6 +93,22 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="of the loopback server (default: always the same, as earlier answers are found under that one only)",
     )
     demo.set_defaults(run=_demo)
+
+
+def _add_eval(commands: argparse._SubParsersAction[_Parser]) -> None:
+    evaluation = commands.add_parser(
+        "eval",
+        help="say what the cache gets right and wrong on labelled questions",
+        description="Labelled pairs, conversations or request streams (JSON lines, gzipped or not) are replayed "
+        "through the cache's public look-ups, which see no label; then right and wrong hits are counted.",
+    )
+    evaluation.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled JSON lines")
+    evaluation.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    evaluation.add_argument("--max-error-rate", type=float, metavar="X", help="wrong hits / requests that may be")
+    evaluation.add_argument("--similarity-threshold", type=float, metavar="X", help="a plain cosine decides instead")
+    evaluation.add_argument("--no-guards", action="store_true", help="let no guard veto a candidate")
+    evaluation.add_argument("--exact-only", action="store_true", help="exact and normalised matches alone")
+    evaluation.set_defaults(run=_eval)
 
 
 def _version() -> str:
@@ -134,6 +152,21 @@ def _demo(options: argparse.Namespace) -> int:
             threshold=options.threshold,
             latency=options.latency_ms / 1000,
             port=DEMO_PORT if options.port is None else options.port,
+        )
+    )
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.eval import EvalOptions, run_eval
+
+    return run_eval(
+        EvalOptions(
+            files=options.files,
+            as_json=options.json,
+            max_error_rate=options.max_error_rate,
+            similarity_threshold=options.similarity_threshold,
+            use_guards=not options.no_guards,
+            exact_only=options.exact_only,
         )
     )
 
