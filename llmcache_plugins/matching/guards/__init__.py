@@ -16,10 +16,12 @@ from llmcache_plugins.matching.guards.dates import dates
 from llmcache_plugins.matching.guards.direction import direction
 from llmcache_plugins.matching.guards.foreign import foreign_polarity
 from llmcache_plugins.matching.guards.identifiers import identifiers
+from llmcache_plugins.matching.guards.language import language
 from llmcache_plugins.matching.guards.names import exact_case, names
 from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
 from llmcache_plugins.matching.guards.opposites import opposites
+from llmcache_plugins.matching.guards.question import question
 from llmcache_plugins.matching.guards.quotes import quotes
 from llmcache_plugins.matching.guards.signs import accents, signs
 from llmcache_plugins.matching.guards.versions import versions
@@ -47,6 +49,8 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     direction,
     names,
     exact_case,
+    question,
+    language,
 )
 
 
