@@ -42,6 +42,8 @@ class CacheConfig:
         max_error_rate_by_namespace: other budgets by the start of the full namespace (the cache's own and the
             request's), in [0, 0.5]; the longest start decides. Between query type and namespace the smaller budget
             counts.
+        judge_timeout: longest wait for the judge.
+        judge_limit: how often in a minute the judge may be asked.
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -65,6 +67,8 @@ class CacheConfig:
     similarity_threshold: float | None = None
     max_error_rate_by_query_type: Mapping[str, float] = field(default_factory=dict, hash=False)
     max_error_rate_by_namespace: Mapping[str | Namespace, float] = field(default_factory=dict, hash=False)
+    judge_timeout: float = 10.0
+    judge_limit: int = 60
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -94,11 +98,12 @@ class CacheConfig:
         object.__setattr__(self, "namespace", as_namespace(self.namespace))
         _positive_or_none("ttl", self.ttl)
         _positive_or_none("sweep_interval", self.sweep_interval)
-        _number("single_flight_timeout", self.single_flight_timeout, least=0.0, exclusive=True)
+        for name in ("single_flight_timeout", "judge_timeout"):
+            _number(name, getattr(self, name), least=0.0, exclusive=True)
         self._check_budgets()
         for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
             _integer(name, getattr(self, name), least=1)
-        for name in ("near_misses", "embedding_cache_entries"):
+        for name in ("near_misses", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):

@@ -14,21 +14,23 @@ from urllib.parse import unquote, urlsplit
 
 from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
-from llmcache_plugins.engine import Rules, SemanticCache, Tier, Workers
+from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Tier, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
 from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy
 from llmcache_plugins.matching.calibration import calibration_for
-from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION, judge
+from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION
+from llmcache_plugins.matching.guards import judge as judge_texts
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
-from llmcache_plugins.protocols import Clock, Embedder, Guard, Recorder, Store
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
 from llmcache_plugins.telemetry import Statistics
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
 _UNCALIBRATED_THRESHOLD = 0.95  # what users of other caches expect of a cosine
+_GREY_WIDTH = 0.15  # below a plain threshold: rewordings that a verifier can still tell from look-alikes
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _default: SemanticCache | None = None
@@ -43,6 +45,9 @@ def open_cache(
     embedder: Any = "default",
     config: CacheConfig | None = None,
     guards: Sequence[Guard] | None = None,
+    verifier: Verifier | None = None,
+    judge: Judge | None = None,
+    validators: Sequence[Validator] = (),
     recorders: Sequence[Recorder] = (),
     clock: Clock | None = None,
     **settings: Any,
@@ -57,6 +62,9 @@ def open_cache(
             embedder, and says so once.
         config: settings as one value; not together with `settings`.
         guards: the rules that may veto a candidate, in place of the default ones.
+        verifier: reads asked and stored question together where the confidence alone does not decide.
+        judge: asked last, about the best candidate that is still undecided; see `CacheConfig.judge_limit`.
+        validators: each must accept a match by meaning before it is served.
         recorders: callables that hear every event.
         clock: the time; tests pass a `FakeClock`.
         settings: fields of `CacheConfig` by name, `ttl=3600` for example.
@@ -73,12 +81,15 @@ def open_cache(
     rules = Rules(
         tiers=(name,),
         embedder_id=None if chosen is None else chosen.embedder_id,
-        policy_id=_policy_id(chosen, [guard.name for guard in chosen_guards]),
-        policy_for=policies_for(config, chosen),
-        guards=partial(judge, guards=chosen_guards),
+        policy_id=_policy_id(chosen, [guard.name for guard in chosen_guards], verifier, judge),
+        policy_for=policies_for(config, chosen, has_grey_zone=verifier is not None or judge is not None),
+        guards=partial(judge_texts, guards=chosen_guards),
         max_candidates=config.max_candidates,
         near_misses=config.near_misses,
         fail_open=config.fail_open,
+        has_verifier=verifier is not None,
+        has_judge=judge is not None,
+        has_validators=bool(validators),
     )
     workers = Workers()
     cache = SemanticCache(
@@ -89,6 +100,9 @@ def open_cache(
         statistics=Statistics(),
         clock=clock,
         recorders=recorders,
+        advisers=Advisers(
+            verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit
+        ),
         workers=workers,
     )
     _log.info("opened %r", cache)
@@ -196,9 +210,12 @@ def parse_url(url: str) -> tuple[str, Path]:
     return parts.scheme, Path(path).expanduser()
 
 
-def policies_for(config: CacheConfig, embedder: Embedder | None) -> Policies:
+def policies_for(config: CacheConfig, embedder: Embedder | None, *, has_grey_zone: bool = False) -> Policies:
     """The policies these settings ask for. A given threshold is a plain cosine; else the error budget decides by the
     embedder's calibration; an embedder without one gets a cosine of 0.95.
+
+    Args:
+        has_grey_zone: a verifier or a judge is asked below a plain threshold too, down to 0.15 under it.
 
     Raises:
         ConfigError: a budget names a query type that does not exist.
@@ -208,7 +225,7 @@ def policies_for(config: CacheConfig, embedder: Embedder | None) -> Policies:
         known = ", ".join(QUERY_TYPES)
         raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
     return Policies(
-        _maker(config, embedder),
+        _maker(config, embedder, has_grey_zone),
         config.max_error_rate,
         by_query_type=config.max_error_rate_by_query_type,
         by_namespace={as_namespace(start): rate for start, rate in config.max_error_rate_by_namespace.items()},
@@ -217,19 +234,26 @@ def policies_for(config: CacheConfig, embedder: Embedder | None) -> Policies:
     )
 
 
-def _maker(config: CacheConfig, embedder: Embedder | None) -> Callable[[float], Policy]:
-    if config.similarity_threshold is not None:
-        fixed = SimilarityPolicy(config.similarity_threshold)
-        return lambda max_error_rate: fixed
-    calibration = None if embedder is None else calibration_for(embedder.embedder_id)
+def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) -> Callable[[float], Policy]:
+    threshold = config.similarity_threshold
+    calibration = None
+    if threshold is None:
+        threshold = _UNCALIBRATED_THRESHOLD
+        calibration = None if embedder is None else calibration_for(embedder.embedder_id)
+        if calibration is None and embedder is not None:
+            _log.info("%s has no calibration: a cosine of %g decides", embedder.embedder_id, threshold)
     if calibration is not None:
         return partial(ConfidencePolicy, calibration)
-    if embedder is not None:
-        _log.info("%s has no calibration: a cosine of %g decides", embedder.embedder_id, _UNCALIBRATED_THRESHOLD)
-    uncalibrated = SimilarityPolicy(_UNCALIBRATED_THRESHOLD)
-    return lambda max_error_rate: uncalibrated
+    plain = SimilarityPolicy(threshold, max(threshold - _GREY_WIDTH, 0.0) if has_grey_zone else None)
+    return lambda max_error_rate: plain
 
 
-def _policy_id(embedder: Embedder | None, guards: list[str]) -> str:
-    parts = [None if embedder is None else embedder.embedder_id, GUARDS_VERSION if guards else "", guards]
+def _policy_id(embedder: Embedder | None, guards: list[str], verifier: Verifier | None, judge: Judge | None) -> str:
+    parts = [
+        None if embedder is None else embedder.embedder_id,
+        GUARDS_VERSION if guards else "",
+        guards,
+        None if verifier is None else verifier.verifier_id,
+        judge is not None,
+    ]
     return fingerprint(canonical_json(parts))[:16]

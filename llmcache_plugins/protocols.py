@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -16,26 +16,33 @@ from llmcache_plugins.types import (
     FloatArray,
     Namespace,
     Outcome,
+    Request,
     Stored,
     StoreStats,
     UpdateOutcome,
+    Validation,
     Verdict,
 )
 
 __all__ = [
     "AsyncEmbedder",
     "AsyncStore",
+    "AsyncVerifier",
     "Capabilities",
     "Clock",
     "Embedder",
     "ErrorEvent",
     "Event",
     "Guard",
+    "Judge",
     "LookupEvent",
     "Recorder",
     "StatisticsRecorder",
     "Store",
     "UpdateEvent",
+    "ValidationEvent",
+    "Validator",
+    "Verifier",
 ]
 
 
@@ -199,6 +206,36 @@ class Guard(Protocol):
     def __call__(self, asked: str, stored: str) -> Verdict: ...
 
 
+@runtime_checkable
+class Verifier(Protocol):
+    """Reads both questions together; asked only about candidates that are neither sure nor hopeless. May block."""
+
+    @property
+    def verifier_id(self) -> str:
+        """Changes with whatever changes its scores: matches of another one are judged again."""
+        ...
+
+    def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        """For each pair (asked, stored) the probability that both deserve the same answer: shape (len(pairs),)."""
+        ...
+
+
+@runtime_checkable
+class AsyncVerifier(Verifier, Protocol):
+    """A verifier with a coroutine of its own (a remote service): awaited instead of being run in a thread."""
+
+    async def averify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray: ...
+
+
+Judge: TypeAlias = Callable[[Request, Entry], bool | float | Awaitable[bool | float | None] | None]
+"""Says of the best candidate that is still undecided whether its answer is right for the request: True, False, a
+probability, or None for "cannot say". A function or a coroutine function; the latter is asked by asynchronous lookups
+only."""
+
+Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[Validation | bool]]
+"""Has the last word on a semantic match before it is served. A function or a coroutine function, as a `Judge`."""
+
+
 @dataclass(frozen=True, slots=True)
 class LookupEvent:
     outcome: Outcome
@@ -219,7 +256,15 @@ class ErrorEvent:
     error: str  # the class of the error, never its text: that may quote a prompt
 
 
-Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent
+@dataclass(frozen=True, slots=True)
+class ValidationEvent:
+    """The validators were asked about a match. A rejected one would have been a wrong hit."""
+
+    validation: Validation
+    namespace: Namespace
+
+
+Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent
 Recorder: TypeAlias = Callable[[Event], None]
 
 

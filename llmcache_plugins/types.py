@@ -39,6 +39,7 @@ __all__ = [
     "Stored",
     "UpdateOutcome",
     "Usage",
+    "Validation",
     "Verdict",
 ]
 
@@ -243,6 +244,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Validation:
+    """What a validator says of a match: may it be served? `reason` may quote texts, so it stays out of reprs."""
+
+    ok: bool
+    reason: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NearMiss:
     """A candidate that was not served: how near it was and why it was refused.
 
@@ -276,7 +285,10 @@ class Hit:
         age: seconds since the answer was stored.
         access_count: how often the entry has been served, this time included.
         latency: seconds this lookup took.
-        verdicts: what the guards said; empty on an exact hit.
+        verdicts: what the guards said; empty on an exact hit and on an alias.
+        policy: what decided a match by meaning; empty on exact and normalised hits.
+        verifier_score: what the verifier gave, None when it was not asked.
+        asked: the question of the request.
     """
 
     entry: Entry
@@ -288,6 +300,9 @@ class Hit:
     access_count: int
     latency: float
     verdicts: tuple[Verdict, ...] = ()
+    policy: str = ""
+    verifier_score: float | None = None
+    asked: str = field(default="", repr=False)
 
     @property
     def answer(self) -> JsonValue:
@@ -356,7 +371,8 @@ class CacheStats:
     """What a cache has done since it was opened.
 
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
-    answers' own costs, one for each hit.
+    answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
+    those they refused: wrong hits found before they were served.
     """
 
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -367,6 +383,8 @@ class CacheStats:
     errors: Mapping[str, int] = field(default_factory=dict)
     tokens_saved: Usage = Usage()
     seconds_saved: float = 0.0
+    validated: int = 0
+    rejected: int = 0
     tiers: Mapping[str, StoreStats] = field(default_factory=dict)
 
     @property
@@ -385,6 +403,11 @@ class CacheStats:
     def hit_rate(self) -> float:
         """Hits over lookups, in [0, 1]; 0.0 before the first lookup."""
         return self.hit_count / self.lookups if self.lookups else 0.0
+
+    @property
+    def false_positive_rate(self) -> float:
+        """Rejected over validated matches, in [0, 1]; 0.0 before the first validation."""
+        return self.rejected / self.validated if self.validated else 0.0
 
     @property
     def entries(self) -> int:

@@ -39,6 +39,8 @@ def test_config_names_are_pinned() -> None:
         "similarity_threshold",
         "max_error_rate_by_query_type",
         "max_error_rate_by_namespace",
+        "judge_timeout",
+        "judge_limit",
         "use_guards",
         "max_candidates",
         "near_misses",

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from llmcache_plugins.config import DEFAULT, CacheConfig, Default, as_namespace
 from llmcache_plugins.engine.admitting import entry_of
+from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
 from llmcache_plugins.engine.flow import (
     Flow,
@@ -72,6 +73,7 @@ class SemanticCache:
         embedder: None for a cache of exact and normalised matches only.
         statistics: counts every event.
         recorders: also hear every event; one that raises is logged once and dropped.
+        advisers: who is asked before a match is served: verifier, judge, validators.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
         clock: the time.
     """
@@ -86,6 +88,7 @@ class SemanticCache:
         statistics: StatisticsRecorder,
         clock: Clock,
         recorders: Sequence[Recorder] = (),
+        advisers: Advisers | None = None,
         workers: Workers | None = None,
     ) -> None:
         self.config = config
@@ -96,7 +99,9 @@ class SemanticCache:
         self._recorders: list[Recorder] = [statistics, *recorders]
         self._health = Health(self._on_error)
         self._flights = FlightTable(config.single_flight_timeout, clock)
-        self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock)
+        self._advisers = Advisers() if advisers is None else advisers
+        self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded)
+        self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock, self._advisers)
         self._perform = Performer(self._parts)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
@@ -295,6 +300,7 @@ class SemanticCache:
         for tier in self._tiers:
             tier.store.close()
         self._workers.close()
+        self._advisers.close()
 
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._workers(), self.close)
@@ -459,6 +465,9 @@ class SemanticCache:
                 stored.access_count + 1,
                 latency,
                 found.verdicts,
+                found.policy,
+                found.verifier_score,
+                request.text,
             )
         else:
             outcome = Miss(found.reason, found.near_misses, latency, found.detail)

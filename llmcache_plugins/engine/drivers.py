@@ -11,9 +11,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.singleflight import FlightTable
-from llmcache_plugins.engine.steps import Embed, Enter, Fits, Generate, Land, Step, StoreStep, Wait
+from llmcache_plugins.engine.steps import (
+    AskJudge,
+    Embed,
+    Enter,
+    Fits,
+    Generate,
+    Land,
+    Step,
+    StoreStep,
+    Validate,
+    Verify,
+    Wait,
+)
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Store
 from llmcache_plugins.types import FloatArray
@@ -71,6 +84,7 @@ class Parts:
     flights: FlightTable
     health: Health
     clock: Clock
+    advisers: Advisers
 
     def store_error(self, tier: Tier, step: StoreStep, error: Exception) -> StoreError:
         known = error if isinstance(error, StoreError) else StoreError(f"the {tier.name} store failed unexpectedly")
@@ -136,6 +150,8 @@ class Performer:
             except Exception as error:
                 failure = parts.embedder_error(error)
                 raise failure from failure.__cause__
+        if isinstance(step, Verify | AskJudge | Validate):
+            return parts.advisers.ask(step)
         if isinstance(step, Enter):
             # On the thread of a running loop the leader may be a task of that very loop: waiting would stop both.
             return parts.flights.enter(step.key, may_wait=not _is_loop_running(), is_open=step.is_open)
@@ -177,6 +193,8 @@ class AsyncPerformer:
             except Exception as error:
                 failure = parts.embedder_error(error)
                 raise failure from failure.__cause__
+        if isinstance(step, Verify | AskJudge | Validate):
+            return await parts.advisers.aask(step, self._executor())
         if isinstance(step, Enter):
             return parts.flights.enter(step.key, may_wait=True, is_open=step.is_open)
         if isinstance(step, Wait):

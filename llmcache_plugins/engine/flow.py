@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmcache_plugins.engine.meaning import find_by_meaning, touch
+from llmcache_plugins.engine.meaning import find_by_meaning, is_valid, touch
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.steps import CensusOf, Embed, Fits, Put, ReadExact, ReadNormalised, Sweep, Touch
 from llmcache_plugins.errors import EmbedderError, StoreError
@@ -69,13 +69,16 @@ def _find_exact(
         except StoreError as error:
             troubles.spare(error)
             continue
+        if alias is not None and not (yield from is_valid(request, stored.entry, rules, troubles)):
+            continue
         try:
             yield Touch(tier, identity.scope, stored.entry.key, now)
         except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
             troubles.spare(error)
         if alias is None:
             return Found(stored, "exact", name)
-        return Found(stored, "alias", name, alias.similarity, alias.confidence)
+        policy_id = alias.policy_id.removeprefix(rules.policy_id).strip()
+        return Found(stored, "alias", name, alias.similarity, alias.confidence, policy=policy_id)
     return None
 
 

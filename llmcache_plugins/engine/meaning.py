@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
-from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Touch
+from llmcache_plugins.engine.settling import Opinions, settle
+from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Touch, Validate
 from llmcache_plugins.errors import EmbedderError, StoreError
-from llmcache_plugins.matching import Policy, decide
-from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, Request, Stored
+from llmcache_plugins.matching import Judged, Policy, decide
+from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, MissReason, Request, Stored
 
-__all__ = ["find_by_meaning", "touch"]
+__all__ = ["find_by_meaning", "is_valid", "touch"]
 
 # With the rules of `update_flow` a scope has one pending vector at most; more only after a change of the embedder,
 # and then they are worked off bit by bit.
@@ -28,20 +29,47 @@ class Neighbour(NamedTuple):
 def find_by_meaning(
     request: Request, identity: Identity, rules: Rules, policy: Policy, now: float, troubles: Troubles
 ) -> Flow[Found | NotFound]:
-    """Look for a stored question that means the same, inside the request's scope."""
+    """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
+    moment gives way to the next one."""
     ranked = yield from _neighbours(request.text, identity.scope, rules, now, troubles)
-    decision = decide(
-        request.text,
-        [neighbour.candidate for neighbour in ranked],
-        policy=policy,
-        guards=rules.guards,
-        near_misses=rules.near_misses,
-    )
-    match = decision.match
-    if match is None:
-        return troubles.miss(decision.reason, decision.near_misses)
+    opinions = Opinions()
+    while True:
+        decision = decide(
+            request.text,
+            [neighbour.candidate for neighbour in ranked],
+            policy=policy,
+            guards=rules.guards,
+            near_misses=rules.near_misses,
+            refused=troubles.refused,
+        )
+        match = decision.match or (yield from settle(request, decision.grey, rules, policy, opinions))
+        if match is None:
+            return troubles.miss(decision.reason, decision.near_misses)
+        if (yield from is_valid(request, match.candidate.entry, rules, troubles)):
+            tier = next(n.tier for n in ranked if n.candidate is match.candidate)
+            return (yield from _serve(request, identity, match, tier, rules, policy, now, troubles))
+
+
+def is_valid(request: Request, entry: Entry, rules: Rules, troubles: Troubles) -> Flow[bool]:
+    """What the validators say of a match; a rejected one is not tried again in this lookup."""
+    if not rules.has_validators or (yield Validate(request, entry)).ok:
+        return True
+    troubles.refused[entry.key] = MissReason.REJECTED
+    return False
+
+
+def _serve(
+    request: Request,
+    identity: Identity,
+    match: Judged,
+    tier: int,
+    rules: Rules,
+    policy: Policy,
+    now: float,
+    troubles: Troubles,
+) -> Flow[Found]:
+    """Count the read, and remember the wording."""
     candidate = match.candidate
-    tier = next(n.tier for n in ranked if n.candidate is candidate)
     yield from touch(tier, candidate.entry, now, troubles)
     alias = Alias(
         scope=identity.scope,
@@ -57,8 +85,16 @@ def find_by_meaning(
         yield PutAlias(tier, alias)
     except StoreError as error:
         troubles.spare(error)
-    stored = Stored(candidate.entry, candidate.access_count)
-    return Found(stored, "semantic", rules.tiers[tier], candidate.similarity, match.confidence, match.verdicts)
+    return Found(
+        Stored(candidate.entry, candidate.access_count),
+        "semantic",
+        rules.tiers[tier],
+        candidate.similarity,
+        match.confidence,
+        match.verdicts,
+        policy.policy_id,
+        match.verifier_score,
+    )
 
 
 def _neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[list[Neighbour]]:

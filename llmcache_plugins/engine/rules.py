@@ -38,6 +38,9 @@ class Rules:
     max_candidates: int = 8
     near_misses: int = 3
     fail_open: bool = True
+    has_verifier: bool = False
+    has_judge: bool = False
+    has_validators: bool = False
 
     def alias_policy_id(self, policy: Policy) -> str:
         """What decided an alias: the policy of its request and the parts of this cache."""
@@ -51,6 +54,8 @@ class Found(NamedTuple):
     similarity: float = 1.0
     confidence: float = 1.0
     verdicts: tuple[Verdict, ...] = ()
+    policy: str = ""
+    verifier_score: float | None = None
 
 
 class NotFound(NamedTuple):
@@ -60,14 +65,18 @@ class NotFound(NamedTuple):
 
 
 class Troubles:
-    """Failures on the way of one lookup. They outrank the ordinary reason of a miss: the gravest is reported."""
+    """What went wrong on the way of one lookup. It outranks the ordinary reason of a miss: the gravest is reported.
 
-    __slots__ = ("_fail_open", "_reason")
+    `refused` are the matches, by key, that somebody refused at the last moment, and why.
+    """
+
+    __slots__ = ("_fail_open", "_reason", "refused")
     _GRAVITY = (MissReason.EXPIRED, MissReason.DAMAGED, MissReason.EMBEDDER_ERROR, MissReason.STORE_ERROR)
 
     def __init__(self, fail_open: bool) -> None:
         self._fail_open = fail_open
         self._reason: MissReason | None = None
+        self.refused: dict[str, MissReason] = {}
 
     def spare(self, error: LLMCacheError) -> None:
         """Note the error and go on, or raise it when the user wants to hear it."""
@@ -80,4 +89,5 @@ class Troubles:
             self._reason = reason
 
     def miss(self, reason: MissReason, near_misses: tuple[NearMiss, ...] = (), detail: str = "") -> NotFound:
+        reason = next(iter(self.refused.values()), reason)
         return NotFound(self._reason or reason, near_misses, detail)

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, TypeAlias
 
 from llmcache_plugins.engine.singleflight import Flight, Landing
 from llmcache_plugins.protocols import AsyncStore, Store
-from llmcache_plugins.types import Alias, Entry, FloatArray
+from llmcache_plugins.types import Alias, Entry, FloatArray, Request
 
 __all__ = [
+    "AskJudge",
+    "Asking",
     "CensusOf",
     "Embed",
     "Enter",
@@ -27,6 +29,8 @@ __all__ = [
     "StoreStep",
     "Sweep",
     "Touch",
+    "Validate",
+    "Verify",
     "Wait",
 ]
 
@@ -155,6 +159,33 @@ class Embed:
 
 
 @dataclass(slots=True)
+class Verify:
+    """Scores of (asked, stored) pairs: a list of floats in [0, 1], or None when the verifier failed."""
+
+    component: ClassVar[str] = "verifier"
+    pairs: Sequence[tuple[str, str]] = field(repr=False)
+
+
+@dataclass(slots=True)
+class AskJudge:
+    """The judge's probability that the entry answers the request; None when it does not say."""
+
+    component: ClassVar[str] = "judge"
+    request: Request
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Validate:
+    """A `Validation` of the match by all validators. `is_counted` is False when nothing is going to be served."""
+
+    component: ClassVar[str] = "validator"
+    request: Request
+    entry: Entry
+    is_counted: bool = True
+
+
+@dataclass(slots=True)
 class Enter:
     """Lead the flight of this key, follow it or stay alone: a `Role` and a `Flight`; see `FlightTable.enter`."""
 
@@ -182,4 +213,5 @@ class Generate:
     """Call the user's model."""
 
 
-Step: TypeAlias = StoreStep | Fits | Embed | Enter | Wait | Land | Generate
+Asking: TypeAlias = Verify | AskJudge | Validate
+Step: TypeAlias = StoreStep | Fits | Embed | Asking | Enter | Wait | Land | Generate

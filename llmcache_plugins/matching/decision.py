@@ -18,12 +18,14 @@ _MAX_GREY = 8  # a verifier reads that many pairs in one batch
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One candidate and what is thought of it. `reason` is why it may not be served as it is; None when it may."""
+    """One candidate and what is thought of it. `reason` is why it may not be served as it is; None when it may.
+    `verifier_score` is None until a verifier was asked."""
 
     candidate: Candidate
     confidence: float
     verdicts: tuple[Verdict, ...] = ()
     reason: MissReason | None = None
+    verifier_score: float | None = None
 
     def near_miss(self) -> NearMiss:
         entry = self.candidate.entry

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent
+from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent, ValidationEvent
 from llmcache_plugins.types import Bypass, CacheStats, Hit, Miss, StoreStats, Usage
 
 __all__ = ["Statistics"]
@@ -25,6 +25,8 @@ class Statistics:
         self._updates = 0
         self._tokens = [0, 0, 0, 0]
         self._seconds = 0.0
+        self._validated = 0
+        self._rejected = 0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, LookupEvent):
@@ -38,6 +40,10 @@ class Statistics:
         elif isinstance(event, ErrorEvent):
             with self._lock:
                 self._errors[event.component] += 1
+        elif isinstance(event, ValidationEvent):
+            with self._lock:
+                self._validated += 1
+                self._rejected += not event.validation.ok
 
     def _lookup(self, event: LookupEvent) -> None:
         outcome = event.outcome
@@ -67,5 +73,7 @@ class Statistics:
                 errors=dict(self._errors),
                 tokens_saved=Usage(*self._tokens),
                 seconds_saved=self._seconds,
+                validated=self._validated,
+                rejected=self._rejected,
                 tiers=dict(tiers),
             )

@@ -1,0 +1,62 @@
+"""The grey zone of a lookup: candidates that are neither sure nor hopeless are put before a verifier, then a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from llmcache_plugins.engine.rules import Flow, Rules
+from llmcache_plugins.engine.steps import AskJudge, Verify
+from llmcache_plugins.matching import Judged, Policy
+from llmcache_plugins.types import Request
+
+__all__ = ["Opinions", "settle"]
+
+
+@dataclass(slots=True)
+class Opinions:
+    """What was said in this lookup: scores of the verifier by key (None: it failed), and whether the judge was asked.
+    Nobody is asked twice."""
+
+    scores: dict[str, float | None] = field(default_factory=dict)
+    has_judged: bool = False
+
+
+def settle(
+    request: Request, grey: Sequence[Judged], rules: Rules, policy: Policy, opinions: Opinions
+) -> Flow[Judged | None]:
+    """The candidate of the grey zone that may be served after all, or None."""
+    if not grey or not (rules.has_verifier or rules.has_judge):
+        return None
+    if rules.has_verifier:
+        yield from _verify(request, grey, opinions)
+        grey = [one for one in (_scored(one, policy, opinions) for one in grey) if one is not None]
+        grey.sort(key=lambda one: -one.confidence)
+        if grey and grey[0].confidence >= policy.min_confidence:
+            return grey[0]
+    undecided = [one for one in grey if one.confidence >= policy.grey_from]
+    if not undecided or not rules.has_judge or opinions.has_judged:
+        return None
+    opinions.has_judged = True  # a judge is a model call: one of them in a lookup, for the best candidate
+    best = undecided[0]
+    opinion = yield AskJudge(request, best.candidate.entry)
+    if opinion is None or not opinion >= policy.min_confidence:
+        return None
+    return replace(best, confidence=min(float(opinion), 1.0), reason=None)
+
+
+def _verify(request: Request, grey: Sequence[Judged], opinions: Opinions) -> Flow[None]:
+    entries = [one.candidate.entry for one in grey if one.candidate.entry.key not in opinions.scores]
+    if entries:
+        scores = yield Verify([(request.text, entry.text) for entry in entries])
+        opinions.scores.update(
+            (entry.key, score) for entry, score in zip(entries, scores or [None] * len(entries), strict=True)
+        )
+
+
+def _scored(one: Judged, policy: Policy, opinions: Opinions) -> Judged | None:
+    """The candidate with the verifier's score; None when the verifier failed on it: not sure, so not served."""
+    score = opinions.scores[one.candidate.entry.key]
+    if score is None:
+        return None
+    return replace(one, confidence=policy.combine(one.confidence, score), verifier_score=score)
