@@ -15,6 +15,7 @@ from llmcache_plugins.matching.guards.case import case
 from llmcache_plugins.matching.guards.dates import dates
 from llmcache_plugins.matching.guards.direction import direction
 from llmcache_plugins.matching.guards.foreign import foreign_polarity
+from llmcache_plugins.matching.guards.form import form
 from llmcache_plugins.matching.guards.identifiers import identifiers
 from llmcache_plugins.matching.guards.language import language
 from llmcache_plugins.matching.guards.names import exact_case, names
@@ -51,6 +52,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     exact_case,
     question,
     language,
+    form,
 )
 
 
