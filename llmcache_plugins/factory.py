@@ -22,6 +22,7 @@ from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, Simila
 from llmcache_plugins.matching.calibration import calibration_for
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION
 from llmcache_plugins.matching.guards import judge as judge_texts
+from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
@@ -166,6 +167,8 @@ def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
             _say_once_no_embedder(error)
             return None
     embedder = as_embedder(given)
+    if isinstance(embedder, LexicalMatcher):
+        return embedder  # reading a text costs it no more than looking its vector up
     return caching(embedder, config.embedding_cache_entries) if config.embedding_cache_entries else embedder
 
 
@@ -212,7 +215,7 @@ def parse_url(url: str) -> tuple[str, Path]:
 
 def policies_for(config: CacheConfig, embedder: Embedder | None, *, has_grey_zone: bool = False) -> Policies:
     """The policies these settings ask for. A given threshold is a plain cosine; else the error budget decides by the
-    embedder's calibration; an embedder without one gets a cosine of 0.95.
+    embedder's calibration; an embedder without one gets a cosine of 0.95. A `LexicalMatcher` decides by its score.
 
     Args:
         has_grey_zone: a verifier or a judge is asked below a plain threshold too, down to 0.15 under it.
@@ -236,6 +239,8 @@ def policies_for(config: CacheConfig, embedder: Embedder | None, *, has_grey_zon
 
 def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) -> Callable[[float], Policy]:
     threshold = config.similarity_threshold
+    if isinstance(embedder, LexicalMatcher):
+        return partial(embedder.policy, threshold=threshold, has_grey_zone=has_grey_zone)
     calibration = None
     if threshold is None:
         threshold = _UNCALIBRATED_THRESHOLD

@@ -55,11 +55,13 @@ _STOP = _set(
 )
 _LIGHT_WORDS = """
     good best better great nice way thing stuff make use using work help find take go come look see try think
-    say put keep start call different many much more most lot kind type sort example list check view possible able
-    available important between name question answer reason purpose idea advice tip opinion experience recommend suggest explain
-    describe define mean meaning first new real person man day time year today currently now right happen become other
-    another same various several few only even still every each all both effect impact within during through per via
-    exactly simple easy easily quick quickly often usually always already simply everything something anything"""
+    say put keep start call different many much more most lot kind type sort example list check view possible
+    able available important between name question answer reason purpose idea advice tip opinion experience
+    recommend suggest explain describe define mean meaning first new real person man day time year today
+    currently now right happen become other another same various several few only even still every each all both
+    effect impact within during through per via exactly simple easy easily quick quickly often usually always
+    already simply everything something anything
+"""
 _INTENTS = {
     "who": "person", "whom": "person", "whose": "person", "when": "time", "where": "place", "why": "reason",
     "how": "way", "what": "fact", "which": "fact", "what's": "fact",
