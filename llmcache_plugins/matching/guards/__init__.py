@@ -24,6 +24,7 @@ from llmcache_plugins.matching.guards.numbers import numbers
 from llmcache_plugins.matching.guards.opposites import opposites
 from llmcache_plugins.matching.guards.question import question
 from llmcache_plugins.matching.guards.quotes import quotes
+from llmcache_plugins.matching.guards.scope import scope
 from llmcache_plugins.matching.guards.signs import accents, signs
 from llmcache_plugins.matching.guards.versions import versions
 from llmcache_plugins.protocols import Guard
@@ -53,6 +54,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     question,
     language,
     form,
+    scope,
 )
 
 
