@@ -141,7 +141,7 @@ def _compare(asked: Features, stored: Features) -> Finding:
     differing = [
         (one, other)
         for one, other in (
-            (_unsaid(left.superlatives, stored), _unsaid(right.superlatives, asked)),
+            (_unsaid(left.superlatives - theirs, stored), _unsaid(right.superlatives - mine, asked)),
             (_unsaid(left.places, stored), _unsaid(right.places, asked)),
             (_unsaid(left.lone, stored), _unsaid(right.lone, asked)),
             (left.bounds, right.bounds),
