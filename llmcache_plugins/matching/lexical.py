@@ -8,9 +8,10 @@ The score is the classic recipe of intent and keyword similarity, put right wher
 Against the recipe (Jaccard + 0.2 for the same intent + 0.1 when one text is over half as long as the other, served from
 0.85): the 1 in the denominator makes a difference in a short question count for more; names, denials and everything
 with a digit weigh 2, words that fit any question ("best", "find") 0.5; words are stemmed, and none is cut off after the
-tenth; the intent is what is asked for (a fact, a person, a time, a place, a reason, a way, an amount, yes or no), for
-"general" on both sides was a bonus for every pair; a text without keywords matches nothing (the recipe divides by 0).
-Bonuses are scaled instead of cut off at 1. What it cannot see is the order of words: that is left to the guards.
+tenth; the intent is what is asked for (a fact, a person, a time, a place, a reason, a way, an amount, a comparison, yes
+or no), for "general" on both sides was a bonus for every pair; the lengths are those of the keywords, so that
+politeness costs nothing; a text without keywords matches nothing (the recipe divides by 0); bonuses are scaled instead
+of cut off at 1. What it cannot see is the order of words: that is left to the guards.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ _INTENTS = {
     "who": "person", "whom": "person", "whose": "person", "when": "time", "where": "place", "why": "reason",
     "how": "way", "what": "fact", "which": "fact", "what's": "fact",
 }  # fmt: skip
+_COMPARING = _set("difference differences differ differs compare compared comparison versus vs")
 _AMOUNTS = _set("many much long old far often big tall fast")
 _ASKING = _set(
     """is are was were am can could do does did will would should shall has have had may might isn't aren't don't
@@ -195,7 +197,7 @@ def threshold_for(max_error_rate: float) -> float:
 
 
 class _Bag(NamedTuple):
-    """What a text comes to; `names` are those of its keywords that look like proper names."""
+    """What a text comes to. `names`: the keywords that look like proper names; `length`: characters of the keywords."""
 
     keywords: frozenset[str]
     names: frozenset[str]
@@ -210,7 +212,7 @@ def _bag_of(text: str) -> _Bag:
 def _read(features: Features) -> _Bag:
     words = [word for word in features.words if word not in ",.?"]
     keywords = frozenset(_stem(word) for word in words if word not in _STOP)
-    return _Bag(keywords, _names_in(features), _intent(words), len(features.text))
+    return _Bag(keywords, _names_in(features), _intent(words), sum(map(len, keywords)))
 
 
 def _names_in(features: Features) -> frozenset[str]:
@@ -224,6 +226,8 @@ def _names_in(features: Features) -> frozenset[str]:
 
 def _intent(words: Sequence[str]) -> str:
     """What is asked for, by the first question word; an order ("show ...") asks for a fact."""
+    if not _COMPARING.isdisjoint(words):
+        return "comparison"
     for place, word in enumerate(words):
         if word in _INTENTS:
             is_amount = word == "how" and place + 1 < len(words) and words[place + 1] in _AMOUNTS
