@@ -17,7 +17,7 @@ from llmcache_plugins.errors import (
     StoreError,
     StoreUnavailable,
 )
-from llmcache_plugins.protocols import Clock, Embedder, Guard, Recorder, Store
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.types import (
     Answer,
     Bypass,
@@ -31,11 +31,12 @@ from llmcache_plugins.types import (
     Request,
     UpdateOutcome,
     Usage,
+    Validation,
     Verdict,
 )
 
 if TYPE_CHECKING:
-    from llmcache_plugins.engine import SemanticCache, Tier
+    from llmcache_plugins.engine import Explanation, SemanticCache, Tier
     from llmcache_plugins.factory import default_cache, open_cache, set_default_cache
 
 __version__ = "0.1.0"
@@ -51,8 +52,10 @@ __all__ = [
     "Embedder",
     "EmbedderError",
     "Entry",
+    "Explanation",
     "Guard",
     "Hit",
+    "Judge",
     "LLMCacheError",
     "Miss",
     "MissReason",
@@ -69,7 +72,10 @@ __all__ = [
     "Tier",
     "UpdateOutcome",
     "Usage",
+    "Validation",
+    "Validator",
     "Verdict",
+    "Verifier",
     "__version__",
     "default_cache",
     "open_cache",
@@ -81,6 +87,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # The parts that do work are imported when they are first used: `import llmcache_plugins` stays cheap in programs that
 # only catch its errors or name its types.
 _LAZY = {
+    "Explanation": "llmcache_plugins.engine",
     "SemanticCache": "llmcache_plugins.engine",
     "Tier": "llmcache_plugins.engine",
     "default_cache": "llmcache_plugins.factory",

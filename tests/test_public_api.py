@@ -14,9 +14,9 @@ import llmcache_plugins
 
 PUBLIC = {
     "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder", "EmbedderError",
-    "Entry", "Guard", "Hit", "LLMCacheError", "Miss", "MissReason", "MissingExtraError", "NearMiss", "Outcome",
+    "Entry", "Explanation", "Guard", "Hit", "Judge", "LLMCacheError", "Miss", "MissReason", "MissingExtraError", "NearMiss", "Outcome",
     "Recorder", "Request", "SemanticCache", "Store", "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier",
-    "UpdateOutcome", "Usage", "Verdict", "__version__", "default_cache", "open_cache", "set_default_cache",
+    "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict", "Verifier", "__version__", "default_cache", "open_cache", "set_default_cache",
 }  # fmt: skip
 
 

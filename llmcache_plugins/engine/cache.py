@@ -16,6 +16,8 @@ from llmcache_plugins.config import DEFAULT, CacheConfig, Default, as_namespace
 from llmcache_plugins.engine.admitting import entry_of
 from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
+from llmcache_plugins.engine.explaining import explain_flow
+from llmcache_plugins.engine.explanation import Explanation
 from llmcache_plugins.engine.flow import (
     Flow,
     Found,
@@ -28,10 +30,11 @@ from llmcache_plugins.engine.flow import (
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
+from llmcache_plugins.engine.outcomes import outcome_of
+from llmcache_plugins.engine.resolving import Resolver
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
 from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError, StoreError
-from llmcache_plugins.keys.fingerprint import identify, key_of, scope_of
 from llmcache_plugins.protocols import (
     Clock,
     Embedder,
@@ -106,7 +109,7 @@ class SemanticCache:
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._last_sweep = clock.monotonic()
-        self._text_scope = scope_of(Request(""), config.namespace)  # of requests that are plain strings
+        self._resolve = Resolver(config.namespace)
         self._is_closed = False
         follow_forks(self)
 
@@ -255,6 +258,23 @@ class SemanticCache:
     def release_lead(self, lead: Lead) -> int:
         return self._flights.release(lead)
 
+    # ------------------------------------------------------------ why
+    def explain(self, request: AnyRequest) -> Explanation:
+        """What a lookup of this request would do now, and why: every candidate with its similarity, confidence and the
+        verdicts on it. Nothing is counted, stored or served; the judge is not asked. `print` it.
+
+        Raises:
+            StoreError: the store is broken, unless `fail_open`.
+            EmbedderError: the embedder is.
+        """
+        request, identity = self._resolve(request)
+        return run(explain_flow(request, identity, self._rules, self._clock.now()), self._perform)
+
+    async def aexplain(self, request: AnyRequest) -> Explanation:
+        """`explain` for event loops."""
+        request, identity = self._resolve(request)
+        return await arun(explain_flow(request, identity, self._rules, self._clock.now()), self._aperform)
+
     # ------------------------------------------------------------ the rest of the life
     def identify(self, request: AnyRequest) -> Identity:
         """Scope and key of a request in this cache.
@@ -338,23 +358,6 @@ class SemanticCache:
     # ---------------------------------------------------------------- inside
     def _below(self, namespace: str | Namespace) -> Namespace | None:
         return (*self.config.namespace, *as_namespace(namespace)) or None
-
-    def _resolve(self, request: AnyRequest, identity: Identity | None = None) -> tuple[Request, Identity]:
-        if identity is not None and isinstance(request, Request):
-            return request, identity
-        if isinstance(request, str):
-            return Request(request), Identity(self._text_scope, key_of(self._text_scope, request))
-        if not isinstance(request, Request):
-            raise ConfigError(f"a request is a str or a Request, not {type(request).__name__}")
-        if request.namespace != ():
-            request = dataclasses.replace(request, namespace=as_namespace(request.namespace))
-        try:
-            identity = identify(request, self.config.namespace)
-        except (TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ConfigError(
-                "text, provider and model of a Request must be str, params and context JSON: " + type(error).__name__
-            ) from error
-        return request, identity
 
     def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
         return lookup_flow(request, identity, self._rules, self._clock.now())
@@ -452,25 +455,7 @@ class SemanticCache:
 
     def _report(self, found: Found | NotFound, request: Request, start: float) -> Hit | Miss:
         latency = perf_counter() - start
-        outcome: Hit | Miss
-        if isinstance(found, Found):
-            stored = found.stored
-            outcome = Hit(
-                stored.entry,
-                found.kind,
-                found.tier,
-                found.similarity,
-                found.confidence,
-                max(0.0, self._clock.now() - stored.entry.created_at),
-                stored.access_count + 1,
-                latency,
-                found.verdicts,
-                found.policy,
-                found.verifier_score,
-                request.text,
-            )
-        else:
-            outcome = Miss(found.reason, found.near_misses, latency, found.detail)
+        outcome = outcome_of(found, request.text, latency, self._clock.now())
         self._emit(LookupEvent(outcome, request.namespace))
         return outcome
 

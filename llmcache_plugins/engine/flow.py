@@ -17,7 +17,17 @@ from llmcache_plugins.matching import has_conflict
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.types import Alias, Damaged, Entry, Identity, MissReason, Request, UpdateOutcome
 
-__all__ = ["Flow", "Found", "NotFound", "Rules", "look_exact_flow", "lookup_flow", "update_flow"]
+__all__ = [
+    "Flow",
+    "Found",
+    "NotFound",
+    "Rules",
+    "find_exact",
+    "find_normalised",
+    "look_exact_flow",
+    "lookup_flow",
+    "update_flow",
+]
 
 _NORMALISED_LIMIT = 4  # wordings that differ in case alone: a guard may refuse the newest and accept an older one
 _SWEEP_LIMIT = 1000  # expired entries one update may have to remove
@@ -26,7 +36,7 @@ _SWEEP_LIMIT = 1000  # expired entries one update may have to remove
 def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) -> Flow[Found | NotFound]:
     """One lookup: exact, normalised, meaning."""
     troubles = Troubles(rules.fail_open)
-    found = yield from _find_exact(request, identity, rules, now, troubles)
+    found = yield from find_exact(request, identity, rules, now, troubles)
     if found is not None:
         return found
     exact_only = request.exact_only or payload_of(request.text)
@@ -37,7 +47,7 @@ def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) 
         return troubles.miss(MissReason.EXACT_ONLY, detail="budget")
     if rules.embedder_id is not None and not (yield Fits(request.text)):
         return troubles.miss(MissReason.UNREADABLE)
-    found = yield from _find_normalised(request, identity, rules, now, troubles)
+    found = yield from find_normalised(request, identity, rules, now, troubles)
     if found is not None:
         return found
     if rules.embedder_id is None:
@@ -49,9 +59,10 @@ def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) 
         return troubles.miss(MissReason.EMBEDDER_ERROR)
 
 
-def _find_exact(
+def find_exact(
     request: Request, identity: Identity, rules: Rules, now: float, troubles: Troubles
 ) -> Flow[Found | None]:
+    """The entry under exactly this key, or the one its alias points to."""
     for tier, name in enumerate(rules.tiers):
         try:
             stored = yield ReadExact(tier, identity.scope, identity.key)
@@ -88,9 +99,10 @@ def _holds(alias: Alias, request: Request, rules: Rules) -> bool:
     return policy is not None and alias.policy_id == rules.alias_policy_id(policy)
 
 
-def _find_normalised(
+def find_normalised(
     request: Request, identity: Identity, rules: Rules, now: float, troubles: Troubles
 ) -> Flow[Found | None]:
+    """An entry whose text differs in case, spaces and closing punctuation alone."""
     key = normalised_key_of(identity.scope, request.text)
     for tier, name in enumerate(rules.tiers):
         try:
@@ -146,5 +158,5 @@ def _with_vector(entry: Entry, rules: Rules) -> Flow[Entry]:
 def look_exact_flow(request: Request, identity: Identity, rules: Rules, now: float) -> Flow[Found | NotFound]:
     """The exact key in every tier, nothing else."""
     troubles = Troubles(rules.fail_open)
-    found = yield from _find_exact(request, identity, rules, now, troubles)
+    found = yield from find_exact(request, identity, rules, now, troubles)
     return found if found is not None else troubles.miss(MissReason.NO_CANDIDATES)

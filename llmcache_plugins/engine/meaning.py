@@ -12,7 +12,7 @@ from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.matching import Judged, Policy, decide
 from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, MissReason, Request, Stored
 
-__all__ = ["find_by_meaning", "is_valid", "touch"]
+__all__ = ["Neighbour", "find_by_meaning", "is_valid", "neighbours", "touch"]
 
 # With the rules of `update_flow` a scope has one pending vector at most; more only after a change of the embedder,
 # and then they are worked off bit by bit.
@@ -31,7 +31,7 @@ def find_by_meaning(
 ) -> Flow[Found | NotFound]:
     """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
     moment gives way to the next one."""
-    ranked = yield from _neighbours(request.text, identity.scope, rules, now, troubles)
+    ranked = yield from neighbours(request.text, identity.scope, rules, now, troubles)
     opinions = Opinions()
     while True:
         decision = decide(
@@ -97,7 +97,7 @@ def _serve(
     )
 
 
-def _neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[list[Neighbour]]:
+def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[list[Neighbour]]:
     """The nearest candidates over all tiers, best first; of one entry, the copy in the hotter tier."""
     embedder_id = rules.embedder_id
     assert embedder_id is not None  # without an embedder a lookup has ended before

@@ -22,12 +22,14 @@ class Policy(Protocol):
         min_confidence: least confidence that is served.
         grey_from: from here up to `min_confidence` the verifier and the judge are asked; equal to `min_confidence`
             when nobody need be asked.
+        max_error_rate: the error budget the thresholds were calibrated for; None when nothing is promised.
     """
 
     policy_id: str
     floor: float
     min_confidence: float
     grey_from: float
+    max_error_rate: float | None = None
 
     def confidence(
         self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
