@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.errors import ConfigError
@@ -47,6 +49,9 @@ class CacheConfig:
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
+        near_miss_log: how many near misses `cache.near_misses()` keeps in memory; 0 for none.
+        near_miss_file: append near misses to this file too, one JSON object a line; at 10 MB it becomes `<name>.1`. It
+            holds questions in clear.
         max_entries: capacity of each tier in entries; the least recently used goes first.
         max_bytes: capacity of each tier in bytes (texts, answers and vectors).
         max_answer_bytes: larger answers are not stored.
@@ -72,6 +77,8 @@ class CacheConfig:
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
+    near_miss_log: int = 1000
+    near_miss_file: str | os.PathLike[str] | None = None
     max_entries: int = 10_000
     max_bytes: int = 256 * 1024 * 1024
     max_answer_bytes: int = 1024 * 1024
@@ -103,7 +110,8 @@ class CacheConfig:
         self._check_budgets()
         for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
             _integer(name, getattr(self, name), least=1)
-        for name in ("near_misses", "embedding_cache_entries", "judge_limit"):
+        object.__setattr__(self, "near_miss_file", _path_or_none("near_miss_file", self.near_miss_file))
+        for name in ("near_misses", "near_miss_log", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):
@@ -150,6 +158,12 @@ def _budgets(name: str, rates: Any) -> dict[Any, float]:
     for key, rate in rates.items():
         _number(f"{name}[{key!r}]", rate, least=0.0, most=_MOST_ERROR)
     return dict(rates)
+
+
+def _path_or_none(name: str, value: Any) -> Path | None:
+    if value is None or (isinstance(value, str | os.PathLike) and os.fspath(value)):
+        return None if value is None else Path(value).expanduser()
+    raise ConfigError(f"{name} must be the path of a file or None, not {value!r}")
 
 
 def _positive_or_none(name: str, value: float | None) -> None:

@@ -26,7 +26,7 @@ from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
-from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.telemetry import NearMissLog, Statistics
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
@@ -100,6 +100,7 @@ def open_cache(
         embedder=chosen,
         statistics=Statistics(),
         clock=clock,
+        near_miss_log=_near_miss_log(config, workers),
         recorders=recorders,
         advisers=Advisers(
             verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit
@@ -251,6 +252,15 @@ def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) 
         return partial(ConfidencePolicy, calibration)
     plain = SimilarityPolicy(threshold, max(threshold - _GREY_WIDTH, 0.0) if has_grey_zone else None)
     return lambda max_error_rate: plain
+
+
+def _near_miss_log(config: CacheConfig, workers: Workers) -> NearMissLog | None:
+    path = None if config.near_miss_file is None else Path(config.near_miss_file)
+    if not config.near_miss_log and path is None:
+        return None
+    return NearMissLog(
+        config.near_miss_log, namespace=config.namespace, path=path, submit=lambda write: workers().submit(write)
+    )
 
 
 def _policy_id(embedder: Embedder | None, guards: list[str], verifier: Verifier | None, judge: Judge | None) -> str:

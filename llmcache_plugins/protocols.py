@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from llmcache_plugins.types import (
@@ -15,6 +15,7 @@ from llmcache_plugins.types import (
     Entry,
     FloatArray,
     Namespace,
+    NearMissRecord,
     Outcome,
     Request,
     Stored,
@@ -36,6 +37,7 @@ __all__ = [
     "Guard",
     "Judge",
     "LookupEvent",
+    "NearMissRecorder",
     "Recorder",
     "StatisticsRecorder",
     "Store",
@@ -238,8 +240,12 @@ Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[
 
 @dataclass(frozen=True, slots=True)
 class LookupEvent:
+    """A lookup has ended; `at` is wall clock, `namespace` the request's own."""
+
     outcome: Outcome
     namespace: Namespace
+    asked: str = field(default="", repr=False)
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +272,14 @@ class ValidationEvent:
 
 Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent
 Recorder: TypeAlias = Callable[[Event], None]
+
+
+class NearMissRecorder(Protocol):
+    """A recorder that keeps near misses."""
+
+    def __call__(self, event: Event) -> None: ...
+    def snapshot(self) -> tuple[NearMissRecord, ...]: ...
+    def close(self) -> None: ...
 
 
 class StatisticsRecorder(Protocol):

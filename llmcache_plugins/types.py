@@ -32,6 +32,7 @@ __all__ = [
     "MissReason",
     "Namespace",
     "NearMiss",
+    "NearMissRecord",
     "Outcome",
     "Pending",
     "Request",
@@ -269,6 +270,33 @@ class NearMiss:
     def vetoed_by(self) -> tuple[str, ...]:
         """Names of the guards that found a conflict."""
         return tuple(verdict.guard for verdict in self.verdicts if verdict.verdict == "conflict")
+
+
+@dataclass(frozen=True, slots=True)
+class NearMissRecord:
+    """A near miss as the log keeps it. `at` is wall clock, `namespace` the full one."""
+
+    asked: str = field(repr=False)
+    stored: str = field(repr=False)
+    similarity: float
+    confidence: float
+    vetoed_by: tuple[str, ...]
+    reason: MissReason
+    at: float
+    namespace: Namespace
+
+    def row(self) -> dict[str, JsonValue]:
+        """As a JSON object: a line of the near-miss file."""
+        return {
+            "asked": self.asked,
+            "stored": self.stored,
+            "similarity": round(self.similarity, 6),
+            "confidence": round(self.confidence, 6),
+            "vetoed_by": list(self.vetoed_by),
+            "reason": self.reason.value,
+            "at": self.at,
+            "namespace": list(self.namespace),
+        }
 
 
 @dataclass(frozen=True, slots=True)

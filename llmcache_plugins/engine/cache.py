@@ -41,6 +41,7 @@ from llmcache_plugins.protocols import (
     ErrorEvent,
     Event,
     LookupEvent,
+    NearMissRecorder,
     Recorder,
     StatisticsRecorder,
     UpdateEvent,
@@ -54,6 +55,7 @@ from llmcache_plugins.types import (
     Miss,
     MissReason,
     Namespace,
+    NearMissRecord,
     Outcome,
     Request,
     UpdateOutcome,
@@ -75,6 +77,7 @@ class SemanticCache:
         rules: what the flows need, derived from the settings by the factory.
         embedder: None for a cache of exact and normalised matches only.
         statistics: counts every event.
+        near_miss_log: keeps near misses, if anybody does.
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
@@ -90,6 +93,7 @@ class SemanticCache:
         embedder: Embedder | None,
         statistics: StatisticsRecorder,
         clock: Clock,
+        near_miss_log: NearMissRecorder | None = None,
         recorders: Sequence[Recorder] = (),
         advisers: Advisers | None = None,
         workers: Workers | None = None,
@@ -99,7 +103,9 @@ class SemanticCache:
         self._rules = rules
         self._clock = clock
         self._statistics = statistics
-        self._recorders: list[Recorder] = [statistics, *recorders]
+        self._near_miss_log = near_miss_log
+        own: tuple[Recorder, ...] = (statistics,) if near_miss_log is None else (statistics, near_miss_log)
+        self._recorders: list[Recorder] = [*own, *recorders]
         self._health = Health(self._on_error)
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._advisers = Advisers() if advisers is None else advisers
@@ -275,6 +281,10 @@ class SemanticCache:
         request, identity = self._resolve(request)
         return await arun(explain_flow(request, identity, self._rules, self._clock.now()), self._aperform)
 
+    def near_misses(self) -> tuple[NearMissRecord, ...]:
+        """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""
+        return () if self._near_miss_log is None else self._near_miss_log.snapshot()
+
     # ------------------------------------------------------------ the rest of the life
     def identify(self, request: AnyRequest) -> Identity:
         """Scope and key of a request in this cache.
@@ -317,6 +327,8 @@ class SemanticCache:
     def close(self) -> None:
         """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
         self._is_closed = True
+        if self._near_miss_log is not None:
+            self._near_miss_log.close()
         for tier in self._tiers:
             tier.store.close()
         self._workers.close()
@@ -455,8 +467,9 @@ class SemanticCache:
 
     def _report(self, found: Found | NotFound, request: Request, start: float) -> Hit | Miss:
         latency = perf_counter() - start
-        outcome = outcome_of(found, request.text, latency, self._clock.now())
-        self._emit(LookupEvent(outcome, request.namespace))
+        now = self._clock.now()
+        outcome = outcome_of(found, request.text, latency, now)
+        self._emit(LookupEvent(outcome, request.namespace, request.text, now))
         return outcome
 
     def _emit(self, event: Event) -> None:

@@ -1,5 +1,6 @@
 """What the cache did: recorders of the engine's events. Can be removed without touching a lookup."""
 
+from llmcache_plugins.telemetry.near_miss_log import NearMissLog
 from llmcache_plugins.telemetry.statistics import Statistics
 
-__all__ = ["Statistics"]
+__all__ = ["NearMissLog", "Statistics"]
