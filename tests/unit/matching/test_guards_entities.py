@@ -1,0 +1,73 @@
+"""Names of places, products, kinds of things and persons."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmcache_plugins.matching.guards.entities import entities
+
+CONFLICTS = [
+    ("What is the capital of France?", "What is the capital of Finland?"),
+    ("who rules slovakia", "who rules slovenia"),
+    ("best hotels in paris", "best hotels in lyon"),
+    ("best hotels", "best hotels in paris"),
+    ("What is the French word for cheese?", "What is the German word for cheese?"),
+    ("Flights from New York to Rome", "Flights from Newark to Rome"),
+    ("Is gambling legal in Texas?", "Is gambling legal in Ohio?"),
+    ("How old is Anna Schmidt?", "How old is Anne Schmidt?"),
+    ("Who is Larry Page?", "Who is Derek Page?"),
+    ("How do I get into Stanford?", "How do I get into MIT?"),
+    ("How do I get into MIT?", "How do I get into CMU?"),
+    ("What is Kaldor's theory of growth?", "What is Solow's theory of growth?"),
+    ("How do I delete my facebook page?", "How do I delete my instagram page?"),
+    ("Configure NAT on a cisco router", "Configure NAT on a juniper router"),
+    ("How do I connect to mysql?", "How do I connect to mongodb?"),
+    ("Can I feed my dog rice?", "Can I feed my cats rice?"),
+    ("Can I take aspirin with wine?", "Can I take ibuprofen with wine?"),
+    ("How do I undo the commit?", "How do I squash the commit?"),
+    ("What are the symptoms of flu?", "What are the causes of flu?"),
+    ("Recipe with almond flour", "Recipe with coconut flour"),
+]
+OTHERS = [
+    ("What is the population of the US?", "What is the population of the United States?"),
+    ("American history", "history of the USA"),
+    ("best hotels in NYC", "best hotels in New York City"),
+    ("What is French cuisine?", "What is the cuisine of France?"),
+    ("Is it cold in Melbourne, Australia?", "Is it cold in Melbourne?"),
+    ("How can you help us?", "How can you help me?"),
+    ("Who is Donald Trump?", "Who is Trump?"),
+    ("What does ML mean for banks?", "What does Machine Learning mean for banks?"),
+    ("How To Lose Weight With The Best Diet", "How can I lose weight with a diet?"),
+    ("Why is Whatsapp slow?", "Why is WhatsApp slow?"),
+    ("Who was Mahatma Ghandhi?", "Who was Mahatma Gandhi?"),
+    ("How do I connect to postgres?", "How do I connect to PostgreSQL?"),
+    ("What is the treatment of flu?", "What is the cure for flu?"),
+    ("Is President Macron tall?", "Is Emmanuel Macron tall?"),
+    ("A dog or a cat?", "A cat or a dog?"),
+    ("SHOW THE ROUTERS IN OSLO", "Show the routers in Oslo"),
+    ("I need to polish my shoes", "How do I polish shoes?"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), CONFLICTS)
+def test_another_name_is_a_conflict(one: str, other: str) -> None:
+    assert (entities(one, other).verdict, entities(other, one).verdict) == ("conflict", "conflict")
+
+
+@pytest.mark.parametrize(("one", "other"), OTHERS)
+def test_another_spelling_or_fewer_names_are_not(one: str, other: str) -> None:
+    assert entities(one, other).verdict != "conflict"
+    assert entities(other, one).verdict != "conflict"
+
+
+@pytest.mark.parametrize("text", [text for pair in CONFLICTS for text in pair])
+def test_equal_texts_never_conflict(text: str) -> None:
+    assert entities(text, text).verdict != "conflict"
+
+
+def test_the_same_place_agrees() -> None:
+    assert entities("Is gambling legal in Texas?", "May I gamble in Texas?").verdict == "agree"
+
+
+def test_a_veto_shows_both_names() -> None:
+    assert entities("hotels in paris", "hotels in lyon").detail == "paris / lyon"
