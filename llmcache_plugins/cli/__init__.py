@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
     doctor.set_defaults(run=_doctor)
     _add_eval(commands)
+    _add_tune(commands)
     return parser
 
 
@@ -109,6 +110,28 @@ def _add_eval(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluation.add_argument("--no-guards", action="store_true", help="let no guard veto a candidate")
     evaluation.add_argument("--exact-only", action="store_true", help="exact and normalised matches alone")
     evaluation.set_defaults(run=_eval)
+
+
+def _add_tune(commands: argparse._SubParsersAction[_Parser]) -> None:
+    tuning = commands.add_parser(
+        "tune",
+        help="say which setting suits your own labelled pairs, or which pairs are worth a label",
+        description="Thresholds and error budgets, with the guards and without, are tried on labelled pairs of "
+        "questions; with --from-log, the near misses of a running cache become pairs to label.",
+    )
+    tuning.add_argument("pairs", type=Path, nargs="?", metavar="PAIRS", help="JSON lines of a, b and label, as in eval")
+    tuning.add_argument("--from-log", type=Path, metavar="FILE", help="a near-miss log: print the pairs worth a label")
+    tuning.add_argument("--top", type=_positive_integer, default=50, metavar="N", help="of the log (default: 50)")
+    tuning.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    tuning.add_argument("--plot", type=Path, metavar="FILE.png", help="draw right hits over wrong hits")
+    tuning.add_argument(
+        "--cost-per-call", type=float, default=0.01, metavar="X", help="of the model, for the saving (default: 0.01)"
+    )
+    tuning.add_argument(
+        "--max-error-rate", type=float, default=0.01, metavar="X", help="wrong hits / pairs allowed (default: 0.01)"
+    )
+    tuning.add_argument("--lexical", action="store_true", help="tune the LexicalMatcher in place of the embedder")
+    tuning.set_defaults(run=_tune)
 
 
 def _version() -> str:
@@ -167,6 +190,27 @@ def _eval(options: argparse.Namespace) -> int:
             similarity_threshold=options.similarity_threshold,
             use_guards=not options.no_guards,
             exact_only=options.exact_only,
+        )
+    )
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.tune import TuneOptions, run_proposals, run_tune
+
+    if (options.pairs is None) == (options.from_log is None):
+        raise ConfigError("give a file of labelled pairs, or --from-log and a near-miss log")
+    if options.from_log is not None:
+        if options.json or options.plot is not None:
+            raise ConfigError("--json and --plot go with labelled pairs; --from-log prints JSON lines to be labelled")
+        return run_proposals(options.from_log, options.top)
+    return run_tune(
+        TuneOptions(
+            pairs=options.pairs,
+            as_json=options.json,
+            plot=options.plot,
+            cost_per_call=options.cost_per_call,
+            max_error_rate=options.max_error_rate,
+            lexical=options.lexical,
         )
     )
 
