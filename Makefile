@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench test-bare test-sentence-transformers clean
+.PHONY: help demo test lint bench quality test-bare test-sentence-transformers clean
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
 	@echo "make test    the whole test suite"
 	@echo "make lint    format, lint and strict types"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
+	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
 
@@ -44,6 +45,9 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.readme
+
+quality: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.quality $(if $(DATA),--data $(DATA)) $(QUALITY)
 
 test-bare: $(VENV)/.dev
 	$(BIN)/python tests/bare_install.py

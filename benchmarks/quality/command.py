@@ -1,0 +1,102 @@
+"""The command line: measure, write docs/quality.json, the tables of docs/quality.md and the plots."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.material import load
+from benchmarks.quality.measure import measure
+from benchmarks.quality.report import blocks_of
+from benchmarks.quality.targets import targets_of
+from benchmarks.report import with_blocks
+from llmcache_plugins.evaluation import Progress
+
+__all__ = ["main", "write"]
+
+_DOCS = Path(__file__).parent.parent.parent / "docs"
+_DOCUMENT, _NUMBERS = "quality.md", "quality.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 also when an aim is missed: a number is no failure."""
+    options = _parser().parse_args(arguments)
+    results = _measured(options) if options.data is not None else _known()
+    write(results, options.output)
+    for target in targets_of(results):
+        verdict = "reached" if target.is_reached else "MISSED"
+        print(f"{verdict:8} {target.measured:.4f} ({'<=' if target.is_most else '>='} {target.limit:g})  {target.what}")
+    return 0
+
+
+def write(results: dict[str, Any], folder: Path) -> None:
+    """The numbers, the document with this run's tables (its prose is that of the repository's), the plots."""
+    from benchmarks.quality.plot import plot_all  # matplotlib is needed for this alone
+
+    document = (_DOCS / _DOCUMENT).read_text(encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(_slim(part))}" for name, part in results.items())
+    (folder / _NUMBERS).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    (folder / _DOCUMENT).write_text(with_blocks(document, blocks_of(results)), encoding="utf-8")
+    plot_all(results, folder)
+
+
+def _slim(value: Any) -> Any:
+    """Without what follows from the fractions, and with six digits."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {
+            key: _slim(item)
+            for key, item in value.items()
+            if key not in ("intervals", "counts") or "fractions" not in value
+        }
+    return [_slim(item) for item in value] if isinstance(value, list) else value
+
+
+def _known() -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((_DOCS / _NUMBERS).read_text(encoding="utf-8"))
+    return results
+
+
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    from llmcache_plugins.embedders import OnnxEmbedder
+
+    model, report = OnnxEmbedder(), _reporter()
+    material = load(options.data, options.cache, model, report("vectors"), threads=os.cpu_count() or 1)
+    return measure(material, model, report)
+
+
+def _reporter() -> Callable[[str], Progress]:
+    """Says on stderr what is being done: a line for each step, and on a terminal how far it is."""
+
+    def of(step: str) -> Progress:
+        print(step, file=sys.stderr, flush=True)
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if sys.stderr.isatty():
+                print(f"\r  {stage} {done:,} of {total:,}\033[K\r", end="", file=sys.stderr, flush=True)
+
+        return progress
+
+    return of
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="the labelled files; without it the documents are made from the numbers",
+    )
+    default = Path(tempfile.gettempdir()) / "llmcache-quality"
+    parser.add_argument("--cache", type=Path, default=default, metavar="DIR", help="vectors and parts (%(default)s)")
+    parser.add_argument("--output", type=Path, default=_DOCS, metavar="DIR", help="where to write (docs)")
+    return parser

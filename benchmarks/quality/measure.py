@@ -1,0 +1,154 @@
+"""Everything that is measured, as one JSON value: docs/quality.json, of which the tables and plots are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from benchmarks.quality.confidence import reliability, timing
+from benchmarks.quality.curves import mean_over
+from benchmarks.quality.guards import NEAR, guard_vetoes
+from benchmarks.quality.material import Material, is_english, same_context
+from benchmarks.quality.pairs import BUDGETS, CHAIN, PairRuns, run_pairs
+from benchmarks.quality.streams import one_cosine, pooled, run_stream
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.evaluation import LabelledPair, Progress, StreamScores
+from llmcache_plugins.factory import policies_for
+from llmcache_plugins.matching.guards import GUARDS_VERSION
+from llmcache_plugins.protocols import Embedder
+from llmcache_plugins.types import JsonValue
+
+__all__ = ["FOW", "MINIMAL", "NATURAL", "measure"]
+
+NATURAL, MINIMAL, FOW = "natural English pairs", "English minimal pairs", "fow_cache"
+_TIMED_STREAM = "stream_qqp_zipf"
+
+
+def measure(material: Material, model: Embedder, progress: Callable[[str], Progress]) -> dict[str, JsonValue]:
+    """Run everything on the report part, and the streams also whole.
+
+    Args:
+        model: the embedder itself, to be timed.
+        progress: makes a `Progress` for a step of the work.
+    """
+    runs = {
+        name: run_pairs(material.report[name].pairs, material.embedder, progress(name))
+        for name in ("pairs", "adversarial", "conversations")
+        if name in material.report
+    }
+    streams = {
+        part: {
+            name.removeprefix("stream_"): run_stream(
+                files[name].stream, material.embedder, progress(f"{name}, {part}"), in_full=part == "report"
+            )
+            for name in files
+            if name.startswith("stream_")
+        }
+        for part, files in (("report", material.report), ("whole", material.whole))
+    }
+    sets = _sets(runs)
+    return {
+        "about": {**_about(material), "disagreements": _disagreements(runs, material)},
+        "pairs": {name: one.as_json() for name, one in sets.items()},
+        "minimal": _minimal(sets[MINIMAL], material),
+        "conversations": _conversations(runs["conversations"]),
+        "guards": {"near": NEAR, **{name: guard_vetoes(one) for name, one in _guarded(runs).items()}},
+        "reliability": {name: reliability(one) for name, one in sets.items()},
+        "streams": {part: _streams(found) for part, found in streams.items()},
+        "timing": timing(material.whole[_TIMED_STREAM].stream, material.embedder, model),
+    }
+
+
+def _about(material: Material) -> dict[str, JsonValue]:
+    policy = policies_for(CacheConfig(), material.embedder).default
+    return {
+        "data_hash": material.data_hash,
+        "embedder_id": material.embedder.embedder_id,
+        "guards_version": GUARDS_VERSION,
+        "policy": policy.policy_id,
+        "min_confidence": policy.min_confidence,
+        "floor": policy.floor,
+        "rows": {name: len(file) for name, file in material.report.items()},
+    }
+
+
+def _disagreements(runs: Mapping[str, PairRuns], material: Material) -> int:
+    """Rows that the public look-up decides otherwise than the confidence does that the curves are drawn of."""
+    least = policies_for(CacheConfig(), material.embedder).default.min_confidence
+    return sum(int(((one.scores[CHAIN] >= least) != one.hits[CHAIN]).sum()) for one in runs.values())
+
+
+def _clear(row: LabelledPair) -> bool:
+    return not row.ambiguous
+
+
+def _is_fow(row: LabelledPair) -> bool:
+    return row.source == "fow_cache"
+
+
+def _sets(runs: Mapping[str, PairRuns]) -> dict[str, PairRuns]:
+    """The sets of pairs that curves are drawn of; none has an ambiguous row."""
+    pairs, adversarial = runs["pairs"].only(_clear), runs["adversarial"].only(_clear)
+    return {
+        NATURAL: pairs.only(is_english),
+        "natural pairs, all languages": pairs,
+        MINIMAL: adversarial.only(is_english),
+        "minimal pairs, all languages": adversarial,
+        FOW: adversarial.only(_is_fow),
+    }
+
+
+def _guarded(runs: Mapping[str, PairRuns]) -> dict[str, PairRuns]:
+    return {"natural": runs["pairs"].only(is_english), "minimal": runs["adversarial"].only(is_english)}
+
+
+def _minimal(runs: PairRuns, material: Material) -> dict[str, JsonValue]:
+    """By family for every method, the plain mean over families, and controls whose texts the embedder can read."""
+    fits = material.embedder.fits
+    readable = runs.only(lambda row: fits(row.a.text) and fits(row.b.text))
+    families = [row.family for row in runs.rows]
+    at_most: dict[str, Any] = {}
+    for method, scores in runs.scores.items():
+        reached = {f"{most:g}": mean_over(scores, runs.labels, families, most) for most in BUDGETS}
+        at_most[method] = {
+            most: {"mean_wrong": mean, "right": best.right, "positives": best.positives, "threshold": best.threshold}
+            for most, (mean, best) in reached.items()
+            if best.positives
+        }
+    methods = {}
+    for method in runs.hits:
+        scored = runs.scored(method)
+        methods[method] = {
+            "mean_wrong_hit_rate": scored.mean_wrong_hit_rate,
+            "families": {name: counts.as_json() for name, counts in scored.by.get("by_family", {}).items()},
+            "readable": readable.scored(method).all.as_json(),
+        }
+    return {"methods": methods, "at_most": at_most}
+
+
+def _conversations(runs: PairRuns) -> dict[str, JsonValue]:
+    """Every method on all rows, on the rows of equal context, by kind; ambiguous rows apart."""
+    equal = runs.only(same_context)
+    return {
+        method: {**runs.scored(method).as_json(), "equal_context": equal.scored(method).all.as_json()}
+        for method in runs.hits
+    }
+
+
+def _streams(found: Mapping[str, Mapping[str, StreamScores]]) -> dict[str, JsonValue]:
+    """Scores by stream and method, those of the streams the mean is taken over, and the one cosine for all of them."""
+    by_method: dict[str, Any] = {}
+    for method in next(iter(found.values())):
+        scores = pooled({name: methods[method] for name, methods in found.items() if method in methods})
+        by_method[method] = {
+            "streams": {name: one.as_json() for name, one in scores.items()},
+            "mean_hit_rate": sum(one.hits / one.requests for one in scores.values()) / max(1, len(scores)),
+            "worst_error_rate": max((one.wrong / one.requests for one in scores.values()), default=0.0),
+        }
+    cosine, mean = one_cosine(found)
+    return {
+        "all": {name: {m: one.as_json() for m, one in methods.items()} for name, methods in found.items()},
+        "scored": by_method,
+        "one_cosine": {"threshold": cosine, "mean_hit_rate": mean},
+        "chain": CHAIN,
+    }

@@ -1,0 +1,91 @@
+"""The aims and whether they are reached: from what was measured, nothing else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
+from benchmarks.quality.pairs import CHAIN
+from llmcache_plugins.evaluation import Rate
+
+__all__ = ["Target", "targets_of"]
+
+_JUDGED_BY_TEXT = ("querylog",)  # every class there is known by its text only, so that no hit is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One aim.
+
+    Args:
+        rate: counts of the figure; None for a figure that is no share of rows.
+        is_most: the limit is the most the figure may be, not the least.
+        unit: "" for a share, which is shown in percent.
+    """
+
+    what: str
+    measured: float
+    limit: float
+    is_most: bool
+    rate: Rate | None = None
+    unit: str = ""
+
+    @property
+    def is_reached(self) -> bool:
+        return self.measured <= self.limit if self.is_most else self.measured >= self.limit
+
+
+def targets_of(results: Mapping[str, Any]) -> list[Target]:
+    """Every aim, in order."""
+    return [*_pairs(results), *_conversations(results), *_streams(results), *_timing(results)]
+
+
+def _rate(scores: Mapping[str, Any], name: str) -> Rate:
+    count, total = scores["fractions"][name]
+    return Rate(count, total)
+
+
+def _least(what: str, rate: Rate, limit: float) -> Target:
+    return Target(what, rate.value, limit, False, rate)
+
+
+def _most(what: str, rate: Rate, limit: float) -> Target:
+    return Target(what, rate.value, limit, True, rate)
+
+
+def _pairs(results: Mapping[str, Any]) -> Iterator[Target]:
+    minimal = results["minimal"]["methods"][CHAIN]
+    mean = minimal["mean_wrong_hit_rate"]
+    yield Target(f"{MINIMAL}: mean over the families of wrong hits / label 0", mean, 0.08, True)
+    controls = _rate(minimal["readable"], "recall")
+    yield _least(f"{MINIMAL}: control rows hit that the embedder can read", controls, 0.45)
+    for name in (NATURAL, FOW):
+        at_one = results["pairs"][name]["curves"][CHAIN]["best"]["0.01"]["counts"]
+        yield _least(f"{name}: hits of label 1 at 1 % wrong", Rate(at_one[0], at_one[1]), 0.30)
+    served = results["pairs"][NATURAL]["methods"][CHAIN]
+    yield _most(f"{NATURAL}: wrong hits / label 0 at the default setting", _rate(served, "wrong_hit_rate"), 0.01)
+
+
+def _conversations(results: Mapping[str, Any]) -> Iterator[Target]:
+    chain = results["conversations"][CHAIN]
+    yield _most("conversations: wrong hits / label 0", _rate(chain, "wrong_hit_rate"), 0.01)
+    equal = _rate(chain["equal_context"], "recall")
+    yield _least("conversations: hits of label 1 with equal history and system prompt", equal, 0.40)
+
+
+def _streams(results: Mapping[str, Any]) -> Iterator[Target]:
+    for part in ("report", "whole"):
+        streams = results["streams"][part]
+        for name, methods in streams["all"].items():
+            if name not in _JUDGED_BY_TEXT:
+                yield _most(f"stream {name}, {part}: wrong hits / requests", _rate(methods[CHAIN], "error_rate"), 0.01)
+        ours, theirs = streams["scored"][CHAIN]["mean_hit_rate"], streams["one_cosine"]["mean_hit_rate"]
+        what = f"mean hit rate of the streams, {part}: times that of the one cosine ({theirs:.1%}); ours is {ours:.1%}"
+        yield Target(what, ours / max(theirs, 1e-9), 1.5, False, unit="times")
+
+
+def _timing(results: Mapping[str, Any]) -> Iterator[Target]:
+    milliseconds = results["timing"]["asked median"] * 1000
+    yield Target("guards and confidence of one look-up, median", milliseconds, 0.3, True, unit="ms")
