@@ -18,6 +18,7 @@ from llmcache_plugins.errors import (
     StoreUnavailable,
 )
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
+from llmcache_plugins.quality import NearMissRecord, Regression, Reported, Validation
 from llmcache_plugins.types import (
     Answer,
     Bypass,
@@ -31,7 +32,6 @@ from llmcache_plugins.types import (
     Request,
     UpdateOutcome,
     Usage,
-    Validation,
     Verdict,
 )
 
@@ -61,8 +61,11 @@ __all__ = [
     "MissReason",
     "MissingExtraError",
     "NearMiss",
+    "NearMissRecord",
     "Outcome",
     "Recorder",
+    "Regression",
+    "Reported",
     "Request",
     "SemanticCache",
     "Store",

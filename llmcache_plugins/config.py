@@ -52,6 +52,8 @@ class CacheConfig:
         near_miss_log: how many near misses `cache.near_misses()` keeps in memory; 0 for none.
         near_miss_file: append near misses to this file too, one JSON object a line; at 10 MB it becomes `<name>.1`. It
             holds questions in clear.
+        regression_file: append what `report_wrong` is told to this file, as labelled pairs. It holds questions in
+            clear.
         max_entries: capacity of each tier in entries; the least recently used goes first.
         max_bytes: capacity of each tier in bytes (texts, answers and vectors).
         max_answer_bytes: larger answers are not stored.
@@ -79,6 +81,7 @@ class CacheConfig:
     near_misses: int = 3
     near_miss_log: int = 1000
     near_miss_file: str | os.PathLike[str] | None = None
+    regression_file: str | os.PathLike[str] | None = None
     max_entries: int = 10_000
     max_bytes: int = 256 * 1024 * 1024
     max_answer_bytes: int = 1024 * 1024
@@ -110,7 +113,8 @@ class CacheConfig:
         self._check_budgets()
         for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
             _integer(name, getattr(self, name), least=1)
-        object.__setattr__(self, "near_miss_file", _path_or_none("near_miss_file", self.near_miss_file))
+        for name in ("near_miss_file", "regression_file"):
+            object.__setattr__(self, name, _path_or_none(name, getattr(self, name)))
         for name in ("near_misses", "near_miss_log", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):

@@ -26,7 +26,7 @@ from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
-from llmcache_plugins.telemetry import NearMissLog, Statistics
+from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Statistics
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
@@ -101,6 +101,7 @@ def open_cache(
         statistics=Statistics(),
         clock=clock,
         near_miss_log=_near_miss_log(config, workers),
+        regression_log=RegressionLog(_line_file(config.regression_file)),
         recorders=recorders,
         advisers=Advisers(
             verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit
@@ -255,12 +256,16 @@ def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) 
 
 
 def _near_miss_log(config: CacheConfig, workers: Workers) -> NearMissLog | None:
-    path = None if config.near_miss_file is None else Path(config.near_miss_file)
-    if not config.near_miss_log and path is None:
+    file = _line_file(config.near_miss_file)
+    if not config.near_miss_log and file is None:
         return None
     return NearMissLog(
-        config.near_miss_log, namespace=config.namespace, path=path, submit=lambda write: workers().submit(write)
+        config.near_miss_log, namespace=config.namespace, file=file, submit=lambda write: workers().submit(write)
     )
+
+
+def _line_file(path: str | os.PathLike[str] | None) -> LineFile | None:
+    return None if path is None else LineFile(Path(path))
 
 
 def _policy_id(embedder: Embedder | None, guards: list[str], verifier: Verifier | None, judge: Judge | None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from llmcache_plugins.quality import Reported, Validation
 from llmcache_plugins.types import (
     Alias,
     CacheStats,
@@ -15,13 +16,11 @@ from llmcache_plugins.types import (
     Entry,
     FloatArray,
     Namespace,
-    NearMissRecord,
     Outcome,
     Request,
     Stored,
     StoreStats,
     UpdateOutcome,
-    Validation,
     Verdict,
 )
 
@@ -36,9 +35,10 @@ __all__ = [
     "Event",
     "Guard",
     "Judge",
+    "Log",
     "LookupEvent",
-    "NearMissRecorder",
     "Recorder",
+    "ReportEvent",
     "StatisticsRecorder",
     "Store",
     "UpdateEvent",
@@ -46,6 +46,8 @@ __all__ = [
     "Validator",
     "Verifier",
 ]
+
+R = TypeVar("R", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,15 +272,25 @@ class ValidationEvent:
     namespace: Namespace
 
 
-Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent
+@dataclass(frozen=True, slots=True)
+class ReportEvent:
+    """A user reported a wrong answer."""
+
+    reported: Reported
+
+
+Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent | ReportEvent
 Recorder: TypeAlias = Callable[[Event], None]
 
 
-class NearMissRecorder(Protocol):
-    """A recorder that keeps near misses."""
+class Log(Protocol[R]):
+    """A recorder that keeps something of what it hears."""
 
     def __call__(self, event: Event) -> None: ...
-    def snapshot(self) -> tuple[NearMissRecord, ...]: ...
+    def snapshot(self) -> tuple[R, ...]:
+        """What it keeps, newest last."""
+        ...
+
     def close(self) -> None: ...
 
 

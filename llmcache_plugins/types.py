@@ -32,7 +32,6 @@ __all__ = [
     "MissReason",
     "Namespace",
     "NearMiss",
-    "NearMissRecord",
     "Outcome",
     "Pending",
     "Request",
@@ -40,7 +39,6 @@ __all__ = [
     "Stored",
     "UpdateOutcome",
     "Usage",
-    "Validation",
     "Verdict",
 ]
 
@@ -245,14 +243,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
-    """What a validator says of a match: may it be served? `reason` may quote texts, so it stays out of reprs."""
-
-    ok: bool
-    reason: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class NearMiss:
     """A candidate that was not served: how near it was and why it was refused.
 
@@ -270,33 +260,6 @@ class NearMiss:
     def vetoed_by(self) -> tuple[str, ...]:
         """Names of the guards that found a conflict."""
         return tuple(verdict.guard for verdict in self.verdicts if verdict.verdict == "conflict")
-
-
-@dataclass(frozen=True, slots=True)
-class NearMissRecord:
-    """A near miss as the log keeps it. `at` is wall clock, `namespace` the full one."""
-
-    asked: str = field(repr=False)
-    stored: str = field(repr=False)
-    similarity: float
-    confidence: float
-    vetoed_by: tuple[str, ...]
-    reason: MissReason
-    at: float
-    namespace: Namespace
-
-    def row(self) -> dict[str, JsonValue]:
-        """As a JSON object: a line of the near-miss file."""
-        return {
-            "asked": self.asked,
-            "stored": self.stored,
-            "similarity": round(self.similarity, 6),
-            "confidence": round(self.confidence, 6),
-            "vetoed_by": list(self.vetoed_by),
-            "reason": self.reason.value,
-            "at": self.at,
-            "namespace": list(self.namespace),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +303,11 @@ class Hit:
     @property
     def matched_question(self) -> str:
         return self.entry.text
+
+    @property
+    def reference(self) -> str:
+        """Names the entry, for `report_wrong` in any process and at any time."""
+        return f"{self.entry.scope}:{self.entry.key}"
 
     @property
     def latency_saved(self) -> float | None:
@@ -400,7 +368,7 @@ class CacheStats:
 
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
-    those they refused: wrong hits found before they were served.
+    those they refused: wrong hits found before they were served. `reported` counts `report_wrong`.
     """
 
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -413,6 +381,7 @@ class CacheStats:
     seconds_saved: float = 0.0
     validated: int = 0
     rejected: int = 0
+    reported: int = 0
     tiers: Mapping[str, StoreStats] = field(default_factory=dict)
 
     @property

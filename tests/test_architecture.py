@@ -12,12 +12,13 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "protocols"}
+BASE = {"types", "errors", "quality", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
-    "protocols": {"types", "errors"},
+    "quality": {"types", "errors"},
+    "protocols": {"types", "errors", "quality"},
     "config": BASE,
     "keys": BASE,
     "policies": BASE,

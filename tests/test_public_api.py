@@ -14,9 +14,10 @@ import llmcache_plugins
 
 PUBLIC = {
     "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder", "EmbedderError",
-    "Entry", "Explanation", "Guard", "Hit", "Judge", "LLMCacheError", "Miss", "MissReason", "MissingExtraError", "NearMiss", "Outcome",
-    "Recorder", "Request", "SemanticCache", "Store", "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier",
-    "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict", "Verifier", "__version__", "default_cache", "open_cache", "set_default_cache",
+    "Entry", "Explanation", "Guard", "Hit", "Judge", "LLMCacheError", "Miss", "MissReason", "MissingExtraError",
+    "NearMiss", "NearMissRecord", "Outcome", "Recorder", "Regression", "Reported", "Request", "SemanticCache", "Store",
+    "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier", "UpdateOutcome", "Usage", "Validation", "Validator",
+    "Verdict", "Verifier", "__version__", "default_cache", "open_cache", "set_default_cache",
 }  # fmt: skip
 
 
@@ -44,6 +45,9 @@ def test_config_names_are_pinned() -> None:
         "use_guards",
         "max_candidates",
         "near_misses",
+        "near_miss_log",
+        "near_miss_file",
+        "regression_file",
         "max_entries",
         "max_bytes",
         "max_answer_bytes",

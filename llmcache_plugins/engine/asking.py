@@ -20,7 +20,8 @@ from llmcache_plugins.engine.steps import Asking, AskJudge, Validate, Verify
 from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.protocols import AsyncVerifier, Clock, Event, Judge, ValidationEvent, Validator, Verifier
-from llmcache_plugins.types import FloatArray, Validation
+from llmcache_plugins.quality import Validation
+from llmcache_plugins.types import FloatArray
 
 __all__ = ["Advisers"]
 

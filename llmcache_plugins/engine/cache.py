@@ -31,6 +31,7 @@ from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.outcomes import outcome_of
+from llmcache_plugins.engine.reporting import Served, report_flow
 from llmcache_plugins.engine.resolving import Resolver
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
 from llmcache_plugins.engine.workers import Workers
@@ -40,12 +41,14 @@ from llmcache_plugins.protocols import (
     Embedder,
     ErrorEvent,
     Event,
+    Log,
     LookupEvent,
-    NearMissRecorder,
     Recorder,
+    ReportEvent,
     StatisticsRecorder,
     UpdateEvent,
 )
+from llmcache_plugins.quality import NearMissRecord, Regression, Reported
 from llmcache_plugins.types import (
     Answer,
     CacheStats,
@@ -55,7 +58,6 @@ from llmcache_plugins.types import (
     Miss,
     MissReason,
     Namespace,
-    NearMissRecord,
     Outcome,
     Request,
     UpdateOutcome,
@@ -78,6 +80,7 @@ class SemanticCache:
         embedder: None for a cache of exact and normalised matches only.
         statistics: counts every event.
         near_miss_log: keeps near misses, if anybody does.
+        regression_log: keeps reported pairs, if anybody does.
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
@@ -93,7 +96,8 @@ class SemanticCache:
         embedder: Embedder | None,
         statistics: StatisticsRecorder,
         clock: Clock,
-        near_miss_log: NearMissRecorder | None = None,
+        near_miss_log: Log[NearMissRecord] | None = None,
+        regression_log: Log[Regression] | None = None,
         recorders: Sequence[Recorder] = (),
         advisers: Advisers | None = None,
         workers: Workers | None = None,
@@ -104,8 +108,9 @@ class SemanticCache:
         self._clock = clock
         self._statistics = statistics
         self._near_miss_log = near_miss_log
-        own: tuple[Recorder, ...] = (statistics,) if near_miss_log is None else (statistics, near_miss_log)
-        self._recorders: list[Recorder] = [*own, *recorders]
+        self._regression_log = regression_log
+        self._logs = [log for log in (near_miss_log, regression_log) if log is not None]
+        self._recorders: list[Recorder] = [statistics, *self._logs, *recorders]
         self._health = Health(self._on_error)
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._advisers = Advisers() if advisers is None else advisers
@@ -116,6 +121,7 @@ class SemanticCache:
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._last_sweep = clock.monotonic()
         self._resolve = Resolver(config.namespace)
+        self._served = Served(self._resolve.text_scope)
         self._is_closed = False
         follow_forks(self)
 
@@ -285,6 +291,44 @@ class SemanticCache:
         """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""
         return () if self._near_miss_log is None else self._near_miss_log.snapshot()
 
+    def report_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
+        """The answer of this hit was wrong. Its entry is removed with all its aliases; what was asked and what was
+        stored never match again in their scope, and matches near them need more confidence from now on.
+
+        Args:
+            hit_or_key: the hit, its `reference`, or the key of its entry. A bare key is known while the hit is one of
+                the last thousand by meaning of this process, or when the request was a plain string.
+            asked: the question, where a reference or key alone does not tell it; without it the entry is removed and no
+                pair is remembered.
+
+        Raises:
+            ConfigError: `hit_or_key` is none of these.
+        """
+        wrong = self._served.wrong_of(hit_or_key, asked)
+        reported = Reported(0)
+        try:
+            reported = run(report_flow(wrong, self._rules, self._clock.now()), self._perform)
+        except Exception as error:
+            self._spared(error)
+        self._emit(ReportEvent(reported))
+        return reported
+
+    async def areport_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
+        """`report_wrong` for event loops."""
+        wrong = self._served.wrong_of(hit_or_key, asked)
+        reported = Reported(0)
+        try:
+            reported = await arun(report_flow(wrong, self._rules, self._clock.now()), self._aperform)
+        except Exception as error:
+            self._spared(error)
+        event = ReportEvent(reported)
+        await asyncio.get_running_loop().run_in_executor(self._workers(), self._emit, event)  # may write a file
+        return reported
+
+    def regressions(self) -> tuple[Regression, ...]:
+        """The pairs that were reported as wrong in this process, newest last: cases to test other settings with."""
+        return () if self._regression_log is None else self._regression_log.snapshot()
+
     # ------------------------------------------------------------ the rest of the life
     def identify(self, request: AnyRequest) -> Identity:
         """Scope and key of a request in this cache.
@@ -327,8 +371,8 @@ class SemanticCache:
     def close(self) -> None:
         """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
         self._is_closed = True
-        if self._near_miss_log is not None:
-            self._near_miss_log.close()
+        for log in self._logs:
+            log.close()
         for tier in self._tiers:
             tier.store.close()
         self._workers.close()
@@ -469,6 +513,8 @@ class SemanticCache:
         latency = perf_counter() - start
         now = self._clock.now()
         outcome = outcome_of(found, request.text, latency, now)
+        if isinstance(outcome, Hit) and outcome.is_semantic:
+            self._served.remember(outcome)
         self._emit(LookupEvent(outcome, request.namespace, request.text, now))
         return outcome
 

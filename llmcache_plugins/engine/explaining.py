@@ -45,7 +45,7 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float)
     candidates: Sequence[CandidateReport] = ()
     if policy is not None and rules.embedder_id is not None and (yield Fits(request.text)):
         found = yield from _peeked(neighbours(request.text, identity.scope, rules, now, troubles), seen)
-        ranked = [neighbour.candidate for neighbour in found]
+        ranked = [neighbour.candidate for neighbour in found.ranked]
         reasons = {near.key: near.reason for near in outcome.near_misses} if isinstance(outcome, NotFound) else {}
         candidates = [
             _report(request, place, ranked, rules, policy, seen, reasons.get(one.entry.key))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmcache_plugins.engine.meaning import find_by_meaning, is_valid, touch
+from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.steps import CensusOf, Embed, Fits, Put, ReadExact, ReadNormalised, Sweep, Touch
 from llmcache_plugins.errors import EmbedderError, StoreError
@@ -115,6 +116,10 @@ def find_normalised(
                 continue  # what may only be matched exactly answers no other layout either
             verdicts = rules.guards(request.text, stored.entry.text)
             if has_conflict(verdicts):  # case can matter: `TAG` and `tag` in code
+                continue
+            reports = yield from read_reports(identity.scope, rules, now, troubles)
+            if reports.forbid(request.text, stored.entry.text):
+                troubles.refused[stored.entry.key] = MissReason.REPORTED
                 continue
             yield from touch(tier, stored.entry, now, troubles)
             return Found(stored, "normalised", name, verdicts=verdicts)

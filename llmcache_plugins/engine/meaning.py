@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from llmcache_plugins.engine.reporting import read_reports
+from llmcache_plugins.engine.reports import Reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.settling import Opinions, settle
 from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Touch, Validate
@@ -26,17 +28,25 @@ class Neighbour(NamedTuple):
     tier: int
 
 
+class Neighbours(NamedTuple):
+    """The nearest candidates, best first, and the vector of what was asked; None when nothing was stored yet."""
+
+    ranked: Sequence[Neighbour] = ()
+    vector: FloatArray | None = None
+
+
 def find_by_meaning(
     request: Request, identity: Identity, rules: Rules, policy: Policy, now: float, troubles: Troubles
 ) -> Flow[Found | NotFound]:
     """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
     moment gives way to the next one."""
-    ranked = yield from neighbours(request.text, identity.scope, rules, now, troubles)
+    found = yield from neighbours(request.text, identity.scope, rules, now, troubles)
     opinions = Opinions()
+    reports: Reports | None = None
     while True:
         decision = decide(
             request.text,
-            [neighbour.candidate for neighbour in ranked],
+            [neighbour.candidate for neighbour in found.ranked],
             policy=policy,
             guards=rules.guards,
             near_misses=rules.near_misses,
@@ -45,9 +55,26 @@ def find_by_meaning(
         match = decision.match or (yield from settle(request, decision.grey, rules, policy, opinions))
         if match is None:
             return troubles.miss(decision.reason, decision.near_misses)
-        if (yield from is_valid(request, match.candidate.entry, rules, troubles)):
-            tier = next(n.tier for n in ranked if n.candidate is match.candidate)
+        entry = match.candidate.entry
+        if reports is None:
+            reports = yield from read_reports(identity.scope, rules, now, troubles)
+        if _is_reported(request.text, match, found.vector, reports, rules, policy):
+            troubles.refused[entry.key] = MissReason.REPORTED
+        elif (yield from is_valid(request, entry, rules, troubles)):
+            tier = next(n.tier for n in found.ranked if n.candidate is match.candidate)
             return (yield from _serve(request, identity, match, tier, rules, policy, now, troubles))
+
+
+def _is_reported(
+    asked: str, match: Judged, vector: FloatArray | None, reports: Reports, rules: Rules, policy: Policy
+) -> bool:
+    """Was this pair reported as wrong, or is it near a reported one and not sure enough for that?"""
+    stored = match.candidate.entry.text
+    if reports.forbid(asked, stored):
+        return True
+    if vector is None or rules.embedder_id is None or not reports.are_near(asked, stored, vector, rules.embedder_id):
+        return False
+    return match.confidence < (policy.min_confidence + 1.0) / 2.0
 
 
 def is_valid(request: Request, entry: Entry, rules: Rules, troubles: Troubles) -> Flow[bool]:
@@ -97,13 +124,13 @@ def _serve(
     )
 
 
-def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[list[Neighbour]]:
+def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[Neighbours]:
     """The nearest candidates over all tiers, best first; of one entry, the copy in the hotter tier."""
     embedder_id = rules.embedder_id
     assert embedder_id is not None  # without an embedder a lookup has ended before
     tiers, pending = yield from _populated_tiers(scope, rules, embedder_id, troubles)
     if not tiers:
-        return []
+        return Neighbours()
     vector = yield from _embed_with_pending(text, scope, embedder_id, tiers, pending, troubles)
     best: dict[str, Neighbour] = {}
     for tier in tiers:
@@ -114,7 +141,8 @@ def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubl
             continue
         for candidate in candidates:
             best.setdefault(candidate.entry.key, Neighbour(candidate, tier))
-    return sorted(best.values(), key=lambda n: -n.candidate.similarity)[: rules.max_candidates]
+    ranked = sorted(best.values(), key=lambda n: -n.candidate.similarity)
+    return Neighbours(ranked[: rules.max_candidates], vector)
 
 
 def _populated_tiers(

@@ -14,6 +14,7 @@ __all__ = [
     "AskJudge",
     "Asking",
     "CensusOf",
+    "Delete",
     "Embed",
     "Enter",
     "Fits",
@@ -132,6 +133,16 @@ class PutAlias(StoreStep):
 
     def call(self, store: AnyStore) -> Any:
         return store.put_alias(self.alias)
+
+
+@dataclass(slots=True)
+class Delete(StoreStep):
+    work = "delete"
+    scope: str
+    keys: Sequence[str]
+
+    def call(self, store: AnyStore) -> Any:
+        return store.delete(self.scope, self.keys)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.protocols import Embedder
-from llmcache_plugins.types import Entry, JsonValue, Request, Validation
+from llmcache_plugins.quality import Validation
+from llmcache_plugins.types import Entry, JsonValue, Request
 
 __all__ = ["AnswerSimilarityValidator", "KeywordValidator", "answer_text"]
 

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
-from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent, ValidationEvent
+from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, ReportEvent, UpdateEvent, ValidationEvent
 from llmcache_plugins.types import Bypass, CacheStats, Hit, Miss, StoreStats, Usage
 
 __all__ = ["Statistics"]
@@ -27,6 +27,7 @@ class Statistics:
         self._seconds = 0.0
         self._validated = 0
         self._rejected = 0
+        self._reported = 0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, LookupEvent):
@@ -44,6 +45,9 @@ class Statistics:
             with self._lock:
                 self._validated += 1
                 self._rejected += not event.validation.ok
+        elif isinstance(event, ReportEvent):
+            with self._lock:
+                self._reported += 1
 
     def _lookup(self, event: LookupEvent) -> None:
         outcome = event.outcome
@@ -75,5 +79,6 @@ class Statistics:
                 seconds_saved=self._seconds,
                 validated=self._validated,
                 rejected=self._rejected,
+                reported=self._reported,
                 tiers=dict(tiers),
             )

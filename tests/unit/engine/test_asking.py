@@ -15,8 +15,9 @@ import pytest
 
 from llmcache_plugins import ConfigError, Entry, Hit, Miss, Outcome, Request, SemanticCache, open_cache
 from llmcache_plugins.protocols import ErrorEvent, Event
+from llmcache_plugins.quality import Validation
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
-from llmcache_plugins.types import FloatArray, Validation
+from llmcache_plugins.types import FloatArray
 
 ASKED, FIRST, SECOND = "Which states does BGP have?", "What are the BGP states?", "List the states of BGP"
 Look = Callable[[SemanticCache, str], Outcome]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from llmcache_plugins.engine.flow import Found, NotFound, Rules, lookup_flow, update_flow
+from llmcache_plugins.engine.reports import key_of_reports
 from llmcache_plugins.engine.steps import (
     CensusOf,
     Embed,
@@ -124,7 +125,8 @@ def test_no_embedding_while_the_scope_is_empty() -> None:
 
 def test_normalised_match_is_taken_without_embedding() -> None:
     walk = look("What is BGP", tiers=("hot",)).expect(ReadExact).expect(Fits, True)
-    walk.expect(ReadNormalised, [Stored(entry_of("what is bgp?"))]).expect(Touch)
+    walk.expect(ReadNormalised, [Stored(entry_of("what is bgp?"))])
+    walk.expect(ReadExact, key=key_of_reports(identify(Request("What is BGP")).scope)).expect(Touch)
     assert walk.result.kind == "normalised"
 
 
@@ -165,7 +167,8 @@ def semantic_walk(*candidates: Candidate, **changes: Any) -> Walk:
 
 def test_semantic_hit_stores_an_alias_that_points_to_the_entry() -> None:
     stored = entry_of("stored")
-    walk = semantic_walk(Candidate(stored, 0.97, access_count=4)).expect(Touch, key=stored.key)
+    walk = semantic_walk(Candidate(stored, 0.97, access_count=4))
+    walk.expect(ReadExact, key=key_of_reports(stored.scope)).expect(Touch, key=stored.key)
     alias = walk.step.alias
     walk.expect(PutAlias)
     assert (alias.target_key, alias.similarity, alias.policy_id) == (stored.key, 0.97, "p cosine 0.9")
@@ -175,7 +178,7 @@ def test_semantic_hit_stores_an_alias_that_points_to_the_entry() -> None:
 
 
 def test_similarity_equal_to_the_threshold_is_a_hit() -> None:
-    walk = semantic_walk(Candidate(entry_of("stored"), 0.9)).expect(Touch).expect(PutAlias)
+    walk = semantic_walk(Candidate(entry_of("stored"), 0.9)).expect(ReadExact).expect(Touch).expect(PutAlias)
     assert isinstance(walk.result, Found)
 
 
@@ -190,7 +193,7 @@ def test_vetoed_candidate_gives_way_to_the_next_one() -> None:
         return (Verdict("g", "conflict" if stored == "first" else "agree"),)
 
     walk = semantic_walk(Candidate(entry_of("first"), 0.99), Candidate(entry_of("second"), 0.95), guards=guards)
-    walk.expect(Touch).expect(PutAlias)
+    walk.expect(ReadExact).expect(Touch).expect(PutAlias)
     assert walk.result.stored.entry.text == "second"
 
 
@@ -204,7 +207,8 @@ def test_best_over_all_tiers_wins() -> None:
     walk = look("asked").expect(ReadExact).expect(ReadExact).expect(Fits, True)
     walk.expect(ReadNormalised, []).expect(ReadNormalised, []).expect(CensusOf, Census(1)).expect(CensusOf, Census(1))
     walk.expect(Embed, VECTOR).expect(Search, [Candidate(entry_of("hot one"), 0.92)], tier=0)
-    walk.expect(Search, [Candidate(entry_of("cold one"), 0.99)], tier=1).expect(Touch, tier=1).expect(PutAlias, tier=1)
+    walk.expect(Search, [Candidate(entry_of("cold one"), 0.99)], tier=1).expect(ReadExact, tier=0)
+    walk.expect(ReadExact, tier=1).expect(Touch, tier=1).expect(PutAlias, tier=1)
     assert walk.result.stored.entry.text == "cold one"
     assert walk.result.tier == "cold"
 
@@ -222,7 +226,7 @@ def test_a_stored_text_that_no_longer_embeds_does_not_blind_the_scope() -> None:
     walk = look("asked", tiers=("hot",)).expect(ReadExact).expect(Fits, True).expect(ReadNormalised, [])
     walk.expect(CensusOf, Census(2, (Pending("k", "poison"),))).expect(Embed, EmbedderError("x"))
     walk.expect(Embed, VECTOR, texts=("asked",)).expect(Search, [Candidate(entry_of("s"), 0.99)])
-    walk.expect(Touch).expect(PutAlias)
+    walk.expect(ReadExact).expect(Touch).expect(PutAlias)
     assert isinstance(walk.result, Found)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from llmcache_plugins import ConfigError, Hit, Miss, Request, SemanticCache, open_cache
 from llmcache_plugins.protocols import ErrorEvent, LookupEvent
-from llmcache_plugins.telemetry import NearMissLog
+from llmcache_plugins.telemetry import LineFile, NearMissLog
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import MissReason, NearMiss, Verdict
 
@@ -105,7 +105,7 @@ async def test_file_is_written_for_asynchronous_lookups_too(tmp_path: Path) -> N
 
 def test_lookups_leave_the_writing_to_another_thread(tmp_path: Path) -> None:
     waiting: list[Any] = []
-    log = NearMissLog(10, path=tmp_path / "near.jsonl", submit=waiting.append)
+    log = NearMissLog(10, file=LineFile(tmp_path / "near.jsonl"), submit=waiting.append)
     log(missed(NEAR))
     assert not (tmp_path / "near.jsonl").exists()
     waiting[0]()
@@ -113,14 +113,14 @@ def test_lookups_leave_the_writing_to_another_thread(tmp_path: Path) -> None:
 
 
 def test_questions_survive_whatever_they_are_made_of(tmp_path: Path) -> None:
-    log = NearMissLog(10, path=tmp_path / "near.jsonl")
+    log = NearMissLog(10, file=LineFile(tmp_path / "near.jsonl"))
     log(missed(NEAR, asked="a\nb \u2028 \U0001f600 \ud800"))
     assert len((tmp_path / "near.jsonl").read_bytes().split(b"\n")) == 2
     assert json.loads((tmp_path / "near.jsonl").read_text())["asked"].startswith("a\nb \u2028 \U0001f600")
 
 
 def test_file_is_rotated_by_size(tmp_path: Path) -> None:
-    log = NearMissLog(10, path=tmp_path / "near.jsonl", file_bytes=300)
+    log = NearMissLog(10, file=LineFile(tmp_path / "near.jsonl", 300))
     for asked in "abcde":
         log(missed(NEAR, asked=asked))
     kept = [row["asked"] for name in ("near.jsonl.1", "near.jsonl") for row in lines_of(tmp_path / name)]
@@ -132,7 +132,7 @@ def test_file_that_cannot_be_written_costs_one_warning_and_no_lookup(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    log = NearMissLog(10, path=tmp_path / "file" / "near.jsonl")
+    log = NearMissLog(10, file=LineFile(tmp_path / "file" / "near.jsonl"))
     with caplog.at_level(logging.WARNING):
         log(missed(NEAR))
         log(missed(NEAR))

@@ -1,0 +1,79 @@
+"""Values about whether matches were right: what validators say, what was nearly served, what users reported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from llmcache_plugins.types import JsonValue, MissReason, Namespace
+
+__all__ = ["NearMissRecord", "Regression", "Reported", "Validation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """What a validator says of a match: may it be served? `reason` may quote texts, so it stays out of reprs."""
+
+    ok: bool
+    reason: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NearMissRecord:
+    """A near miss as the log keeps it. `at` is wall clock, `namespace` the full one."""
+
+    asked: str = field(repr=False)
+    stored: str = field(repr=False)
+    similarity: float
+    confidence: float
+    vetoed_by: tuple[str, ...]
+    reason: MissReason
+    at: float
+    namespace: Namespace
+
+    def row(self) -> dict[str, JsonValue]:
+        """As a JSON object: a line of the near-miss file."""
+        return {
+            "asked": self.asked,
+            "stored": self.stored,
+            "similarity": round(self.similarity, 6),
+            "confidence": round(self.confidence, 6),
+            "vetoed_by": list(self.vetoed_by),
+            "reason": self.reason.value,
+            "at": self.at,
+            "namespace": list(self.namespace),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A pair of questions that was matched and must not be: the answer of `stored` is wrong for `asked`."""
+
+    id: str
+    stored: str = field(repr=False)
+    asked: str = field(repr=False)
+
+    def row(self) -> dict[str, JsonValue]:
+        """As a labelled pair: a line of the regression file, which `llmcache eval` replays."""
+        return {
+            "id": self.id,
+            "a": self.stored,
+            "b": self.asked,
+            "label": 0,
+            "source": "report_wrong",
+            "kind": "reported",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What became of a report.
+
+    Args:
+        removed: entries that were removed, each with its aliases: 1, or 0 when it was gone already.
+        is_remembered: the pair will not be matched again.
+        regression: the pair as a case to test with; None for a wrong answer to the very question it was stored for.
+    """
+
+    removed: int
+    is_remembered: bool = False
+    regression: Regression | None = None

@@ -1,0 +1,321 @@
+"""`report_wrong`: the entry goes, the pair never matches again, its neighbourhood gets harder, a test case remains."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llmcache_plugins import ConfigError, Hit, Miss, Reported, Request, SemanticCache, Tier, open_cache
+from llmcache_plugins.engine import Rules
+from llmcache_plugins.engine.reports import Report, Reports, key_of_reports, reports_of
+from llmcache_plugins.matching import SimilarityPolicy
+from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
+from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
+from llmcache_plugins.types import FloatArray
+
+ASKED, STORED = "Which states does BGP have?", "What are the BGP states?"
+OTHER, FAR = "Name the BGP states", "How does OSPF flood LSAs?"
+Report_ = Callable[..., Reported]
+
+
+@pytest.fixture(params=["sync", "async"])
+def report(request: pytest.FixtureRequest) -> Report_:
+    if request.param == "sync":
+        return lambda cache, wrong, **more: cache.report_wrong(wrong, **more)
+    return lambda cache, wrong, **more: asyncio.run(cache.areport_wrong(wrong, **more))
+
+
+@pytest.fixture(params=["memory", "disk"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return "memory://" if request.param == "memory" else f"disk://{tmp_path}/cache.db"
+
+
+def opened(url: str = "memory://", similarity: float = 0.96, **settings: Any) -> SemanticCache:
+    embedder = FakeEmbedder(dict.fromkeys((ASKED, f"{ASKED}?", STORED, OTHER), "bgp"), similarity=similarity)
+    return open_cache(url, embedder=embedder, clock=FakeClock(), similarity_threshold=0.9, **settings)
+
+
+def fill(cache: SemanticCache, *questions: str) -> None:
+    for question in (*questions, FAR):
+        cache.update(question, f"answer to {question}")
+
+
+def hit(cache: SemanticCache, question: str | Request) -> Hit:
+    outcome = cache.lookup(question)
+    assert isinstance(outcome, Hit), outcome
+    return outcome
+
+
+def miss(cache: SemanticCache, question: str | Request) -> Miss:
+    outcome = cache.lookup(question)
+    assert isinstance(outcome, Miss), outcome
+    return outcome
+
+
+def test_reported_entry_and_its_aliases_are_gone(url: str, report: Report_) -> None:
+    with opened(url) as cache:
+        fill(cache, STORED)
+        wrong = hit(cache, ASKED)
+        assert hit(cache, ASKED).kind == "alias"
+        assert report(cache, wrong).removed == 1
+        assert cache.stats().tiers[wrong.tier].aliases == 0
+        miss(cache, STORED)
+        miss(cache, ASKED)
+
+
+def test_reported_pair_never_matches_again(url: str, report: Report_) -> None:
+    with opened(url) as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, ASKED))
+        cache.update(STORED, "stored anew")
+        assert miss(cache, ASKED).reason == "reported"
+        assert miss(cache, f"{ASKED}?").reason == "reported"  # nor what reads the same
+        assert hit(cache, STORED).kind == "exact"
+
+
+def test_reported_pair_does_not_match_in_the_other_direction(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, ASKED))
+        cache.update(ASKED, "its own answer")
+        assert miss(cache, STORED).reason == "reported"
+
+
+def test_reported_normalised_match_never_matches_again(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        wrong = hit(cache, STORED.lower())
+        assert wrong.kind == "normalised"
+        report(cache, wrong)
+        cache.update(STORED, "stored anew")
+        miss(cache, STORED.lower())
+
+
+class Circle(FakeEmbedder):
+    """Questions by their angle from the stored one, in degrees."""
+
+    def __init__(self, **others: float) -> None:
+        super().__init__()
+        self.angles = {STORED: 0, ASKED: 23, **others}
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        angles = np.radians([self.angles.get(text, 180) for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_neighbourhood_needs_a_confidence_half_way_to_certainty(report: Report_) -> None:
+    """The threshold is 0.9, half way to 1 is 0.95: a cosine of 0.94 is no longer enough, one of 0.98 is."""
+    for angle, is_served in ((-20, False), (-10, True)):
+        with open_cache("memory://", embedder=Circle(near=angle), similarity_threshold=0.9) as cache:
+            fill(cache, STORED)
+            assert isinstance(cache.lookup("near"), Hit)
+            report(cache, hit(cache, ASKED))
+            cache.update(STORED, "stored anew")
+            assert isinstance(cache.lookup("near"), Hit) is is_served
+
+
+def test_neighbourhood_of_a_report_is_what_is_as_near_as_the_wrong_match_was(report: Report_) -> None:
+    """Neither text is a reported one here; the vectors tell."""
+    near, stored = "BGP states", "states of BGP"
+    for angle, is_served in ((20, False), (120, True)):
+        with open_cache(
+            "memory://", embedder=Turned(near, angle, stored, angle - 21), similarity_threshold=0.9
+        ) as cache:
+            fill(cache, STORED)
+            report(cache, hit(cache, ASKED))
+            cache.update(stored, "another entry")
+            assert isinstance(cache.lookup(near), Hit) is is_served
+
+
+def test_what_is_far_from_a_report_is_as_easy_as_before(report: Report_) -> None:
+    embedder = FakeEmbedder({ASKED: "b", STORED: "b", FAR: "o", "How are LSAs flooded?": "o"}, similarity=0.93)
+    with open_cache("memory://", embedder=embedder, similarity_threshold=0.9) as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, ASKED))
+        assert hit(cache, "How are LSAs flooded?").answer == f"answer to {FAR}"
+
+
+def test_next_candidate_is_served_in_place_of_a_reported_one(report: Report_) -> None:
+    with opened(similarity=0.98) as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, ASKED))
+        fill(cache, STORED, OTHER)
+        assert hit(cache, ASKED).matched_question == OTHER
+
+
+def test_reports_survive_a_restart(tmp_path: Path, report: Report_) -> None:
+    with opened(f"disk://{tmp_path}/c.db") as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, ASKED))
+    with opened(f"disk://{tmp_path}/c.db") as cache:
+        cache.update(STORED, "stored anew")
+        assert miss(cache, ASKED).reason == "reported"
+        cache.clear()
+        fill(cache, STORED)
+        assert isinstance(cache.lookup(ASKED), Hit)  # what is cleared forgets its reports too
+
+
+def test_reports_of_one_tenant_are_not_another_ones(report: Report_) -> None:
+    with opened() as cache:
+        for tenant in ("a", "b"):
+            for question in (STORED, FAR):
+                cache.update(Request(question, namespace=(tenant,)), "x")
+        report(cache, hit(cache, Request(ASKED, namespace=("a",))))
+        cache.update(Request(STORED, namespace=("a",)), "x")
+        miss(cache, Request(ASKED, namespace=("a",)))
+        hit(cache, Request(ASKED, namespace=("b",)))
+
+
+# ---------------------------------------------------------------------------------------------- what may be reported
+@pytest.mark.parametrize("name", ["reference", "key", "short key"])
+def test_hit_may_be_named_by_a_key(report: Report_, name: str) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        wrong = hit(cache, Request(ASKED))
+        key = {"reference": wrong.reference, "key": wrong.entry.key, "short key": wrong.entry.key[:12]}[name]
+        reported = report(cache, key)
+        assert reported.removed == 1
+        assert reported.regression is not None
+        assert (reported.regression.stored, reported.regression.asked) == (STORED, ASKED)
+
+
+def test_reference_names_an_entry_in_another_process(tmp_path: Path, report: Report_) -> None:
+    request = Request(ASKED, model="m")
+    with opened(f"disk://{tmp_path}/c.db") as cache:
+        for question in (STORED, FAR):
+            cache.update(Request(question, model="m"), "x")
+        reference = hit(cache, request).reference
+    with opened(f"disk://{tmp_path}/c.db") as cache:
+        assert report(cache, reference, asked=ASKED).is_remembered
+        cache.update(Request(STORED, model="m"), "x")
+        assert miss(cache, request).reason == "reported"
+
+
+def test_without_the_question_a_key_removes_the_entry_alone(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        key = cache.identify(STORED).key
+        assert report(cache, key) == Reported(1)
+        assert miss(cache, STORED)
+
+
+def test_key_of_an_alias_tells_the_question(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        hit(cache, ASKED)
+        reported = report(cache, cache.identify(ASKED).key)
+        assert reported.regression is not None
+        assert reported.regression.asked == ASKED
+
+
+def test_wrong_answer_to_the_very_question_removes_it_and_forbids_nothing(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        assert report(cache, hit(cache, STORED)) == Reported(1)
+        assert cache.regressions() == ()
+        cache.update(STORED, "better")
+        assert hit(cache, ASKED).answer == "better"
+
+
+def test_what_is_gone_already_is_remembered_all_the_same(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        wrong = hit(cache, ASKED)
+        cache.clear()
+        reported = report(cache, wrong)
+        assert (reported.removed, reported.is_remembered) == (0, True)
+
+
+def test_unknown_key_removes_nothing(report: Report_) -> None:
+    with opened() as cache:
+        assert report(cache, "0" * 40) == Reported(0)
+
+
+@pytest.mark.parametrize("wrong", ["", "abc", None, 3])
+def test_neither_hit_nor_key_is_an_error(report: Report_, wrong: Any) -> None:
+    with opened() as cache, pytest.raises(ConfigError, match="report a Hit, its reference"):
+        report(cache, wrong)
+
+
+# ------------------------------------------------------------------------------------------------- what remains of it
+def test_regressions_are_labelled_pairs_in_memory_and_in_a_file(tmp_path: Path, report: Report_) -> None:
+    path = tmp_path / "wrong.jsonl"
+    with opened(regression_file=path) as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, ASKED))
+        [regression] = cache.regressions()
+        row = json.loads(path.read_text())
+        assert row == regression.row()
+        assert row.pop("id").startswith("wrong-")
+        assert row == {"a": STORED, "b": ASKED, "label": 0, "source": "report_wrong", "kind": "reported"}
+        assert cache.stats().reported == 1
+        assert "BGP" not in repr(regression)
+
+
+def test_broken_store_costs_the_report_and_no_exception(report: Report_) -> None:
+    store, embedder = FaultyStore(MemoryStore(max_entries=100, max_bytes=1 << 20)), FakeEmbedder()
+    policy = SimilarityPolicy(0.9)
+    rules = Rules(("hot",), embedder.embedder_id, "p", lambda request: policy, lambda asked, stored: ())
+    cache = SemanticCache(
+        [Tier("hot", store, AsyncStoreAdapter(store))],
+        config=opened().config,
+        rules=rules,
+        embedder=embedder,
+        statistics=Statistics(),
+        clock=FakeClock(),
+    )
+    cache.update(STORED, "x")
+    wrong = hit(cache, STORED)
+    store.fail()
+    assert report(cache, wrong) == Reported(0)
+    assert cache.stats().errors["hot"] >= 1
+
+
+# --------------------------------------------------------------------------------------------------- the stored form
+def vectors(*rows: list[float]) -> Any:
+    return np.array(rows, dtype=np.float32)
+
+
+def test_reports_come_back_from_their_stored_form() -> None:
+    given = Reports(
+        (Report.of("A", "b ", 0.93, "e", vectors([1, 0], [0.6, 0.8])), Report.of("c", "d", 0.9, None, None))
+    )
+    back = reports_of(given.to_json())
+    assert back == given
+    assert back.are_near("x", "y", vectors([0.6, 0.8])[0], "e")
+    assert not back.are_near("x", "y", vectors([-1, 0])[0], "e")
+    assert not back.are_near("x", "y", vectors([0.6, 0.8])[0], "another embedder")
+
+
+@pytest.mark.parametrize("stored", ["", "null", "[]", '{"form": "x"}', '{"form":"llmcache/reports/1","reports":[{}]}'])
+def test_reports_that_cannot_be_read_are_none(stored: str) -> None:
+    assert reports_of(stored) == Reports()
+
+
+def test_oldest_reports_go_first() -> None:
+    reports = Reports()
+    for number in range(100):
+        reports = reports.with_one(Report.of(f"a{number}", "b", 0.9, None, None))
+    assert len(reports.reports) == 64
+    assert reports.forbid("a99", "b")
+    assert not reports.forbid("a0", "b")
+
+
+def test_pair_reported_twice_is_kept_once() -> None:
+    report = Report.of("a", "b", 0.9, None, None)
+    assert Reports().with_one(report).with_one(Report.of("B", "A", 0.95, None, None)).reports == (
+        Report.of("B", "A", 0.95, None, None),
+    )
+
+
+def test_key_of_reports_is_no_question_s_key() -> None:
+    with opened() as cache:
+        scope = cache.identify("x").scope
+        assert key_of_reports(scope) not in {cache.identify(text).key for text in ("", "reports", scope)}
