@@ -18,7 +18,7 @@ except ImportError as error:
 
 __all__ = ["print_tuning"]
 
-_BAR = 14  # characters for a hit rate of 100 %
+_BAR = 12  # characters for a hit rate of 100 %
 
 
 def print_tuning(report: TuneReport, console: Console | None = None) -> None:
