@@ -23,6 +23,7 @@ from llmcache_plugins.matching.guards.names import exact_case, names
 from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
 from llmcache_plugins.matching.guards.opposites import opposites
+from llmcache_plugins.matching.guards.order import order
 from llmcache_plugins.matching.guards.question import question
 from llmcache_plugins.matching.guards.quotes import quotes
 from llmcache_plugins.matching.guards.scope import scope
@@ -57,6 +58,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     form,
     scope,
     entities,
+    order,
 )
 
 
