@@ -119,7 +119,7 @@ def _add_tune(commands: argparse._SubParsersAction[_Parser]) -> None:
         description="Thresholds and error budgets, with the guards and without, are tried on labelled pairs of "
         "questions; with --from-log, the near misses of a running cache become pairs to label.",
     )
-    tuning.add_argument("pairs", type=Path, nargs="?", metavar="PAIRS", help="JSON lines of a, b and label, as in eval")
+    tuning.add_argument("pairs", type=Path, nargs="*", metavar="PAIRS", help="JSON lines of a, b and label, as in eval")
     tuning.add_argument("--from-log", type=Path, metavar="FILE", help="a near-miss log: print the pairs worth a label")
     tuning.add_argument("--top", type=_positive_integer, default=50, metavar="N", help="of the log (default: 50)")
     tuning.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
@@ -197,8 +197,8 @@ def _eval(options: argparse.Namespace) -> int:
 def _tune(options: argparse.Namespace) -> int:
     from llmcache_plugins.cli.tune import TuneOptions, run_proposals, run_tune
 
-    if (options.pairs is None) == (options.from_log is None):
-        raise ConfigError("give a file of labelled pairs, or --from-log and a near-miss log")
+    if bool(options.pairs) == (options.from_log is not None):
+        raise ConfigError("give files of labelled pairs, or --from-log and a near-miss log")
     if options.from_log is not None:
         if options.json or options.plot is not None:
             raise ConfigError("--json and --plot go with labelled pairs; --from-log prints JSON lines to be labelled")

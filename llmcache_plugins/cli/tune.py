@@ -1,5 +1,4 @@
-"""`llmcache tune PAIRS`: which setting suits a user's own labelled pairs; `llmcache tune --from-log FILE`: which pairs
-are worth a label."""
+"""`llmcache tune PAIRS...`: the setting that suits a user's own labelled pairs; `--from-log FILE`: pairs worth a label."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ import os
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ __all__ = ["TuneOptions", "run_proposals", "run_tune"]
 class TuneOptions:
     """What was asked for on the command line."""
 
-    pairs: Path
+    pairs: Sequence[Path]
     as_json: bool = False
     plot: Path | None = None
     cost_per_call: float = 0.01
@@ -41,16 +40,18 @@ class TuneOptions:
 
 @dataclass(frozen=True, slots=True)
 class TuneReport:
-    """What a run found, with what the reader needs to know of its input. `unlabelled` rows were skipped."""
+    """What a run found, with what the reader needs to know of its input: how many `pairs` counted, and how many rows
+    were left out because they are `unlabelled` or `ambiguous`."""
 
     tuning: Tuning
-    file: LabelledFile
+    pairs: int
     unlabelled: int
+    ambiguous: int
     options: TuneOptions
 
     @property
-    def ambiguous(self) -> int:
-        return sum(bool(pair.ambiguous) for pair in self.file.pairs)
+    def names(self) -> list[str]:
+        return [path.name for path in self.options.pairs]
 
     @property
     def code(self) -> str | None:
@@ -62,8 +63,8 @@ class TuneReport:
         cost = self.options.cost_per_call
         found = self.tuning.recommendation
         return {
-            "file": self.file.name,
-            "rows": len(self.file) - self.ambiguous,
+            "files": self.names,
+            "rows": self.pairs,
             "unlabelled": self.unlabelled,
             "ambiguous": self.ambiguous,
             "max_error_rate": self.tuning.max_error_rate,
@@ -90,7 +91,7 @@ def run_tune(
     """Try every setting on the pairs and print what they did; the exit code.
 
     Raises:
-        ConfigError: the file is missing or malformed or has too few labels, or a number is out of range.
+        ConfigError: a file is missing or malformed or has too few labels, or a number is out of range.
         MissingExtraError: an optional package that this needs is not installed.
     """
     if not options.cost_per_call >= 0:
@@ -99,13 +100,15 @@ def run_tune(
         from llmcache_plugins.cli.tune_plot import save_plot  # before the work, so that its absence is said at once
     if not options.as_json:
         from llmcache_plugins.cli.tune_report import print_tuning
-    file, unlabelled = _read(options.pairs)
+    files, unlabelled = zip(*map(_read, options.pairs), strict=True)
+    pairs = [pair for file in files for pair in file.pairs]
     embedder = LexicalMatcher() if options.lexical else PreparedEmbedder(make_embedder(), threads=os.cpu_count() or 1)
     with _progress(is_shown=not options.as_json) as progress:
         if isinstance(embedder, PreparedEmbedder):
-            embedder.prepare(texts_to_embed(file.requests), progress)
-        tuning = tune(file.pairs, embedder, max_error_rate=options.max_error_rate, progress=progress)
-    report = TuneReport(tuning, file, unlabelled, options)
+            embedder.prepare(texts_to_embed([request for file in files for request in file.requests]), progress)
+        tuning = tune(pairs, embedder, max_error_rate=options.max_error_rate, progress=progress)
+    ambiguous = sum(bool(pair.ambiguous) for pair in pairs)
+    report = TuneReport(tuning, len(pairs) - ambiguous, sum(unlabelled), ambiguous, options)
     if options.plot is not None:
         save_plot(tuning, options.plot)
     if options.as_json:
@@ -149,7 +152,7 @@ def _progress(*, is_shown: bool) -> Iterator[Progress]:
 
 
 def _read(path: Path) -> tuple[LabelledFile, int]:
-    """The labelled pairs, and how many rows have no label yet."""
+    """The labelled pairs of a file, and how many of its rows have no label yet."""
     lines, unlabelled = _without_unlabelled(path)
     if not unlabelled:
         file = read_file(path)

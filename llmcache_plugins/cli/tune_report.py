@@ -32,7 +32,7 @@ def print_tuning(report: TuneReport, console: Console | None = None) -> None:
 def _table(report: TuneReport) -> Table:
     table = Table(
         box=SIMPLE_HEAD,
-        title=f"{escape(report.file.name)}, {len(report.file) - report.ambiguous:,} pairs",
+        title=f"{escape(', '.join(report.names))}: {report.pairs:,} pairs",
         caption=f"= right hits, ! wrong hits; all pairs would be {_BAR} long. In brackets: 95 % intervals.\nSaved: in "
         f"1,000 requests like these pairs, at {report.options.cost_per_call:g} a call.",
     )

@@ -99,7 +99,7 @@ def test_the_embedder_is_tuned_by_default(pairs: Path) -> None:
     groups = {text: row["a"] if row["label"] else row["b"] for row in ROWS for text in (row["a"], row["b"])}
     groups |= {row["a"]: row["a"] for row in ROWS}
     make = lambda: FakeEmbedder(groups, similarity=0.965)  # noqa: E731
-    assert run_tune(TuneOptions(pairs=pairs, as_json=True), make_embedder=make, write=said.append) == 0
+    assert run_tune(TuneOptions(pairs=[pairs], as_json=True), make_embedder=make, write=said.append) == 0
     content = json.loads(said[0])
     assert content["recommended"]["recall"] == 1.0
     assert "LexicalMatcher" not in content["recommended"]["code"]
@@ -111,6 +111,13 @@ def test_nothing_is_recommended_when_every_setting_errs(tmp_path: Path, capsys: 
     assert run_json(path, capsys=capsys)["recommended"] is None
     assert main(["tune", str(path), "--lexical"]) == 0
     assert "No setting keeps wrong hits within 1 %" in capsys.readouterr().out
+
+
+def test_several_files_are_one_set_of_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, more = write(tmp_path / "mine.jsonl", ROWS[:9]), write(tmp_path / "more.jsonl", ROWS[9:])
+    together = run_json(mine, more, capsys=capsys)
+    assert (together["files"], together["rows"]) == (["mine.jsonl", "more.jsonl"], 24)
+    assert together["recommended"] == run_json(write(tmp_path / "all.jsonl", ROWS), capsys=capsys)["recommended"]
 
 
 def test_rows_without_a_label_are_skipped_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
