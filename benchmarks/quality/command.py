@@ -39,9 +39,10 @@ def write(results: dict[str, Any], folder: Path) -> None:
     """The numbers, the document with this run's tables (its prose is that of the repository's), the plots."""
     from benchmarks.quality.plot import plot_all  # matplotlib is needed for this alone
 
+    results = _slim(results)
     document = (_DOCS / _DOCUMENT).read_text(encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(_slim(part))}" for name, part in results.items())
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(part)}" for name, part in results.items())
     (folder / _NUMBERS).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
     (folder / _DOCUMENT).write_text(with_blocks(document, blocks_of(results)), encoding="utf-8")
     plot_all(results, folder)

@@ -24,6 +24,7 @@ __all__ = ["reliability", "timing"]
 _BINS = 10
 _CANDIDATES = 8
 _TIMED = 2000
+_EMBEDDED = 500
 
 
 def reliability(runs: PairRuns) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def timing(rows: Sequence[LabelledRequest], embedder: PreparedEmbedder, model: E
         decide(row.request.text, nearest, policy=policy, guards=judge, near_misses=3)
         judging.append(perf_counter() - start)
     fitting = [row.request.text for row in rows if embedder.fits(row.request.text)]
-    for text in fitting[:500]:
+    for text in fitting[:_EMBEDDED]:
         start = perf_counter()
         model.embed([text])
         embedding.append(perf_counter() - start)
@@ -72,6 +73,7 @@ def timing(rows: Sequence[LabelledRequest], embedder: PreparedEmbedder, model: E
         "asked": len(asked),
         "asked median": float(np.median(asked)) if asked else 0.0,
         "asked p95": float(np.quantile(asked, 0.95)) if asked else 0.0,
+        "embedded": len(embedding),
         "embedding median": float(np.median(embedding)),
     }
 

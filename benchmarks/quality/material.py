@@ -63,6 +63,8 @@ def vectors_of(embedder: PreparedEmbedder, requests: Sequence[Request]) -> tuple
     """Vectors of the requests' texts (zeros where a text does not fit the embedder), and a mask of those that fit."""
     fits = np.array([embedder.fits(request.text) for request in requests], bool)
     rows = np.flatnonzero(fits).tolist()
+    if not rows:
+        return np.zeros((len(requests), 1), np.float32), fits
     found = embedder.embed([requests[row].text for row in rows])
     vectors = np.zeros((len(requests), found.shape[1]), np.float32)
     vectors[rows] = found

@@ -265,5 +265,5 @@ def _timing(timing: Json) -> str:
             ("look-ups with a candidate near enough to be judged", "asked", ("asked median", "asked p95")),
         )
     ]
-    rows.append(["one embedding of a question", "500", f"{embedding * 1000:.3f} ms, 1.00", ""])
+    rows.append(["one embedding of a question", f"{timing['embedded']:,}", f"{embedding * 1000:.3f} ms, 1.00", ""])
     return table(("", "count", "median, times one embedding", "p95, times one embedding"), rows)

@@ -28,7 +28,7 @@ _PAIR_RATES = {
 }
 _STREAM_RATES = {
     "hit_rate": "hits",
-    "variant_hit_rate": "hits of rewordings",
+    "variant_hit_rate": "hits of variants",
     "error_rate": "wrong hits",
     "precision": "precision",
     "unjudged_rate": "unjudged",
@@ -77,7 +77,7 @@ def _print_breakdown(console: Console, name: str, scores: PairScores) -> None:
 
 def _table(title: str, columns: Mapping[str, str], rows: Mapping[str, tuple[int, Mapping[str, Rate]]]) -> Table:
     table = Table(title=escape(title), caption="below each share: its 95 % interval, in percent")
-    table.add_column("", overflow="fold", min_width=22)
+    table.add_column("", overflow="fold", min_width=14)
     table.add_column("rows", justify="right")
     for heading in columns.values():
         table.add_column(heading, justify="right")
@@ -90,4 +90,4 @@ def _said(rate: Rate) -> str:
     if not rate.total:
         return "-"
     interval = rate.interval
-    return f"{rate.value:.1%}\n{100 * interval.low:.1f} - {100 * interval.high:.1f}"
+    return f"{rate.value:.1%}\n{100 * interval.low:.1f}-{100 * interval.high:.1f}"
