@@ -1,4 +1,4 @@
-"""`llmcache tune PAIRS...`: the setting that suits a user's own labelled pairs; `--from-log FILE`: pairs worth a label."""
+"""`llmcache tune PAIRS`: the setting that suits a user's own labelled pairs; `--from-log FILE`: pairs worth a label."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class TuneReport:
 
     @property
     def code(self) -> str | None:
-        """The line to paste; None without a recommendation."""
+        """What to paste; None without a recommendation."""
         found = self.tuning.recommendation
-        return None if found is None else line_of(found.trial.setting, lexical=self.options.lexical)
+        return None if found is None else code_for(found.trial.setting, lexical=self.options.lexical)
 
     def as_json(self) -> dict[str, JsonValue]:
         cost = self.options.cost_per_call
@@ -133,10 +133,13 @@ def run_proposals(log: Path, top: int, *, write: Callable[[str], Any] = print) -
     return 0
 
 
-def line_of(setting: Setting, *, lexical: bool) -> str:
-    """The line of Python that opens a cache of this setting."""
+def code_for(setting: Setting, *, lexical: bool) -> str:
+    """The Python that opens a cache of this setting: one line, and for the matcher its import."""
     arguments = [f"{name}={value}" for name, value in setting.arguments.items()]
-    return f"cache = open_cache({', '.join([*(['embedder=LexicalMatcher()'] if lexical else []), *arguments])})"
+    if not lexical:
+        return f"cache = open_cache({', '.join(arguments)})"
+    start = "from llmcache_plugins.matching.lexical import LexicalMatcher\n"
+    return f"{start}cache = open_cache({', '.join(['embedder=LexicalMatcher()', *arguments])})"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import indent
 
 from llmcache_plugins.cli.tune import TuneReport
 from llmcache_plugins.errors import MissingExtraError
@@ -94,7 +95,7 @@ def _said(report: TuneReport) -> Iterator[str]:
         "Chosen on four fifths and counted on the fifth, in turn: "
         f"recall {held_out['recall'].value:.1%}, wrong hits {held_out['error_rate'].value:.2%} of all."
     )
-    yield f"\n    {report.code}"
+    yield "\n" + indent(report.code, "    ")
 
 
 def _certainty(found: Recommendation, budget: float) -> str:

@@ -70,7 +70,7 @@ def test_json_says_what_each_setting_did_and_which_to_take(pairs: Path, capsys: 
 
 def test_the_line_to_paste_opens_a_cache_that_does_the_same(pairs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = run_json(pairs, capsys=capsys)["recommended"]["code"]
-    names: dict[str, Any] = {"open_cache": open_cache, "LexicalMatcher": LexicalMatcher}
+    names: dict[str, Any] = {"open_cache": open_cache}
     exec(code, names)
     with closing(names["cache"]) as cache:
         for row in ROWS:
