@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.counters import CacheStats
 from llmcache_plugins.errors import (
     CodecError,
     ConfigError,
@@ -22,7 +23,6 @@ from llmcache_plugins.quality import NearMissRecord, Regression, Reported, Valid
 from llmcache_plugins.types import (
     Answer,
     Bypass,
-    CacheStats,
     Entry,
     Hit,
     Miss,

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from llmcache_plugins.counters import CacheStats, StoreStats
 from llmcache_plugins.quality import Reported, Validation
 from llmcache_plugins.types import (
     Alias,
-    CacheStats,
     Candidate,
     Census,
     Damaged,
@@ -19,7 +19,6 @@ from llmcache_plugins.types import (
     Outcome,
     Request,
     Stored,
-    StoreStats,
     UpdateOutcome,
     Verdict,
 )

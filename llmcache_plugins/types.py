@@ -18,7 +18,6 @@ __all__ = [
     "Alias",
     "Answer",
     "Bypass",
-    "CacheStats",
     "Candidate",
     "Census",
     "Damaged",
@@ -35,7 +34,6 @@ __all__ = [
     "Outcome",
     "Pending",
     "Request",
-    "StoreStats",
     "Stored",
     "UpdateOutcome",
     "Usage",
@@ -305,6 +303,20 @@ class Hit:
         return self.entry.text
 
     @property
+    def evidence(self) -> dict[str, JsonValue]:
+        """Why this was served, as JSON. It quotes neither question nor answer."""
+        return {
+            "kind": self.kind,
+            "similarity": self.similarity,
+            "confidence": self.confidence,
+            "age": self.age,
+            "matched_key": self.reference,
+            "policy": self.policy,
+            "verdicts": {said.guard: said.verdict for said in self.verdicts},
+            **({} if self.verifier_score is None else {"verifier_score": self.verifier_score}),
+        }
+
+    @property
     def reference(self) -> str:
         """Names the entry, for `report_wrong` in any process and at any time."""
         return f"{self.entry.scope}:{self.entry.key}"
@@ -348,65 +360,3 @@ class UpdateOutcome:
 
     stored: bool
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreStats:
-    """Counters of one store since it was opened, and its size now. `size_bytes` is what the capacity limit counts."""
-
-    entries: int = 0
-    aliases: int = 0
-    size_bytes: int = 0
-    evictions: int = 0
-    expirations: int = 0
-    damaged: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """What a cache has done since it was opened.
-
-    `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
-    answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
-    those they refused: wrong hits found before they were served. `reported` counts `report_wrong`.
-    """
-
-    hits: Mapping[str, int] = field(default_factory=dict)
-    misses: Mapping[str, int] = field(default_factory=dict)
-    bypasses: int = 0
-    updates: int = 0
-    refusals: Mapping[str, int] = field(default_factory=dict)
-    errors: Mapping[str, int] = field(default_factory=dict)
-    tokens_saved: Usage = Usage()
-    seconds_saved: float = 0.0
-    validated: int = 0
-    rejected: int = 0
-    reported: int = 0
-    tiers: Mapping[str, StoreStats] = field(default_factory=dict)
-
-    @property
-    def hit_count(self) -> int:
-        return sum(self.hits.values())
-
-    @property
-    def miss_count(self) -> int:
-        return sum(self.misses.values())
-
-    @property
-    def lookups(self) -> int:
-        return self.hit_count + self.miss_count
-
-    @property
-    def hit_rate(self) -> float:
-        """Hits over lookups, in [0, 1]; 0.0 before the first lookup."""
-        return self.hit_count / self.lookups if self.lookups else 0.0
-
-    @property
-    def false_positive_rate(self) -> float:
-        """Rejected over validated matches, in [0, 1]; 0.0 before the first validation."""
-        return self.rejected / self.validated if self.validated else 0.0
-
-    @property
-    def entries(self) -> int:
-        """Live entries of the fullest tier (tiers are inclusive, so this counts every entry once)."""
-        return max((tier.entries for tier in self.tiers.values()), default=0)

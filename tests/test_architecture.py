@@ -12,13 +12,14 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "quality", "protocols"}
+BASE = {"types", "errors", "quality", "counters", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "quality": {"types", "errors"},
-    "protocols": {"types", "errors", "quality"},
+    "counters": {"types"},
+    "protocols": {"types", "errors", "quality", "counters"},
     "config": BASE,
     "keys": BASE,
     "policies": BASE,
@@ -45,6 +46,7 @@ OPTIONAL = {
     "llmcache_plugins_models": {"embedders", "cli"},
     "sentence_transformers": {"embedders", "cli"},
     "rich": {"cli"},
+    "matplotlib": {"cli"},
     "pytest": {"testing"},
 }
 

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import dataclasses
 import inspect
-import logging
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from types import TracebackType
-from typing import Any, Self
 
-from llmcache_plugins.config import DEFAULT, CacheConfig, Default, as_namespace
+from llmcache_plugins.config import DEFAULT, CacheConfig, Default
+from llmcache_plugins.counters import CacheStats
 from llmcache_plugins.engine.admitting import entry_of
+from llmcache_plugins.engine.announcing import Announcer
 from llmcache_plugins.engine.asking import Advisers
+from llmcache_plugins.engine.clock import Every
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier, arun, run
 from llmcache_plugins.engine.explaining import explain_flow
 from llmcache_plugins.engine.explanation import Explanation
@@ -33,14 +33,13 @@ from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.outcomes import outcome_of
 from llmcache_plugins.engine.reporting import Served, report_flow
 from llmcache_plugins.engine.resolving import Resolver
-from llmcache_plugins.engine.singleflight import Flight, FlightTable, Landing, LandingKind, Lead
+from llmcache_plugins.engine.sharing import Shared
+from llmcache_plugins.engine.singleflight import Flight, FlightTable, Lead
 from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, ConfigError, LLMCacheError, StoreError
 from llmcache_plugins.protocols import (
     Clock,
     Embedder,
-    ErrorEvent,
-    Event,
     Log,
     LookupEvent,
     Recorder,
@@ -51,7 +50,6 @@ from llmcache_plugins.protocols import (
 from llmcache_plugins.quality import NearMissRecord, Regression, Reported
 from llmcache_plugins.types import (
     Answer,
-    CacheStats,
     Hit,
     Identity,
     JsonValue,
@@ -65,10 +63,8 @@ from llmcache_plugins.types import (
 
 __all__ = ["SemanticCache"]
 
-_log = logging.getLogger(__name__)
 
-
-class SemanticCache:
+class SemanticCache(Shared):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.
@@ -110,8 +106,8 @@ class SemanticCache:
         self._near_miss_log = near_miss_log
         self._regression_log = regression_log
         self._logs = [log for log in (near_miss_log, regression_log) if log is not None]
-        self._recorders: list[Recorder] = [statistics, *self._logs, *recorders]
-        self._health = Health(self._on_error)
+        self._emit = Announcer([statistics, *self._logs, *recorders])
+        self._health = Health(self._emit.error)
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._advisers = Advisers() if advisers is None else advisers
         self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded)
@@ -119,7 +115,7 @@ class SemanticCache:
         self._perform = Performer(self._parts)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
-        self._last_sweep = clock.monotonic()
+        self._sweeps = Every(config.sweep_interval, clock)
         self._resolve = Resolver(config.namespace)
         self._served = Served(self._resolve.text_scope)
         self._is_closed = False
@@ -176,7 +172,7 @@ class SemanticCache:
         except Exception as error:
             self._spared(error)
         finally:
-            self._land(flight, outcome)
+            self._flights.end(flight, is_stored=outcome.stored)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -198,7 +194,7 @@ class SemanticCache:
         except Exception as error:
             self._spared(error)
         finally:
-            self._land(flight, outcome)
+            self._flights.end(flight, is_stored=outcome.stored)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -296,10 +292,9 @@ class SemanticCache:
         stored never match again in their scope, and matches near them need more confidence from now on.
 
         Args:
-            hit_or_key: the hit, its `reference`, or the key of its entry. A bare key is known while the hit is one of
-                the last thousand by meaning of this process, or when the request was a plain string.
-            asked: the question, where a reference or key alone does not tell it; without it the entry is removed and no
-                pair is remembered.
+            hit_or_key: the hit, its `reference`, or the key of its entry (which is known for the last thousand hits by
+                meaning of this process, and for requests that were plain strings).
+            asked: the question, where a key does not tell it; without it the entry goes and no pair is remembered.
 
         Raises:
             ConfigError: `hit_or_key` is none of these.
@@ -340,10 +335,10 @@ class SemanticCache:
 
     def clear(self, namespace: str | Namespace = ()) -> int:
         """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
-        return max(tier.store.clear(self._below(namespace)) for tier in self._tiers)
+        return max(tier.store.clear(self._resolve.below(namespace)) for tier in self._tiers)
 
     async def aclear(self, namespace: str | Namespace = ()) -> int:
-        return max([await tier.async_store.clear(self._below(namespace)) for tier in self._tiers])
+        return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._tiers])
 
     def stats(self) -> CacheStats:
         """Counters since the cache was opened, and the size of each tier now."""
@@ -381,28 +376,6 @@ class SemanticCache:
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._workers(), self.close)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # frameworks deep-copy their models, and a copied model shares its cache
-
     def __repr__(self) -> str:
         tiers = ", ".join(tier.name for tier in self._tiers)
         policy = None if self._rules.embedder_id is None else self._rules.policy_for(Request(""))
@@ -412,9 +385,6 @@ class SemanticCache:
         )
 
     # ---------------------------------------------------------------- inside
-    def _below(self, namespace: str | Namespace) -> Namespace | None:
-        return (*self.config.namespace, *as_namespace(namespace)) or None
-
     def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
         return lookup_flow(request, identity, self._rules, self._clock.now())
 
@@ -469,14 +439,7 @@ class SemanticCache:
         entry = entry_of(request, identity, answer, self.config, now, expires_at)
         if isinstance(entry, UpdateOutcome):
             return entry
-        return (yield from update_flow(entry, self._rules, now, sweep=self._is_sweep_due()))
-
-    def _is_sweep_due(self) -> bool:
-        interval, now = self.config.sweep_interval, self._clock.monotonic()
-        if interval is None or now - self._last_sweep < interval:
-            return False
-        self._last_sweep = now
-        return True
+        return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due()))
 
     def _storing(
         self, request: Request, identity: Identity, ttl: float | Default | None
@@ -495,11 +458,6 @@ class SemanticCache:
 
         return store
 
-    def _land(self, flight: Flight | None, outcome: UpdateOutcome) -> None:
-        """A stored answer ends the flight of its key, whoever leads it; one that is not ends the caller's own."""
-        if flight is not None and (outcome.stored or self._flights.leads(flight)):
-            self._flights.land(flight, Landing(LandingKind.STORED if outcome.stored else LandingKind.UNSTORED))
-
     def _spared(self, error: Exception) -> NotFound:
         """Turn an error of the cache into a miss, or raise it when the user wants to hear it. The parts have reported
         their own failures by now; what is left is a bug of ours or of a user's guard."""
@@ -517,17 +475,6 @@ class SemanticCache:
             self._served.remember(outcome)
         self._emit(LookupEvent(outcome, request.namespace, request.text, now))
         return outcome
-
-    def _emit(self, event: Event) -> None:
-        for recorder in self._recorders:
-            try:
-                recorder(event)
-            except Exception as error:
-                self._recorders = [r for r in self._recorders if r is not recorder]
-                _log.warning("a recorder failed (%s) and is dropped", type(error).__name__)
-
-    def _on_error(self, component: str, error: BaseException) -> None:
-        self._emit(ErrorEvent(component, type(error).__name__))
 
     def after_fork(self) -> None:
         """In a forked child: no thread but one was copied, so nobody leads."""

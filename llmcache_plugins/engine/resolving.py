@@ -20,6 +20,10 @@ class Resolver:
         self._namespace = namespace
         self.text_scope = scope_of(Request(""), namespace)  # of requests that are plain strings
 
+    def below(self, namespace: str | Namespace) -> Namespace | None:
+        """The given namespace below the cache's own; None for everything."""
+        return (*self._namespace, *as_namespace(namespace)) or None
+
     def __call__(self, request: AnyRequest, identity: Identity | None = None) -> tuple[Request, Identity]:
         """The request and its identity, which a caller may know already.
 

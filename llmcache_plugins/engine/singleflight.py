@@ -192,6 +192,12 @@ class FlightTable:
         flight.lead.flights.discard(flight)
         flight.land(landing)
 
+    def end(self, flight: Flight | None, *, is_stored: bool) -> None:
+        """An update has ended: a stored answer ends the flight of its key, whoever leads it; one that was not stored
+        ends the caller's own."""
+        if flight is not None and (is_stored or self.leads(flight)):
+            self.land(flight, Landing(LandingKind.STORED if is_stored else LandingKind.UNSTORED))
+
     def flight_of(self, key: str) -> Flight | None:
         """The flight of this key that the caller leads, else the one under way, else None."""
         lead = _lead.get()

@@ -42,7 +42,7 @@ def generations_of(hit: Hit, usage: UsageMode = "zero") -> list[Generation]:
     """Fresh generations from a stored answer, with new message and tool-call ids.
 
     A list, for LangChain takes nothing else for a hit. Chat messages say in `response_metadata["llmcache"]` where they
-    come from; `generation_info` comes back as it was.
+    come from, with the hit's whole `evidence`; `generation_info` comes back as it was.
 
     Raises:
         CodecError: what is stored is not of our making.
@@ -122,10 +122,9 @@ def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode) -> Generation:
 
 def _mark(hit: Hit, spent: JsonValue) -> dict[str, JsonValue]:
     return {
+        **hit.evidence,
         "hit": True,
-        "kind": hit.kind,
         "tier": hit.tier,
-        "similarity": hit.similarity,
         "age_s": hit.age,
         "key": hit.entry.key[:12],
         "saved_usage": _fresh(spent) or {},

@@ -7,18 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.protocols import Capabilities, Store
-from llmcache_plugins.types import (
-    Alias,
-    Candidate,
-    Census,
-    Damaged,
-    Entry,
-    FloatArray,
-    Namespace,
-    Stored,
-    StoreStats,
-)
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
 
 __all__ = ["AsyncStoreAdapter"]
 

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.errors import CodecError, ConfigError, StoreError, StoreUnavailable
 from llmcache_plugins.protocols import Capabilities
 from llmcache_plugins.stores.accounting import Accounts
@@ -26,18 +27,7 @@ from llmcache_plugins.stores.replica import VectorReplica
 from llmcache_plugins.stores.rows import ENTRY, ENTRY_WITH_VECTOR, RowReader, namespace_path, row_of
 from llmcache_plugins.stores.sqlite_file import SqliteFile
 from llmcache_plugins.stores.touches import TouchBuffer
-from llmcache_plugins.types import (
-    Alias,
-    Candidate,
-    Census,
-    Damaged,
-    Entry,
-    FloatArray,
-    Namespace,
-    Pending,
-    Stored,
-    StoreStats,
-)
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Pending, Stored
 
 __all__ = ["DiskStore"]
 

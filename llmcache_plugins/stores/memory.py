@@ -11,23 +11,13 @@ from threading import RLock
 
 import numpy as np
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.protocols import Capabilities
 from llmcache_plugins.stores.capacity import alias_bytes, check_limits, entry_bytes
 from llmcache_plugins.stores.forking import follow_forks
 from llmcache_plugins.stores.matrix import Match, VectorIndex, as_vector
-from llmcache_plugins.types import (
-    Alias,
-    Candidate,
-    Census,
-    Damaged,
-    Entry,
-    FloatArray,
-    Namespace,
-    Pending,
-    Stored,
-    StoreStats,
-)
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Pending, Stored
 
 __all__ = ["MemoryStore"]
 

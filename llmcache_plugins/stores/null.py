@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.protocols import Capabilities
-from llmcache_plugins.types import (
-    Alias,
-    Candidate,
-    Census,
-    Damaged,
-    Entry,
-    FloatArray,
-    Namespace,
-    Stored,
-    StoreStats,
-)
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
 
 __all__ = ["NullStore"]
 

@@ -6,8 +6,9 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 
+from llmcache_plugins.counters import CacheStats, StoreStats
 from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, ReportEvent, UpdateEvent, ValidationEvent
-from llmcache_plugins.types import Bypass, CacheStats, Hit, Miss, StoreStats, Usage
+from llmcache_plugins.types import Bypass, Hit, Miss, Usage
 
 __all__ = ["Statistics"]
 

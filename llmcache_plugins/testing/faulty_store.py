@@ -6,19 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.errors import StoreError, StoreUnavailable
 from llmcache_plugins.protocols import Capabilities, Store
-from llmcache_plugins.types import (
-    Alias,
-    Candidate,
-    Census,
-    Damaged,
-    Entry,
-    FloatArray,
-    Namespace,
-    Stored,
-    StoreStats,
-)
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
 
 __all__ = ["FaultyStore"]
 

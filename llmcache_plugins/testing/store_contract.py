@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.protocols import AsyncStore, Capabilities, Clock, Store
 from llmcache_plugins.testing.clock import FakeClock
 from llmcache_plugins.types import (
@@ -29,7 +30,6 @@ from llmcache_plugins.types import (
     Namespace,
     Pending,
     Stored,
-    StoreStats,
     Usage,
 )
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from langchain_core.language_models import SimpleChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration
 
 from llmcache_plugins import open_cache
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.langchain import LLMCache
+from llmcache_plugins.langchain.answers import answer_of
 
 SYSTEM = SystemMessage(
     "You are the assistant of a network operations centre. Answer briefly and precisely, name the command to use, and "
@@ -79,3 +82,29 @@ def test_a_long_context_with_another_question_never_hits(embedder: OnnxEmbedder)
         model.invoke(context + "Who jumps?")
         model.invoke(context + "Who is lazy?")
         assert len(model.calls) == 2
+
+
+def test_a_hit_carries_its_evidence(embedder: OnnxEmbedder) -> None:
+    with open_cache("memory://", embedder=embedder, similarity_threshold=0.8) as engine:
+        model = Echo(calls=[], cache=LLMCache(engine))
+        model.invoke([SYSTEM, HumanMessage("How do I reset my password?")])
+        model.invoke([SYSTEM, HumanMessage("Which VLANs are on switch 7?")])
+        mark = model.invoke([SYSTEM, HumanMessage("How can I reset my password?")]).response_metadata["llmcache"]
+        assert (mark["kind"], mark["policy"]) == ("semantic", "cosine 0.8")
+        assert 0.8 <= mark["confidence"] <= 1.0
+        assert set(mark["verdicts"].values()) <= {"agree", "silent"}
+        assert "password" not in json.dumps(mark)
+        assert engine.report_wrong(mark["matched_key"]).removed == 1  # the message alone is enough to report it
+
+
+def test_evidence_is_neither_stored_nor_part_of_the_next_turn(embedder: OnnxEmbedder) -> None:
+    with open_cache("memory://", embedder=embedder, similarity_threshold=0.8) as engine:
+        model = Echo(calls=[], cache=LLMCache(engine))
+        question, follow_up = HumanMessage("How do I reset my password?"), HumanMessage("And without the e-mail?")
+        cold, hit = model.invoke([question]), model.invoke([question])
+        assert "llmcache" not in cold.response_metadata
+        assert hit.response_metadata["llmcache"]["kind"] == "exact"
+        model.invoke([question, cold, follow_up])
+        again = model.invoke([question, hit, follow_up])
+        assert again.response_metadata["llmcache"]["kind"] == "exact"  # the same history, wherever it came from
+        assert "llmcache" not in json.dumps(answer_of([ChatGeneration(message=hit)]).content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -81,6 +82,23 @@ def test_repeated_question_is_an_exact_hit_without_any_embedding(cache: Semantic
     for _ in range(5):
         assert hit(cache, "What are the BGP states?").answer == "Idle, Connect, ..."
     assert embedder.embedded == []
+
+
+def test_evidence_of_a_hit_is_json_and_quotes_nothing(cache: SemanticCache) -> None:
+    for question in ("What are the BGP states?", "How does OSPF flood LSAs?"):
+        cache.update(question, "an answer")
+    served = hit(cache, "Which states does BGP have?")
+    evidence = json.loads(json.dumps(served.evidence))
+    assert evidence == served.evidence
+    assert (evidence["kind"], evidence["policy"]) == ("semantic", "cosine 0.95")
+    assert evidence["confidence"] == evidence["similarity"] >= 0.95
+    assert evidence["matched_key"].endswith(served.entry.key)
+    assert "conflict" not in evidence["verdicts"].values()
+    assert "BGP" not in json.dumps(evidence)
+    assert "verifier_score" not in evidence
+    alias = hit(cache, "Which states does BGP have?").evidence
+    assert (alias["kind"], alias["policy"]) == ("alias", "cosine 0.95")
+    assert hit(cache, "What are the BGP states?").evidence["policy"] == ""
 
 
 def test_hit_tells_all_about_itself(cache: SemanticCache, clock: FakeClock) -> None:

@@ -123,15 +123,13 @@ def test_neighbourhood_needs_a_confidence_half_way_to_certainty(report: Report_)
 
 def test_neighbourhood_of_a_report_is_what_is_as_near_as_the_wrong_match_was(report: Report_) -> None:
     """Neither text is a reported one here; the vectors tell."""
-    near, stored = "BGP states", "states of BGP"
     for angle, is_served in ((20, False), (120, True)):
-        with open_cache(
-            "memory://", embedder=Turned(near, angle, stored, angle - 21), similarity_threshold=0.9
-        ) as cache:
+        embedder = Circle(near=angle, another=angle - 21)
+        with open_cache("memory://", embedder=embedder, similarity_threshold=0.9) as cache:
             fill(cache, STORED)
             report(cache, hit(cache, ASKED))
-            cache.update(stored, "another entry")
-            assert isinstance(cache.lookup(near), Hit) is is_served
+            cache.update("another", "another entry")
+            assert isinstance(cache.lookup("near"), Hit) is is_served
 
 
 def test_what_is_far_from_a_report_is_as_easy_as_before(report: Report_) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.protocols import ErrorEvent, LookupEvent, UpdateEvent
 from llmcache_plugins.telemetry import Statistics
-from llmcache_plugins.types import Bypass, Entry, Hit, HitKind, Miss, MissReason, StoreStats, UpdateOutcome, Usage
+from llmcache_plugins.types import Bypass, Entry, Hit, HitKind, Miss, MissReason, UpdateOutcome, Usage
 
 
 def hit(kind: HitKind = "exact", latency: float = 0.5) -> LookupEvent:

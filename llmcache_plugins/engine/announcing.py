@@ -1,0 +1,31 @@
+"""Tells everybody who listens what happened."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from llmcache_plugins.protocols import ErrorEvent, Event, Recorder
+
+__all__ = ["Announcer"]
+
+_log = logging.getLogger(__name__)
+
+
+class Announcer:
+    """Passes events to recorders; one that raises is logged once and dropped."""
+
+    def __init__(self, recorders: Iterable[Recorder]) -> None:
+        self._recorders = list(recorders)
+
+    def __call__(self, event: Event) -> None:
+        for recorder in self._recorders:
+            try:
+                recorder(event)
+            except Exception as error:
+                self._recorders = [r for r in self._recorders if r is not recorder]
+                _log.warning("a recorder failed (%s) and is dropped", type(error).__name__)
+
+    def error(self, component: str, error: BaseException) -> None:
+        """A part failed and the caller was spared."""
+        self(ErrorEvent(component, type(error).__name__))
