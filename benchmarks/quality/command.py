@@ -30,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = _measured(options) if options.data is not None else _known()
     write(results, options.output)
     for target in targets_of(results):
-        verdict = "reached" if target.is_reached else "MISSED"
-        print(f"{verdict:8} {target.measured:.4f} ({'<=' if target.is_most else '>='} {target.limit:g})  {target.what}")
+        verdict = "" if target.limit is None else "reached" if target.is_reached else "MISSED"
+        limit = "" if target.limit is None else f"{'<=' if target.is_most else '>='} {target.limit:g}"
+        print(f"{verdict:8} {target.measured:8.4f} {limit:8} {target.what}")
     return 0
 
 

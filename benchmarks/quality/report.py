@@ -79,18 +79,25 @@ def _about(about: Json) -> str:
 
 
 def _targets(targets: Sequence[Target]) -> str:
-    reached = sum(target.is_reached for target in targets)
+    aims = [target for target in targets if target.limit is not None]
+    reached = sum(target.is_reached for target in aims)
     rows = [
         [
             target.what,
-            f"{'at most' if target.is_most else 'at least'} {_figure(target, target.limit)}",
+            _limit(target),
             _figure(target, target.measured) + ("" if target.rate is None else f" {_interval(target.rate)}"),
-            "reached" if target.is_reached else "**missed**",
+            "-" if target.limit is None else "reached" if target.is_reached else "**missed**",
         ]
         for target in targets
     ]
-    summary = f"{reached} of {len(targets)} aims are reached, {len(targets) - reached} missed."
+    summary = f"{reached} of {len(aims)} aims are reached, {len(aims) - reached} missed."
     return f"{summary}\n\n{table(('aim', 'limit', 'measured', 'verdict'), rows)}"
+
+
+def _limit(target: Target) -> str:
+    if target.limit is None:
+        return "-"
+    return f"{'at most' if target.is_most else 'at least'} {_figure(target, target.limit)}"
 
 
 def _figure(target: Target, value: float) -> str:

@@ -20,6 +20,7 @@ class Target:
     """One aim.
 
     Args:
+        limit: None for a figure that is only told.
         rate: counts of the figure; None for a figure that is no share of rows.
         is_most: the limit is the most the figure may be, not the least.
         unit: "" for a share, which is shown in percent.
@@ -27,13 +28,15 @@ class Target:
 
     what: str
     measured: float
-    limit: float
+    limit: float | None
     is_most: bool
     rate: Rate | None = None
     unit: str = ""
 
     @property
     def is_reached(self) -> bool:
+        if self.limit is None:
+            return True
         return self.measured <= self.limit if self.is_most else self.measured >= self.limit
 
 
@@ -47,11 +50,11 @@ def _rate(scores: Mapping[str, Any], name: str) -> Rate:
     return Rate(count, total)
 
 
-def _least(what: str, rate: Rate, limit: float) -> Target:
+def _least(what: str, rate: Rate, limit: float | None) -> Target:
     return Target(what, rate.value, limit, False, rate)
 
 
-def _most(what: str, rate: Rate, limit: float) -> Target:
+def _most(what: str, rate: Rate, limit: float | None) -> Target:
     return Target(what, rate.value, limit, True, rate)
 
 
@@ -62,10 +65,13 @@ def _pairs(results: Mapping[str, Any]) -> Iterator[Target]:
     controls = _rate(minimal["readable"], "recall")
     yield _least(f"{MINIMAL}: control rows hit that the embedder can read", controls, 0.45)
     for name in (NATURAL, FOW):
-        at_one = results["pairs"][name]["curves"][CHAIN]["best"]["0.01"]["counts"]
-        yield _least(f"{name}: hits of label 1 at 1 % wrong", Rate(at_one[0], at_one[1]), 0.30)
-    served = results["pairs"][NATURAL]["methods"][CHAIN]
-    yield _most(f"{NATURAL}: wrong hits / label 0 at the default setting", _rate(served, "wrong_hit_rate"), 0.01)
+        for most, limit in (("0.01", 0.30), ("0.05", None)):
+            right, positives, _, _ = results["pairs"][name]["curves"][CHAIN]["best"][most]["counts"]
+            what = f"{name}: hits of label 1 at {100 * float(most):g} % wrong"
+            yield _least(what, Rate(right, positives), limit)
+        served = results["pairs"][name]["methods"][CHAIN]
+        yield _least(f"{name}: hits of label 1 at the default setting", _rate(served, "recall"), None)
+        yield _most(f"{name}: wrong hits / label 0 at the default setting", _rate(served, "wrong_hit_rate"), None)
 
 
 def _conversations(results: Mapping[str, Any]) -> Iterator[Target]:
@@ -78,9 +84,14 @@ def _conversations(results: Mapping[str, Any]) -> Iterator[Target]:
 def _streams(results: Mapping[str, Any]) -> Iterator[Target]:
     for part in ("report", "whole"):
         streams = results["streams"][part]
-        for name, methods in streams["all"].items():
-            if name not in _JUDGED_BY_TEXT:
-                yield _most(f"stream {name}, {part}: wrong hits / requests", _rate(methods[CHAIN], "error_rate"), 0.01)
+        errors = {
+            name: _rate(methods[CHAIN], "error_rate")
+            for name, methods in streams["all"].items()
+            if name not in _JUDGED_BY_TEXT
+        }
+        worst = max(errors, key=lambda name: errors[name].value)
+        what = f"{len(errors)} streams, {part}: wrong hits / requests of the worst ({worst})"
+        yield _most(what, errors[worst], 0.01)
         ours, theirs = streams["scored"][CHAIN]["mean_hit_rate"], streams["one_cosine"]["mean_hit_rate"]
         what = f"mean hit rate of the streams, {part}: times that of the one cosine ({theirs:.1%}); ours is {ours:.1%}"
         yield Target(what, ours / max(theirs, 1e-9), 1.5, False, unit="times")

@@ -109,6 +109,9 @@ def _add_eval(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluation.add_argument("--similarity-threshold", type=float, metavar="X", help="a plain cosine decides instead")
     evaluation.add_argument("--no-guards", action="store_true", help="let no guard veto a candidate")
     evaluation.add_argument("--exact-only", action="store_true", help="exact and normalised matches alone")
+    evaluation.add_argument(
+        "--embedder", choices=("default", "lexical"), default="default", help="lexical: words alone, without a model"
+    )
     evaluation.set_defaults(run=_eval)
 
 
@@ -190,6 +193,7 @@ def _eval(options: argparse.Namespace) -> int:
             similarity_threshold=options.similarity_threshold,
             use_guards=not options.no_guards,
             exact_only=options.exact_only,
+            embedder=options.embedder,
         )
     )
 

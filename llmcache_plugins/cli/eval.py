@@ -25,6 +25,7 @@ from llmcache_plugins.evaluation import (
     texts_to_embed,
 )
 from llmcache_plugins.factory import policies_for
+from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import JsonValue
 
@@ -41,6 +42,7 @@ class EvalOptions:
     similarity_threshold: float | None = None
     use_guards: bool = True
     exact_only: bool = False
+    embedder: str = "default"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -61,9 +63,9 @@ def run_eval(
     files = dict(zip(_names(options.files), [read_file(path) for path in options.files], strict=True))
     CacheConfig(**options.settings)  # a value out of range is said before anything is embedded
     show = None if options.as_json else _tables()
-    embedder = None if options.exact_only else PreparedEmbedder(make_embedder(), threads=os.cpu_count() or 1)
+    embedder = _embedder(options, make_embedder)
     with _progress() as progress:
-        if embedder is not None:
+        if isinstance(embedder, PreparedEmbedder):
             embedder.prepare(texts_to_embed([r for file in files.values() for r in file.requests]), progress)
         scores = {name: _scores_of(file, embedder, options, progress) for name, file in files.items()}
     config = _config_of(options, embedder)
@@ -75,9 +77,15 @@ def run_eval(
     return 0
 
 
-def _scores_of(
-    file: LabelledFile, embedder: PreparedEmbedder | None, options: EvalOptions, progress: Progress
-) -> FileScores:
+def _embedder(options: EvalOptions, make_embedder: Callable[[], Embedder]) -> Embedder | None:
+    if options.exact_only:
+        return None
+    if options.embedder == "lexical":
+        return LexicalMatcher()  # as it is: it decides by a score of its own, and its vectors cost nothing
+    return PreparedEmbedder(make_embedder(), threads=os.cpu_count() or 1)
+
+
+def _scores_of(file: LabelledFile, embedder: Embedder | None, options: EvalOptions, progress: Progress) -> FileScores:
     with open_replay_cache(embedder, rows=len(file), **options.settings) as cache:
         return evaluate(file, cache, progress)
 
@@ -88,7 +96,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) if names.count(path.name) > 1 else path.name for path in paths]
 
 
-def _config_of(options: EvalOptions, embedder: PreparedEmbedder | None) -> dict[str, JsonValue]:
+def _config_of(options: EvalOptions, embedder: Embedder | None) -> dict[str, JsonValue]:
     config = CacheConfig(**options.settings)
     names = ("max_error_rate", "similarity_threshold", "use_guards", "max_candidates")
     return {

@@ -93,8 +93,7 @@ def test_targets_cover_pairs_conversations_every_stream_and_time(results: dict[s
         MINIMAL,
         FOW,
         "conversations",
-        "qqp_zipf, report",
-        "hint3_curekart, whole",
+        "2 streams, whole",
         "mean hit",
         "look-up",
     ):

@@ -88,6 +88,14 @@ def test_options_change_what_hits(files: list[Path]) -> None:
     assert exact["config"]["embedder_id"] is None
 
 
+def test_lexical_matcher_needs_no_model(files: list[Path]) -> None:
+    rows = [{"a": "How do I enable SNMP?", "b": "How can I enable SNMP?", "label": 1}]
+    write(files[0], rows)
+    content = evaluated(files[:1], embedder="lexical")
+    assert content["files"]["pairs.jsonl"]["recall"] == 1.0
+    assert content["config"]["embedder_id"].startswith("lexical")
+
+
 def test_config_says_what_decided(files: list[Path]) -> None:
     config = evaluated(files, similarity_threshold=0.9, max_error_rate=0.02)["config"]
     assert config["embedder_id"] == FakeEmbedder().embedder_id
