@@ -20,7 +20,12 @@ def addresses_in(features: Features) -> tuple[str, ...]:
         if token.kind == "mac":
             found.append("mac " + token.lower.replace(":", "").replace("-", "").replace(".", ""))
         elif token.kind == "prefix":
-            found.append(token.lower)
+            is_beside = is_behind_address == position - 1 and "/" not in found[-1]  # "10.0.0.0 /8"
+            joined = _canonical(found[-1] + token.lower) if is_beside else None
+            if joined:
+                found[-1] = joined
+            else:
+                found.append(token.lower)
         elif token.kind == "ip" and (address := _canonical(token.lower)):
             mask = _mask_length(address)
             if mask is not None and _is_after_address(features, position, is_behind_address):

@@ -29,11 +29,14 @@ _CUES = NEGATORS | _LACKING | _FAILING | _EXCEPTING | _EXCEPTING_BEGINNINGS | {"
 _AUXILIARIES_OF_POLITENESS = frozenset({"couldn't", "wouldn't", "won't", "can't", "couldnt", "wouldnt"})
 _PRONOUNS = frozenset({"i", "you", "he", "she", "it", "we", "they", "there", "this", "that"})
 _FRAMES = frozenset(
-    {"remember", "recall", "know", "understand", "mind", "sure", "certain"}
+    {"remember", "recall", "know", "understand", "mind", "sure", "certain", "forget", "true"}
 )  # "I don't know how to ..."
 _NOT_ONLY = frozenset({"only", "just"})
 _AFTER_IF_NOT = frozenset({"then", "why", "how", "what"})
 _AFTER_IDLE_NO = frozenset({"", "matter", "problem", "doubt"})
+_AFTER_HAVING_NO = frozenset({"idea", "clue", "knowledge", "experience"})
+_INABILITY = frozenset({"can't", "cant", "cannot", "couldn't", "couldnt", "unable"})
+_ASKS_A_WAY = frozenset({("how", "can"), ("how", "do"), ("how", "to"), ("do", "i"), ("should", "i"), ("can", "i")})
 _END = frozenset({",", ".", "?"})
 _STEM = 5
 _WORDS_PER_CHANGE = 6
@@ -42,15 +45,17 @@ _SMALL = words_of(
     that this these those have has had been being you your our they their there his her its get any some all
     than then them about into out"""
 )
+_FAR = 40  # words of a statement and its question, at most
 _REACH = 4  # how many words behind it a negation is taken to govern
 
 
 class _Negations(NamedTuple):
     denials: int
     governed: tuple[tuple[int, tuple[str, ...]], ...]  # position of the negation, the words behind it
+    asked: tuple[tuple[str, ...], ...]  # of these, the words of denials that are no statement before a question
 
 
-_NONE = _Negations(0, ())
+_NONE = _Negations(0, (), ())
 
 
 def negations_in(features: Features) -> _Negations:
@@ -61,7 +66,17 @@ def negations_in(features: Features) -> _Negations:
         for position, word in enumerate(words)
         if word in _CUES and _denies(words, position, word)
     ]
-    return _Negations(len(found), tuple(found)) if found and is_english(features) else _NONE
+    if not found or not is_english(features):
+        return _NONE
+    asked = tuple(governed for position, governed in found if not _is_stated(words, position))
+    return _Negations(len(found), tuple(found), asked)
+
+
+def _is_stated(words: tuple[str, ...], position: int) -> bool:
+    """Whether the negation stands in a statement before the question of a text."""
+    behind = words[position : position + _FAR]
+    end = next((step for step, word in enumerate(behind) if word in (".", "?")), 0)
+    return bool(end) and behind[end] == "." and "?" in behind[end:]
 
 
 def negated_words(features: Features) -> frozenset[int]:
@@ -111,6 +126,8 @@ def _governed(words: tuple[str, ...], position: int) -> tuple[str, ...]:
 
 def _denies(words: tuple[str, ...], position: int, word: str) -> bool:
     """Whether the negation at `position` denies something: tags, politeness and set phrases do not."""
+    if word in _INABILITY and _asks_a_way(words, position):
+        return False
     before = words[position - 1] if position else ""
     after = words[position + 1] if position + 1 < len(words) else ""
     behind = words[position + 2] if position + 2 < len(words) else ""
@@ -124,7 +141,9 @@ def _denies(words: tuple[str, ...], position: int, word: str) -> bool:
         return not (is_short_for_a_clause or is_condition or after in _NOT_ONLY or after in _FRAMES)
     if word == "no":
         is_number = after.isdigit() and len(after) < 5
-        return not (is_number or after in _AFTER_IDLE_NO or after in _END or before in ("or", "yes", "roll"))
+        is_newcomer = after in _AFTER_HAVING_NO and before in ("have", "has", "having", "had")
+        is_idle = after in _AFTER_IDLE_NO or after in _END or before in ("or", "yes", "roll")
+        return not (is_number or is_newcomer or is_idle)
     if word in _FAILING:
         return after == "to"
     if word in _EXCEPTING_BEGINNINGS:
@@ -132,6 +151,16 @@ def _denies(words: tuple[str, ...], position: int, word: str) -> bool:
     if word in ("none", "without"):
         return before != "or" and after != "doubt"
     return not (word == "nothing" and after == "but")
+
+
+def _asks_a_way(words: tuple[str, ...], position: int) -> bool:
+    """ "I can't log in, what should I do?": who asks for a way out asks how to log in."""
+    first, last = max(0, position - _FAR), min(len(words) - 1, position + _FAR)
+    return any(
+        (words[step], words[step + 1]) in _ASKS_A_WAY
+        for step in range(first, last)
+        if abs(step - position) > 1 and words[step - 1] != "why"
+    )
 
 
 def _is_tag_or_polite(words: tuple[str, ...], position: int, before: str, after: str, behind: str) -> bool:
@@ -170,7 +199,7 @@ def _are_alike(asked: Features, stored: Features) -> bool:
 def _is_denied_elsewhere(mine: _Negations, other: Features) -> bool:
     """Whether the other text speaks of what I deny; a denial of something that it leaves out is only a detail."""
     content = other.get(_content)
-    return any(word[:_STEM] in content for _, governed in mine.governed for word in governed[:2])
+    return any(word[:_STEM] in content for governed in mine.asked for word in governed[:2])
 
 
 def _denied(features: Features) -> frozenset[str]:

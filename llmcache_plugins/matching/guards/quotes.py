@@ -46,7 +46,7 @@ def quotes_in(features: Features) -> tuple[str, ...]:
 
 def _trimmed(content: str) -> str:
     trimmed = content.strip()
-    return trimmed.rstrip(",.") or trimmed
+    return trimmed.rstrip(",.").removesuffix("/") or trimmed  # '/usr/' is '/usr'
 
 
 def _compare(asked: Features, stored: Features) -> Finding:

@@ -160,6 +160,9 @@ MONEY_LETTERS = {
     "t": 1_000_000_000_000, "T": 1_000_000_000_000,
 }  # fmt: skip
 EXACT_CASE_UNITS = {  # here a letter's case is a factor of eight or of a thousand million
+    "Ms": ("time", Decimal(1_000_000)), "Mg": ("mass", Decimal(1_000_000)),
+    "mHz": ("frequency", Decimal("0.001")), "mPa": ("pressure", Decimal("0.001")),
+    "MPa": ("pressure", Decimal(1_000_000)), "mJ": ("energy", Decimal("0.001")), "MJ": ("energy", Decimal(1_000_000)),
     "Kb": ("data", Decimal(125)), "Mb": ("data", Decimal(125_000)), "Gb": ("data", Decimal(125_000_000)),
     "Tb": ("data", Decimal(125_000_000_000)),
     "mV": ("voltage", Decimal("0.001")), "MV": ("voltage", Decimal(1_000_000)), "V": ("voltage", Decimal(1)),
