@@ -12,6 +12,7 @@ from llmcache_plugins.evaluation import Rate
 
 __all__ = ["Target", "targets_of"]
 
+_ISSUE_COSINE = 0.97  # the one threshold that was measured when the aims were set
 _JUDGED_BY_TEXT = ("querylog",)  # every class there is known by its text only, so that no hit is wrong
 
 
@@ -92,9 +93,14 @@ def _streams(results: Mapping[str, Any]) -> Iterator[Target]:
         worst = max(errors, key=lambda name: errors[name].value)
         what = f"{len(errors)} streams, {part}: wrong hits / requests of the worst ({worst})"
         yield _most(what, errors[worst], 0.01)
-        ours, theirs = streams["scored"][CHAIN]["mean_hit_rate"], streams["one_cosine"]["mean_hit_rate"]
-        what = f"mean hit rate of the streams, {part}: times that of the one cosine ({theirs:.1%}); ours is {ours:.1%}"
-        yield Target(what, ours / max(theirs, 1e-9), 1.5, False, unit="times")
+        ours, one = streams["scored"][CHAIN]["mean_hit_rate"], streams["one_cosine"]
+        fixed = streams["scored"][f"cosine {_ISSUE_COSINE:.3f}"]["mean_hit_rate"]
+        for cosine, theirs, limit in (
+            (one["threshold"], one["mean_hit_rate"], 1.5),
+            (_ISSUE_COSINE, fixed, 1.5 if part == "whole" else None),
+        ):
+            what = f"streams, {part}: mean hit rate ({ours:.1%}) over that of the cosine {cosine:.3f} ({theirs:.1%})"
+            yield Target(what, ours / max(theirs, 1e-9), limit, False, unit="times")
 
 
 def _timing(results: Mapping[str, Any]) -> Iterator[Target]:

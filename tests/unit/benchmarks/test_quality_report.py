@@ -94,7 +94,7 @@ def test_targets_cover_pairs_conversations_every_stream_and_time(results: dict[s
         FOW,
         "conversations",
         "2 streams, whole",
-        "mean hit",
+        "mean hit rate",
         "look-up",
     ):
         assert name in said
