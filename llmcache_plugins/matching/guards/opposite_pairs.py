@@ -367,5 +367,5 @@ PREFIX_EXCEPTIONS = words_of(
     inquire insure insured insuring insurance intact integrate integer international internet internal interview
     inverse inversion invite involved intuition ingenious inflammable invaluable infamous indifferent
     disinterested instill inferior infer inference ingredient inherit inhabit inhabited inherent innovation
-    insert inserted inserting insects insect inspect inspection inspired inspiration institution instrument"""
+    insert inserted inserting infront insects insect inspect inspection inspired inspiration institution instrument"""
 )

@@ -12,6 +12,7 @@ from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict
 from llmcache_plugins.matching.guards.language import is_english
 from llmcache_plugins.matching.guards.negation import negated_words, words_denied
 from llmcache_plugins.matching.guards.opposite_pairs import IRREGULAR, PAIRS, PARTICLES, PREFIX_EXCEPTIONS
+from llmcache_plugins.matching.guards.opposite_qualities import QUALITIES
 
 __all__ = ["Pole", "derived_in", "opposites", "poles_in"]
 
@@ -72,7 +73,7 @@ def _two_sided(line: str) -> Iterator[tuple[str, str, str]]:
         yield kind, one, other
 
 
-_LINES = [pair for line in PAIRS for pair in _two_sided(line)]
+_LINES = [pair for line in (*PAIRS, *QUALITIES) for pair in _two_sided(line)]
 
 
 def _index() -> dict[str, tuple[tuple[int, int], ...]]:

@@ -260,6 +260,13 @@ OPPOSITES = [
     ("traffic from the north", "traffic from the east", VETO),
     ("an uppercase letter", "a lowercase letter", VETO),
     ("how do I sign in", "how do I sign up", VETO),
+    ("What causes frostbite?", "What prevents frostbite?", VETO),
+    ("Does the card waive the fee?", "Does the card charge the fee?", VETO),
+    ("They marry in May", "They divorce in May", VETO),
+    ("a rural school", "an urban school", VETO),
+    ("the mass of a proton", "the mass of a neutron", VETO),
+    ("Are frogs sometimes green?", "Are frogs always green?", VETO),
+    ("beating in front of me", "beating infront of me", NUL),
     ("half duplex", "full duplex", VETO),
     ("el server es up", "la red no es down del todo", NUL),
 ]
