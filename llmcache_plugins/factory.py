@@ -100,7 +100,7 @@ def open_cache(
         embedder=chosen,
         statistics=Statistics(),
         clock=clock,
-        near_miss_log=_near_miss_log(config, workers),
+        near_miss_log=_near_miss_log(config, workers, clock),
         regression_log=RegressionLog(_line_file(config.regression_file)),
         recorders=recorders,
         advisers=Advisers(
@@ -248,24 +248,40 @@ def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) 
         threshold = _UNCALIBRATED_THRESHOLD
         calibration = None if embedder is None else calibration_for(embedder.embedder_id)
         if calibration is None and embedder is not None:
-            _log.info("%s has no calibration: a cosine of %g decides", embedder.embedder_id, threshold)
+            _say_uncalibrated(config, embedder, threshold)
     if calibration is not None:
         return partial(ConfidencePolicy, calibration)
     plain = SimilarityPolicy(threshold, max(threshold - _GREY_WIDTH, 0.0) if has_grey_zone else None)
     return lambda max_error_rate: plain
 
 
-def _near_miss_log(config: CacheConfig, workers: Workers) -> NearMissLog | None:
+def _near_miss_log(config: CacheConfig, workers: Workers, clock: Clock) -> NearMissLog | None:
     file = _line_file(config.near_miss_file)
     if not config.near_miss_log and file is None:
         return None
     return NearMissLog(
-        config.near_miss_log, namespace=config.namespace, file=file, submit=lambda write: workers().submit(write)
+        config.near_miss_log,
+        now=clock.now,
+        namespace=config.namespace,
+        file=file,
+        submit=lambda write: workers().submit(write),
     )
 
 
 def _line_file(path: str | os.PathLike[str] | None) -> LineFile | None:
     return None if path is None else LineFile(Path(path))
+
+
+def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float) -> None:
+    """A default says so quietly; who set an error budget that cannot be kept is warned."""
+    budgets = (*config.max_error_rate_by_query_type.values(), *config.max_error_rate_by_namespace.values())
+    is_promised = config.max_error_rate != CacheConfig().max_error_rate or any(budgets)
+    _log.log(
+        logging.WARNING if is_promised else logging.INFO,
+        "%s has no calibration: a cosine of %g decides, whatever the error budget",
+        embedder.embedder_id,
+        threshold,
+    )
 
 
 def _policy_id(embedder: Embedder | None, guards: list[str], verifier: Verifier | None, judge: Judge | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from llmcache_plugins.counters import CacheStats, StoreStats
@@ -241,12 +241,10 @@ Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[
 
 @dataclass(frozen=True, slots=True)
 class LookupEvent:
-    """A lookup has ended; `at` is wall clock, `namespace` the request's own."""
+    """A lookup has ended; `namespace` is the request's own."""
 
     outcome: Outcome
     namespace: Namespace
-    asked: str = field(default="", repr=False)
-    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,12 +335,13 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Not answered: why, the nearest candidates (best first), and the seconds the lookup took."""
+    """Not answered: why, the nearest candidates (best first), the seconds the lookup took, and what was asked."""
 
     reason: MissReason
     near_misses: tuple[NearMiss, ...] = ()
     latency: float = 0.0
     detail: str = ""
+    asked: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

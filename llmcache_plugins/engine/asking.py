@@ -71,6 +71,10 @@ class Advisers:
         """Where events and failures go: to the cache that asks."""
         self._clock, self._emit, self._failed, self._succeeded = clock, emit, failed, succeeded
 
+    def after_fork(self) -> None:
+        """In a forked child the lock may be held by a thread that does not live there."""
+        self._lock = threading.Lock()
+
     def close(self) -> None:
         self._workers.close()
 

@@ -106,7 +106,8 @@ class SemanticCache(Shared):
         self._near_miss_log = near_miss_log
         self._regression_log = regression_log
         self._logs = [log for log in (near_miss_log, regression_log) if log is not None]
-        self._emit = Announcer([statistics, *self._logs, *recorders])
+        self._emit = Announcer([statistics, *recorders])
+        self._log = Announcer(self._logs)  # apart: they hear of misses and reports alone, and may write files
         self._health = Health(self._emit.error)
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._advisers = Advisers() if advisers is None else advisers
@@ -305,7 +306,8 @@ class SemanticCache(Shared):
             reported = run(report_flow(wrong, self._rules, self._clock.now()), self._perform)
         except Exception as error:
             self._spared(error)
-        self._emit(ReportEvent(reported))
+        self._emit(event := ReportEvent(reported))
+        self._log(event)
         return reported
 
     async def areport_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
@@ -316,8 +318,8 @@ class SemanticCache(Shared):
             reported = await arun(report_flow(wrong, self._rules, self._clock.now()), self._aperform)
         except Exception as error:
             self._spared(error)
-        event = ReportEvent(reported)
-        await asyncio.get_running_loop().run_in_executor(self._workers(), self._emit, event)  # may write a file
+        self._emit(event := ReportEvent(reported))
+        await asyncio.get_running_loop().run_in_executor(self._workers(), self._log, event)
         return reported
 
     def regressions(self) -> tuple[Regression, ...]:
@@ -469,13 +471,16 @@ class SemanticCache(Shared):
 
     def _report(self, found: Found | NotFound, request: Request, start: float) -> Hit | Miss:
         latency = perf_counter() - start
-        now = self._clock.now()
-        outcome = outcome_of(found, request.text, latency, now)
-        if isinstance(outcome, Hit) and outcome.is_semantic:
+        outcome = outcome_of(found, request.text, latency, self._clock.now())
+        self._emit(event := LookupEvent(outcome, request.namespace))
+        if isinstance(outcome, Miss):
+            self._log(event)
+        elif outcome.policy:  # it rests on meaning
             self._served.remember(outcome)
-        self._emit(LookupEvent(outcome, request.namespace, request.text, now))
         return outcome
 
     def after_fork(self) -> None:
-        """In a forked child: no thread but one was copied, so nobody leads."""
+        """In a forked child: no thread but one was copied, so nobody leads, and nobody will give a lock back."""
         self._flights.forget()
+        self._served.after_fork()
+        self._advisers.after_fork()

@@ -16,7 +16,7 @@ def outcome_of(found: Found | NotFound, asked: str, latency: float, now: float) 
         now: wall clock.
     """
     if isinstance(found, NotFound):
-        return Miss(found.reason, found.near_misses, latency, found.detail)
+        return Miss(found.reason, found.near_misses, latency, found.detail, asked)
     stored = found.stored
     return Hit(
         stored.entry,

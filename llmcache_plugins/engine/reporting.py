@@ -53,6 +53,10 @@ class Served:
         self._lock = threading.Lock()
         self._wrongs: OrderedDict[str, Wrong] = OrderedDict()
 
+    def after_fork(self) -> None:
+        """In a forked child the lock may be held by a thread that does not live there."""
+        self._lock = threading.Lock()
+
     def remember(self, hit: Hit) -> None:
         key = hit.entry.key[:_LEAST_KEY]
         with self._lock:

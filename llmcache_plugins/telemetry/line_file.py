@@ -34,12 +34,12 @@ class LineFile:
 
     def add(self, row: Mapping[str, JsonValue]) -> None:
         """Put one JSON object in the line of those that wait."""
+        self._look_for_fork()
         self._lines.append(json.dumps(row, ensure_ascii=False) + "\n")
 
     def write(self) -> None:
         """Append all lines that wait."""
-        if self._pid != os.getpid():  # a forked child: its parent writes what waited, and may have held the lock
-            self._pid, self._lock, self._lines = os.getpid(), threading.Lock(), deque(maxlen=self._lines.maxlen)
+        self._look_for_fork()
         with self._lock:
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if not lines:
@@ -51,6 +51,11 @@ class LineFile:
                 if not self._is_failing:
                     self._is_failing = True
                     _log.warning("%s cannot be written (%s); the cache goes on", self._path.name, type(error).__name__)
+
+    def _look_for_fork(self) -> None:
+        """In a forked child: its parent writes what waited, and may have held the lock."""
+        if self._pid != os.getpid():
+            self._pid, self._lock, self._lines = os.getpid(), threading.Lock(), deque(maxlen=self._lines.maxlen)
 
     def _append(self, text: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ class NearMissLog:
 
     Args:
         limit: how many records stay in memory; the oldest go first.
+        now: wall clock.
         namespace: the cache's own, put before each request's.
         file: also append them here. It then holds questions in clear.
         submit: runs a function in another thread; lookups never wait for the file.
@@ -28,29 +29,32 @@ class NearMissLog:
         self,
         limit: int,
         *,
+        now: Callable[[], float],
         namespace: Namespace = (),
         file: LineFile | None = None,
         submit: Callable[[Callable[[], None]], Any] | None = None,
     ) -> None:
         self._records: deque[NearMissRecord] = deque(maxlen=limit)
         self._namespace = namespace
+        self._now = now
         self._file = file
         self._submit = submit
 
     def __call__(self, event: Event) -> None:
         if not isinstance(event, LookupEvent) or not isinstance(event.outcome, Miss):
             return
+        at = self._now()
         for place, near in enumerate(event.outcome.near_misses):
             if place and near.reason is MissReason.BELOW_THRESHOLD:
                 continue
             record = NearMissRecord(
-                event.asked,
+                event.outcome.asked,
                 near.question,
                 near.similarity,
                 near.confidence,
                 near.vetoed_by,
                 near.reason,
-                event.at,
+                at,
                 (*self._namespace, *event.namespace),
             )
             self._records.append(record)

@@ -139,6 +139,14 @@ def test_explanation_shows_what_validators_reject_and_counts_nothing(explain: Ex
         assert cache.stats().validated == 0
 
 
+def test_explanation_says_what_was_reported(explain: Explain) -> None:
+    with opened() as cache:
+        cache.report_wrong(cache.lookup(ASKED))  # type: ignore[arg-type]
+        cache.update(STORED, "stored anew")
+        told = explain(cache, ASKED)
+        assert (told.outcome, told.candidates[0].reason) == ("miss (reported)", "reported")
+
+
 def test_questions_are_in_the_text_and_not_in_the_repr(explain: Explain) -> None:
     def quoting(asked: str, stored: str) -> Verdict:
         return Verdict("quoting", "agree", stored)

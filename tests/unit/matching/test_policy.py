@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,6 +146,23 @@ def test_embedder_without_calibration_is_decided_by_a_cosine_of_095() -> None:
     with filled() as cache:
         assert "cosine 0.95" in repr(cache)
         assert isinstance(cache.lookup("say what BGP is"), Hit)
+
+
+@pytest.mark.parametrize(
+    ("settings", "level"),
+    [
+        ({}, logging.INFO),
+        ({"max_error_rate_by_query_type": {"status": 0}}, logging.INFO),  # this one can be kept
+        ({"max_error_rate": 0.02}, logging.WARNING),
+        ({"max_error_rate_by_namespace": {"a": 0.02}}, logging.WARNING),
+    ],
+)
+def test_budget_that_cannot_be_kept_is_a_warning(
+    caplog: pytest.LogCaptureFixture, settings: dict[str, Any], level: int
+) -> None:
+    with caplog.at_level(logging.INFO), filled(**settings):
+        [said] = [record for record in caplog.records if "no calibration" in record.message]
+        assert said.levelno == level
 
 
 def test_query_type_with_a_budget_of_zero_is_matched_exactly_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from llmcache_plugins.types import MissReason, NearMiss, Verdict
 NEAR = NearMiss("Show rtr-001", 0.96, MissReason.GUARD_CONFLICT, "k", (Verdict("numbers", "conflict", "1 / 2"),))
 
 
-def missed(*near_misses: NearMiss, asked: str = "Show rtr-002", at: float = 5.0) -> LookupEvent:
-    return LookupEvent(Miss(MissReason.GUARD_CONFLICT, near_misses), ("tenant",), asked, at)
+def missed(*near_misses: NearMiss, asked: str = "Show rtr-002") -> LookupEvent:
+    return LookupEvent(Miss(MissReason.GUARD_CONFLICT, near_misses, asked=asked), ("tenant",))
 
 
 def opened(**settings: Any) -> SemanticCache:
@@ -54,20 +55,20 @@ def test_far_candidates_are_logged_only_where_there_is_nothing_nearer() -> None:
 
 
 def test_full_namespace_is_kept() -> None:
-    log = NearMissLog(10, namespace=("app",))
+    log = NearMissLog(10, now=float, namespace=("app",))
     log(missed(NEAR))
     assert log.snapshot()[0].namespace == ("app", "tenant")
 
 
 def test_oldest_records_go_first() -> None:
-    log = NearMissLog(2)
+    log = NearMissLog(2, now=float)
     for asked in "abc":
         log(missed(NEAR, asked=asked))
     assert [record.asked for record in log.snapshot()] == ["b", "c"]
 
 
 def test_hits_and_other_events_are_not_logged() -> None:
-    log = NearMissLog(2)
+    log = NearMissLog(2, now=float)
     log(ErrorEvent("hot", "StoreError"))
     log(missed())
     assert log.snapshot() == ()
@@ -105,7 +106,7 @@ async def test_file_is_written_for_asynchronous_lookups_too(tmp_path: Path) -> N
 
 def test_lookups_leave_the_writing_to_another_thread(tmp_path: Path) -> None:
     waiting: list[Any] = []
-    log = NearMissLog(10, file=LineFile(tmp_path / "near.jsonl"), submit=waiting.append)
+    log = NearMissLog(10, now=float, file=LineFile(tmp_path / "near.jsonl"), submit=waiting.append)
     log(missed(NEAR))
     assert not (tmp_path / "near.jsonl").exists()
     waiting[0]()
@@ -113,14 +114,14 @@ def test_lookups_leave_the_writing_to_another_thread(tmp_path: Path) -> None:
 
 
 def test_questions_survive_whatever_they_are_made_of(tmp_path: Path) -> None:
-    log = NearMissLog(10, file=LineFile(tmp_path / "near.jsonl"))
+    log = NearMissLog(10, now=float, file=LineFile(tmp_path / "near.jsonl"))
     log(missed(NEAR, asked="a\nb \u2028 \U0001f600 \ud800"))
     assert len((tmp_path / "near.jsonl").read_bytes().split(b"\n")) == 2
     assert json.loads((tmp_path / "near.jsonl").read_text())["asked"].startswith("a\nb \u2028 \U0001f600")
 
 
 def test_file_is_rotated_by_size(tmp_path: Path) -> None:
-    log = NearMissLog(10, file=LineFile(tmp_path / "near.jsonl", 300))
+    log = NearMissLog(10, now=float, file=LineFile(tmp_path / "near.jsonl", 300))
     for asked in "abcde":
         log(missed(NEAR, asked=asked))
     kept = [row["asked"] for name in ("near.jsonl.1", "near.jsonl") for row in lines_of(tmp_path / name)]
@@ -132,13 +133,23 @@ def test_file_that_cannot_be_written_costs_one_warning_and_no_lookup(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    log = NearMissLog(10, file=LineFile(tmp_path / "file" / "near.jsonl"))
+    log = NearMissLog(10, now=float, file=LineFile(tmp_path / "file" / "near.jsonl"))
     with caplog.at_level(logging.WARNING):
         log(missed(NEAR))
         log(missed(NEAR))
     assert len(caplog.records) == 1
     assert "rtr" not in caplog.text
     assert len(log.snapshot()) == 2
+
+
+def test_forked_child_writes_its_own_lines_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Any] = []
+    log = NearMissLog(10, now=float, file=LineFile(tmp_path / "near.jsonl"), submit=waiting.append)
+    log(missed(NEAR, asked="of the parent"))
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    log(missed(NEAR, asked="of the child"))
+    waiting[-1]()
+    assert [row["asked"] for row in lines_of(tmp_path / "near.jsonl")] == ["of the child"]
 
 
 @pytest.mark.parametrize("path", ["", 3])
