@@ -14,6 +14,7 @@ from llmcache_plugins.matching.guards.base import Finding, Rule
 from llmcache_plugins.matching.guards.case import case
 from llmcache_plugins.matching.guards.dates import dates
 from llmcache_plugins.matching.guards.direction import direction
+from llmcache_plugins.matching.guards.edits import edits
 from llmcache_plugins.matching.guards.entities import entities
 from llmcache_plugins.matching.guards.foreign import foreign_polarity
 from llmcache_plugins.matching.guards.form import form
@@ -59,6 +60,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     scope,
     entities,
     order,
+    edits,
 )
 
 

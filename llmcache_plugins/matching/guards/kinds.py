@@ -77,6 +77,7 @@ aspect: symptom cause=reason treatment=cure=remedy=treat diagnosis=diagnose prev
 attribute: capital currency president mayor king queen prime_minister governor flag anthem
 role: ceo founder owner director author actor actress coach captain
 business: revenue profit=earnings market_share headcount share_price
+period: quarter half overtime
 season: spring summer autumn=fall winter
 class_of_travel: business_class economy_class first_class coach
 tier: basic premium platinum

@@ -32,7 +32,7 @@ w: valid | questionable; w: safe | risky; w: healthy | unhealthy sick; w: simple
 w: flexible | rigid; w: generous | stingy; w: brave | cowardly; w: smart intelligent clever | stupid dumb
 w: liquid | solid | gas; w: lead | follow; w: attack | defense defence; w: sunrise | sunset; w: dawn | dusk
 w: oral | written; w: major | minor; w: asset | liability; w: gift | loan; w: tenant | owner
-w: upstairs | downstairs; w: wholesale | retail; w: fiction | nonfiction; w: prose | poetry
+w: first | later; w: upstairs | downstairs; w: wholesale | retail; w: fiction | nonfiction; w: prose | poetry
 """
 
 QUALITIES = [pair.strip() for line in _TEXT.strip().splitlines() for pair in line.split(";")]

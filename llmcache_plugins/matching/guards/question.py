@@ -85,7 +85,7 @@ def asked_for(features: Features) -> frozenset[str]:
 def _kind(words: tuple[str, ...], start: int) -> str:
     """What the sentence that begins at `start` asks for, or "" when it is no question."""
     position, end = start, min(len(words), start + _MOST_SKIPPED)
-    while position < end and words[position] in _OPENING:
+    while position < end and (words[position] in _OPENING or words[position].isdigit()):
         position += 1
     word = words[position] if position < len(words) else ""
     after = words[position + 1] if position + 1 < len(words) else ""
