@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,39 +78,43 @@ def open_cache(
     config = _config(config, settings)
     clock = clock or SystemClock()
     chosen = _embedder(embedder, config)
-    store, name = _store(url or os.environ.get("LLMCACHE_URL") or "memory://", config)
-    chosen_guards = _guards(guards, config)
-    rules = Rules(
-        tiers=(name,),
-        embedder_id=None if chosen is None else chosen.embedder_id,
-        policy_id=_policy_id(chosen, [guard.name for guard in chosen_guards], verifier, judge),
-        policy_for=policies_for(config, chosen, has_grey_zone=verifier is not None or judge is not None),
-        guards=partial(judge_texts, guards=chosen_guards),
-        max_candidates=config.max_candidates,
-        near_misses=config.near_misses,
-        fail_open=config.fail_open,
-        has_verifier=verifier is not None,
-        has_judge=judge is not None,
-        has_validators=bool(validators),
-    )
+    advisers = _advisers(verifier, judge, validators, config)
+    rules = _rules(config, chosen, _guards(guards, config), advisers)
+    store, name = _store(url or os.environ.get("LLMCACHE_URL") or "memory://", config)  # last: it opens files
     workers = Workers()
     cache = SemanticCache(
         [Tier(name, store, AsyncStoreAdapter(store, workers))],
         config=config,
-        rules=rules,
+        rules=replace(rules, tiers=(name,)),
         embedder=chosen,
         statistics=Statistics(),
         clock=clock,
         near_miss_log=_near_miss_log(config, workers, clock),
         regression_log=RegressionLog(_line_file(config.regression_file)),
         recorders=recorders,
-        advisers=Advisers(
-            verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit
-        ),
+        advisers=advisers,
         workers=workers,
     )
     _log.info("opened %r", cache)
     return cache
+
+
+def _rules(config: CacheConfig, embedder: Embedder | None, guards: tuple[Guard, ...], advisers: Advisers) -> Rules:
+    """What the flows need, but for the tiers."""
+    has_grey_zone = advisers.verifier is not None or advisers.judge is not None
+    return Rules(
+        tiers=(),
+        embedder_id=None if embedder is None else embedder.embedder_id,
+        policy_id=_policy_id(embedder, [guard.name for guard in guards], advisers),
+        policy_for=policies_for(config, embedder, has_grey_zone=has_grey_zone),
+        guards=partial(judge_texts, guards=guards),
+        max_candidates=config.max_candidates,
+        near_misses=config.near_misses,
+        fail_open=config.fail_open,
+        has_verifier=advisers.verifier is not None,
+        has_judge=advisers.judge is not None,
+        has_validators=bool(advisers.validators),
+    )
 
 
 def default_cache() -> SemanticCache:
@@ -255,6 +260,18 @@ def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) 
     return lambda max_error_rate: plain
 
 
+def _advisers(
+    verifier: Verifier | None, judge: Judge | None, validators: Sequence[Validator], config: CacheConfig
+) -> Advisers:
+    if verifier is not None and not isinstance(verifier, Verifier):
+        raise ConfigError(f"verifier must have verifier_id and verify, which {type(verifier).__name__} has not")
+    if judge is not None and not callable(judge):
+        raise ConfigError(f"judge must be callable, not {type(judge).__name__}")
+    if not isinstance(validators, Sequence) or not all(callable(validator) for validator in validators):
+        raise ConfigError("validators must be a list or tuple of callables")
+    return Advisers(verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit)
+
+
 def _near_miss_log(config: CacheConfig, workers: Workers, clock: Clock) -> NearMissLog | None:
     file = _line_file(config.near_miss_file)
     if not config.near_miss_log and file is None:
@@ -284,12 +301,12 @@ def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float)
     )
 
 
-def _policy_id(embedder: Embedder | None, guards: list[str], verifier: Verifier | None, judge: Judge | None) -> str:
+def _policy_id(embedder: Embedder | None, guards: list[str], advisers: Advisers) -> str:
     parts = [
         None if embedder is None else embedder.embedder_id,
         GUARDS_VERSION if guards else "",
         guards,
-        None if verifier is None else verifier.verifier_id,
-        judge is not None,
+        None if advisers.verifier is None else advisers.verifier.verifier_id,
+        advisers.judge is not None,
     ]
     return fingerprint(canonical_json(parts))[:16]

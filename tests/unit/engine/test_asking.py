@@ -378,6 +378,22 @@ async def test_validator_may_be_an_object_with_a_coroutine() -> None:
         assert hit(await cache.alookup(ASKED)).answer == "second"
 
 
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"verifier": object()}, "verifier must have verifier_id and verify, which object has not"),
+        ({"judge": "me"}, "judge must be callable, not str"),
+        ({"validators": lambda request, entry: True}, "validators must be a list or tuple of callables"),
+        ({"validators": [None]}, "validators must be a list or tuple of callables"),
+        ({"judge_timeout": 0}, "judge_timeout must be a number above 0"),
+        ({"judge_limit": -1}, "judge_limit must be an integer of at least 0"),
+    ],
+)
+def test_parts_that_cannot_work_are_refused_when_the_cache_is_opened(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        opened(**parts)
+
+
 def test_recorders_hear_of_failures_by_component(look: Look) -> None:
     heard: list[Event] = []
 

@@ -13,12 +13,14 @@ import pytest
 
 from llmcache_plugins import ConfigError, Hit, Miss, Reported, Request, SemanticCache, Tier, open_cache
 from llmcache_plugins.engine import Rules
-from llmcache_plugins.engine.reports import Report, Reports, key_of_reports, reports_of
+from llmcache_plugins.engine.reporting import Wrong, report_flow
+from llmcache_plugins.engine.reports import Report, Reports, key_of_reports, reports_entry, reports_of
+from llmcache_plugins.engine.steps import Delete, Put, ReadExact
 from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
-from llmcache_plugins.types import FloatArray
+from llmcache_plugins.types import FloatArray, Stored
 
 ASKED, STORED = "Which states does BGP have?", "What are the BGP states?"
 OTHER, FAR = "Name the BGP states", "How does OSPF flood LSAs?"
@@ -274,6 +276,28 @@ def test_broken_store_costs_the_report_and_no_exception(report: Report_) -> None
     store.fail()
     assert report(cache, wrong) == Reported(0)
     assert cache.stats().errors["hot"] >= 1
+
+
+def test_report_that_another_process_overwrote_is_written_again() -> None:
+    """Fed by hand: what is read after the first write is the other process's."""
+    policy = SimilarityPolicy(0.9)
+    rules = Rules(("hot",), None, "p", lambda request: policy, lambda asked, stored: ())
+    other = Reports((Report.of("x", "y", 0.9, None, None),))
+    flow = report_flow(Wrong("s", "k" * 40, ASKED, STORED, 0.93), rules, 0.0)
+    assert isinstance(next(flow), ReadExact)
+    assert isinstance(flow.send(None), Delete)
+    assert isinstance(flow.send(1), ReadExact)
+    assert isinstance(flow.send(None), Put)
+    assert isinstance(flow.send(True), ReadExact)
+    again = flow.send(Stored(reports_entry("s", (), other, 0.0)))
+    assert isinstance(again, Put)
+    kept = reports_of(again.entry.answer_json)
+    assert kept.forbid("x", "y")
+    assert kept.forbid(ASKED, STORED)
+    assert isinstance(flow.send(True), ReadExact)
+    with pytest.raises(StopIteration) as done:
+        flow.send(Stored(again.entry))
+    assert done.value.value.is_remembered
 
 
 # --------------------------------------------------------------------------------------------------- the stored form

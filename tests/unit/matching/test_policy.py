@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llmcache_plugins import CacheConfig, ConfigError, Hit, Miss, Request, SemanticCache, Verdict, factory, open_cache
 from llmcache_plugins.matching import ConfidencePolicy, Policies, SimilarityPolicy
 from llmcache_plugins.testing import FakeEmbedder
+from llmcache_plugins.types import FloatArray
 
 
 @dataclass
@@ -131,6 +133,23 @@ def test_calibrated_embedder_is_decided_by_its_confidence() -> None:
     assert unsure.reason == "low_confidence"
     assert unsure.near_misses[0].confidence == 0.6
     assert "calibration 7" in repr(cache)
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_verifier_is_asked_where_the_calibrated_confidence_does_not_decide() -> None:
+    class Sure:
+        verifier_id = "sure"
+
+        def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+            return np.full(len(pairs), 0.99, dtype=np.float32)
+
+    embedder = FakeEmbedder({"abc": "x", "def": "x"})
+    with open_cache("memory://", embedder=embedder, verifier=Sure()) as cache:
+        cache.update("abc", "1")
+        cache.update("something else", "2")
+        served = cache.lookup("def")
+        assert isinstance(served, Hit)
+        assert served.confidence == served.verifier_score == pytest.approx(0.99)
 
 
 @pytest.mark.usefixtures("calibrated")
