@@ -20,7 +20,7 @@ from llmcache_plugins.matching.guards.foreign import foreign_polarity
 from llmcache_plugins.matching.guards.form import form
 from llmcache_plugins.matching.guards.identifiers import identifiers
 from llmcache_plugins.matching.guards.language import language
-from llmcache_plugins.matching.guards.names import exact_case, names
+from llmcache_plugins.matching.guards.names import exact_case, named, names
 from llmcache_plugins.matching.guards.negation import negation
 from llmcache_plugins.matching.guards.numbers import numbers
 from llmcache_plugins.matching.guards.opposites import opposites
@@ -53,6 +53,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     signs,
     direction,
     names,
+    named,
     exact_case,
     question,
     language,

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent, words_of
+from llmcache_plugins.matching.guards.content import SMALL, are_alike, content_of, stem
 
-__all__ = ["exact_case_in", "names", "names_in"]
+__all__ = ["exact_case", "exact_case_in", "named", "named_in", "names", "names_in"]
 
 _TRIM = ".,;:!?\"'`()[]{}\u2026"
 _HYPHENATED = re.compile(r"[A-Za-z]+(?:[-_][A-Za-z]+)+")
@@ -98,5 +99,40 @@ def _is_host_only(lower: str) -> bool:
     return bool(separator) and not rest.partition("/")[2]
 
 
+# What bears a name that stands beside it: "deployment checkout", "the orders table".
+_BEARERS = words_of(
+    """deployment deployments pod pods container containers namespace branch branches repo repository bucket table
+    tables column columns schema database db host hostname username user server queue topic cluster node
+    package module library variable field env environment role group team project customer
+    client account accounts subscription plan tier device site zone region datacenter flag job pipeline workflow
+    channel folder album playlist chapter stage gate terminal platform street avenue lake mount station"""
+)
+
+
+def named_in(features: Features) -> Mapping[str, frozenset[str]]:
+    """Bearer of a name -> the words beside it, stemmed."""
+    words = features.words
+    found: dict[str, set[str]] = {}
+    for position, word in enumerate(words):
+        if word in _BEARERS:
+            beside = (*words[max(0, position - 1) : position], *words[position + 1 : position + 2])
+            found.setdefault(stem(word), set()).update(stem(name) for name in beside if name not in SMALL)
+    return {bearer: frozenset(names) for bearer, names in found.items()}
+
+
+def _compare_named(asked: Features, stored: Features) -> Finding:
+    left, right = asked.get(named_in), stored.get(named_in)
+    shared = left.keys() & right.keys()
+    if not shared or not are_alike(asked, stored, most=1):
+        return silent
+    mine = asked.get(content_of) - stored.get(content_of)
+    theirs = stored.get(content_of) - asked.get(content_of)
+    for bearer in shared:
+        if mine and theirs and mine <= left[bearer] and theirs <= right[bearer]:
+            return conflict(mine, theirs)
+    return agree if any(left[bearer] & right[bearer] for bearer in shared) else silent
+
+
 names = Rule("names", _compare_names)
+named = Rule("named", _compare_named)
 exact_case = Rule("exact_case", _compare_case)
