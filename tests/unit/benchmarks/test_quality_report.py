@@ -73,6 +73,7 @@ def test_only_the_report_part_is_measured(material: Material) -> None:
 
 
 def test_document_has_a_place_for_every_table(results: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
     write(results, tmp_path)
     document = (tmp_path / "quality.md").read_text(encoding="utf-8")
     assert all(block.strip() for block in blocks_of(results).values())
