@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from llmcache_plugins.matching.features import Features, features_of
@@ -45,6 +45,10 @@ class Rule:
 
     name: str
     compare: Callable[[Features, Features], Finding]
+    _plain: dict[str, Verdict] = field(init=False, repr=False, compare=False)  # without detail, made once: most are so
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_plain", {})
 
     def __call__(self, asked: str, stored: str) -> Verdict:
         return self.of(features_of(asked), features_of(stored))
@@ -52,7 +56,12 @@ class Rule:
     def of(self, asked: Features, stored: Features) -> Verdict:
         """The verdict on texts that are parsed already."""
         found = self.compare(asked, stored)
-        return Verdict(self.name, found.verdict, found.detail)
+        if found.detail:
+            return Verdict(self.name, found.verdict, found.detail)
+        plain = self._plain.get(found.verdict)
+        if plain is None:
+            plain = self._plain[found.verdict] = Verdict(self.name, found.verdict)
+        return plain
 
 
 def leftovers(left: Iterable[H], right: Iterable[H]) -> tuple[list[H], list[H]]:

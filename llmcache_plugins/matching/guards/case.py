@@ -32,13 +32,14 @@ def cased_in(features: Features) -> Mapping[str, frozenset[str]]:
     """What carries meaning by its case: its lower-case form -> the forms that the text has."""
     text = features.text
     found: dict[str, set[str]] = {}
-    for match in _OPTION.finditer(text):
+    for match in _OPTION.finditer(text) if "-" in text or "+" in text else ():
         found.setdefault("-" + match[1].lower(), set()).add(match[1])
     if not _uses_case(text):
         return {name: frozenset(forms) for name, forms in found.items()}
-    for match in _LETTER.finditer(text):
+    words = features.words
+    for match in _LETTER.finditer(text) if any(len(word) == 1 and word.isalpha() for word in words) else ():
         found.setdefault(match[1].lower(), set()).add(match[1])
-    for match in _WORD.finditer(text):
+    for match in () if _CAPITONYMS.isdisjoint(words) else _WORD.finditer(text):
         word = match[0].lower()
         if word in _CAPITONYMS and not _begins_a_sentence(text, match.start()):
             found.setdefault(word, set()).add("lower" if match[0].islower() else "capital")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import words_of
 
@@ -19,6 +21,7 @@ _STEM = 6
 _ENDINGS = ("ing", "ed", "es", "s", "ly", "d", "e", "'s")
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A short form that inflected forms of one word share: its beginning without a common ending.
 

@@ -31,6 +31,9 @@ class Known(NamedTuple):
     words: frozenset[str]
 
 
+_UNKNOWN = Known({}, frozenset())
+
+
 def _plurals(name: str) -> Iterator[str]:
     yield name
     if name.isalpha() and len(name) > 2:
@@ -65,27 +68,29 @@ def _index() -> dict[str, dict[tuple[str, ...], set[tuple[str, str]]]]:
 
 
 _INDEX = _index()
-_LONGEST = max(len(words) for names in _INDEX.values() for words in names)
+_LONGEST = {first: max(map(len, names)) for first, names in _INDEX.items()}  # words of a name that begins so, at most
 
 
 def known_in(features: Features) -> Known:
     """The places and things of a text that the lists have; the longest name wins ("New York" is no "York")."""
     words = features.words
+    if _LONGEST.keys().isdisjoint(words):
+        return _UNKNOWN
     things: dict[str, set[str]] = {}
     used: set[str] = set()
-    position = 0
-    while position < len(words):
-        names = _INDEX.get(words[position])
-        length = 1
-        if names:
-            for length in range(min(_LONGEST, len(words) - position), 0, -1):
-                name = words[position : position + length]
-                if name in names and _is_name(features, name, words[position - 1] if position else ""):
-                    for kind, thing in names[name]:
-                        things.setdefault(kind, set()).add(thing)
-                    used.update(name)
-                    break
-        position += length if names else 1
+    end = 0  # of the name before
+    for position, word in enumerate(words):
+        if word not in _LONGEST or position < end:
+            continue
+        names = _INDEX[word]
+        for length in range(min(_LONGEST[word], len(words) - position), 0, -1):
+            name = words[position : position + length]
+            if name in names and _is_name(features, name, words[position - 1] if position else ""):
+                for kind, thing in names[name]:
+                    things.setdefault(kind, set()).add(thing)
+                used.update(name)
+                end = position + length
+                break
     return Known({kind: frozenset(found) for kind, found in things.items()}, frozenset(used))
 
 
@@ -107,26 +112,32 @@ _COMMON = SMALL | words_of(
     department fall winter spring summer rx exam"""
 ).union(UNITS)
 _MOST = 32
+_NOTHING: frozenset[str] = frozenset()
 
 
 def capitals_in(features: Features) -> frozenset[str]:
     """Words with a capital inside a sentence, in lower case; none of a headline or of a text without case."""
     text = features.text
     if text.islower() or text.isupper():
-        return frozenset()
-    pieces = text.split()
+        return _NOTHING
     found: set[str] = set()
     is_start = True
-    for piece in pieces:
-        word = piece.strip(_TRIM)
-        word = word[:-2] if word.endswith(("'s", "\u2019s")) else word
-        if word[:1].isupper() and not is_start and len(word) > 1 and not word.isupper() and word.isalpha():
-            if word.lower() in SMALL:
-                return frozenset()  # a headline: every word has a capital
-            found.add(word.lower())
+    for piece in text.split():
+        if not is_start and not piece.islower() and (word := _bare(piece)):
+            lower = word.lower()
+            if lower in SMALL:
+                return _NOTHING  # a headline: every word has a capital
+            found.add(lower)
         is_start = piece.endswith(_ENDS)
     found |= features.get(identifiers_in).acronyms
-    return frozenset(found) - _COMMON if len(found) <= _MOST else frozenset()
+    return frozenset(found) - _COMMON if len(found) <= _MOST else _NOTHING
+
+
+def _bare(piece: str) -> str:
+    """A word of letters that begins with a capital, without marks and possessive; "" for anything else."""
+    word = piece.strip(_TRIM)
+    word = word[:-2] if word.endswith(("'s", "\u2019s")) else word
+    return word if len(word) > 1 and word[0].isupper() and word.isalpha() and not word.isupper() else ""
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
@@ -157,7 +168,6 @@ def _is_restricted(here: frozenset[str], there: frozenset[str]) -> bool:
 
 _COUNTRY_NAMES = frozenset(group.split()[0] for group in COUNTRIES.replace("\n", " ").split("|"))
 _DEFAULT_PLACES = frozenset({"us"})
-_NOTHING: frozenset[str] = frozenset()
 
 
 def _without_partner(names: frozenset[str], other: Features) -> Iterator[str]:

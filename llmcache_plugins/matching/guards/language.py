@@ -29,6 +29,10 @@ _FOREIGN = words_of(
 
 def is_english(features: Features) -> bool:
     """True unless another language's small words outnumber the English, or most letters are of another script."""
+    return features.get(_is_english)
+
+
+def _is_english(features: Features) -> bool:
     text = features.text
     if not text.isascii() and sum(character.isascii() for character in text) * 2 < len(text):
         return False

@@ -31,9 +31,10 @@ def names_in(features: Features) -> tuple[str, ...]:
         word = piece.strip(_TRIM)
         if len(word) == 1 and word.isascii() and word.isupper() and word != "I" and number and is_cased:
             found.append(word.lower())  # rack A, building C; an article stands in lower case behind the first word
-        elif (_HYPHENATED.fullmatch(word) and _is_name(word)) or (
-            _HEX.fullmatch(word) and word.lower() not in _HEX_WORDS
-        ):
+        elif word.isalpha():
+            if len(word) > 6 and _HEX.fullmatch(word) and word.lower() not in _HEX_WORDS:
+                found.append(word.lower())
+        elif _HYPHENATED.fullmatch(word) and _is_name(word):
             found.append(word.lower().replace("_", "-"))
         if len(found) == _MOST:
             break
