@@ -17,6 +17,9 @@ _PIECES = """
     un in dis BGP OSPFs US ½ ² ５ ١ # #1 -o --x != == https://x y@z.w /a/b C:\\ a_b _ __ . .. ... '' "" «x» 中文 10月
     from to than minus via nicht ohne mit einschalten ausschalten no pas désactiver activer unreachable reachable
     painless painful except other morning evening fall term 5m 5M 5K 5b 5G 5d degrees °C square km/h Mb/s MBps 5s iPhone
+    who when where why how which what many long best largest most least second only first at least than in French
+    into Python as JSON briefly Please ensure Paris the us Anna dog cats deployment table he she by for fix update can't
+    das ist wie que la les и что 我 の ß ¿ El Niño hi thanks again Java c++ c#
     15.2(4)M3 (4) v v. 1. .5 5. 1..2 e 1e999 9e-99 0x1 aabb.ccdd.eeff 's n't -"""
 PIECES = st.sampled_from(_PIECES.split())
 TEXTS = st.one_of(
@@ -52,6 +55,8 @@ SPITEFUL = (
     ":", "not ", "no, ", "«", "é", "\ud800", "a_", "=", "v1.", "twenty ", "one hundred and ", "up down ", '"a" "',
     "a'a", "unlock ", "A1 B", "/a", "%", "#", "10 to ", "1 2 ", "at 2 ", "may 1 ", "255.255.255.0 ", "中1",
     "5 m ", "5m 5M ", "rtr-1 to ", "from rtr-1 to rtr-2 ", "to ", "a into b ", "nicht ", "mit ohne ein. ",
+    "who and when ", "what the ", "in a markdown ", "us ", "US us ", "polish ", "new york ", "can't how do ",
+    "? no . ", "Anna Bob ", "deployment a ", "table ", "largest most ", "у ", "的", "he she by ", "Please use. ", "the of ", "most ",
     "not unlocked ", "deaktivieren ", "besides it ", "x", "fall ", "```a", "'a'b",
 )  # fmt: skip
 

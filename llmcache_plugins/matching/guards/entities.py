@@ -95,11 +95,15 @@ def known_in(features: Features) -> Known:
 
 
 def _is_name(features: Features, name: tuple[str, ...], before: str) -> bool:
+    if len(name) > 1 or name[0] not in _CAPITALISED:
+        return True
     if name == ("us",):
-        return before in _COUNTRY_BEFORE or any(token.text == "US" for token in features.tokens)
-    return len(name) > 1 or name[0] not in _CAPITALISED or any(
-        token.lower == name[0] and token.text[0].isupper() for token in features.tokens
-    )  # fmt: skip
+        return before in _COUNTRY_BEFORE or "US" in features.get(_as_written)
+    return name[0].capitalize() in features.get(_as_written)
+
+
+def _as_written(features: Features) -> frozenset[str]:
+    return frozenset(token.text for token in features.tokens)
 
 
 _TRIM = ".,;:!?\"'`()[]{}\u2018\u2019\u201c\u201d\u2026"

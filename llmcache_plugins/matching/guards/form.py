@@ -76,6 +76,7 @@ _SUBJECTS = words_of(
 )
 _UNITS = words_of("word words sentence sentences line lines paragraph paragraphs")
 _MARKS = frozenset({".", "?"})
+_REACH = 5  # words between a preposition and what it brings, at most
 
 
 class Requests(NamedTuple):
@@ -121,7 +122,7 @@ def _is_wish(words: tuple[str, ...], position: int, kind: str) -> bool:
     if kind in ("language", "code") and after not in _BEHIND_LANGUAGE:
         return False  # "in Tamil Nadu", "in Go terms"
     step = position - 1
-    while step > 0 and words[step] in _BETWEEN:
+    while step > position - _REACH and step > 0 and words[step] in _BETWEEN:
         step -= 1
     return step >= 0 and words[step] in _BEFORE[kind]
 
