@@ -56,7 +56,8 @@ SPITEFUL = (
     "a'a", "unlock ", "A1 B", "/a", "%", "#", "10 to ", "1 2 ", "at 2 ", "may 1 ", "255.255.255.0 ", "中1",
     "5 m ", "5m 5M ", "rtr-1 to ", "from rtr-1 to rtr-2 ", "to ", "a into b ", "nicht ", "mit ohne ein. ",
     "who and when ", "what the ", "in a markdown ", "us ", "US us ", "polish ", "new york ", "can't how do ",
-    "? no . ", "Anna Bob ", "deployment a ", "table ", "largest most ", "у ", "的", "he she by ", "Please use. ", "the of ", "most ",
+    "? no . ", "Anna Bob ", "deployment a ", "table ", "largest most ", "у ", "的", "he she by ",
+    "Please use. ", "the of ", "most ",
     "not unlocked ", "deaktivieren ", "besides it ", "x", "fall ", "```a", "'a'b",
 )  # fmt: skip
 
