@@ -36,7 +36,7 @@ _UNKNOWN = Known({}, frozenset())
 
 def _plurals(name: str) -> Iterator[str]:
     yield name
-    if name.isalpha() and len(name) > 2:
+    if name.replace("_", "").isalpha() and len(name) > 2:
         if name.endswith("y") and name[-2] not in "aeiou":
             yield f"{name[:-1]}ies"
         elif name.endswith(("s", "x", "ch", "sh", "o")):
@@ -167,11 +167,11 @@ def _compare(asked: Features, stored: Features) -> Finding:
 def _is_restricted(here: frozenset[str], there: frozenset[str]) -> bool:
     """Whether one text alone names a further place; a country beside its city adds nothing, nor does the default."""
     further = (here ^ there) - _DEFAULT_PLACES
-    return bool(further) and not (here & there and further <= _COUNTRY_NAMES)
+    return bool(further) and not ((here & there) - _DEFAULT_PLACES and further <= _COUNTRY_NAMES)
 
 
 _COUNTRY_NAMES = frozenset(group.split()[0] for group in COUNTRIES.replace("\n", " ").split("|"))
-_DEFAULT_PLACES = frozenset({"us"})
+_DEFAULT_PLACES = frozenset({"us", "world"})
 
 
 def _without_partner(names: frozenset[str], other: Features) -> Iterator[str]:

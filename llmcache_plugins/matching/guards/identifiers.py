@@ -44,13 +44,14 @@ _SUFFIX = re.compile(r"[-+\d.,]*(.*)", re.DOTALL)
 _MOST_SEARCHED = 32  # names to look for in the other text, so that the time stays linear
 _ZEROES = re.compile(r"(?<!\d)0+(?=\d)")
 _EMPHASIS = words_of(
-    """a about after all also always am an and any are as at bad be because before best better but by can did do
+    """ii iii iv vi vii viii ix xi xii xiii xiv xvi
+    a about after all also always am an and any are as at bad be because before best better but by can did do
     does ever every for free from get good great had has have he her here his how i if in into is it just like
     make many may me more most much must my need never new no none not now of off ok on one only or other our
     out over please really same shall she should so some such than that the them then there these they thing
     this those to today too two under up use very want was we were what when where which while who whom whose
     why will with without would yes you your"""
-)  # words people shout
+)  # words people shout; and Roman numerals, which are numbers
 
 
 class _Identifiers(NamedTuple):

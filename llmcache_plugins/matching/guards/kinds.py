@@ -39,7 +39,8 @@ food: rice bread pasta yogurt=yoghurt cheese butter milk cream egg bacon ham bee
  chocolate honey sugar salt pepper garlic onion tomato potato carrot broccoli spinach lettuce cucumber cabbage celery
  mushroom corn bean pea lentil tofu peanut almond walnut cashew banana grape strawberry blueberry raspberry cherry
  peach pear plum mango pineapple watermelon lemon lime coconut avocado cereal oatmeal popcorn pizza sushi tea coffee
- beer wine vodka whiskey juice soda cinnamon ginger turmeric vinegar mayonnaise ketchup mustard
+ beer wine vodka whiskey juice soda cinnamon ginger turmeric vinegar mayonnaise ketchup mustard apple fish chicken
+ duck noodle sausage steak salad soup sandwich burger pancake waffle cake cookie pie hummus quinoa oats raisin kiwi
 sport: football=soccer basketball baseball cricket tennis volleyball hockey ice_hockey rugby rugby_union rugby_league
  golf badminton boxing swimming wrestling handball water_polo lacrosse chess judo karate
 illness: diabetes asthma cancer malaria influenza=flu pneumonia tuberculosis measles hepatitis hiv=aids arthritis
@@ -53,7 +54,7 @@ relative: mother=mom=mum father=dad brother sister son daughter wife husband gra
  uncle aunt nephew niece boyfriend girlfriend
 faith: christianity=christian islam=muslim hinduism=hindu buddhism=buddhist judaism=jewish=jew sikhism=sikh
  jainism=jain
-planet: venus mars jupiter saturn uranus neptune pluto
+planet: venus mars jupiter saturn uranus neptune pluto mercury
 element: hydrogen helium lithium carbon nitrogen oxygen sodium aluminium=aluminum silicon phosphorus sulfur=sulphur
  chlorine potassium calcium iron copper zinc silver gold tin uranium titanium nickel
 instrument: piano guitar violin cello flute drum trumpet saxophone clarinet harp ukulele banjo
@@ -66,14 +67,14 @@ card: visa mastercard amex=american_express paypal venmo ach wire sepa zelle
 currency: dollar euro pound_sterling yen rupee bitcoin ethereum litecoin peso franc rouble=ruble yuan
 weekday: monday tuesday wednesday thursday friday saturday sunday
 operation: create rename move copy undo=revert squash rebase merge restart=reboot restore truncate sort shuffle
- reverse clone fork
+ reverse clone fork reload drop
 cooking: bake boil fry grill steam roast
 deal: buy=purchase=buying=purchasing sell=selling rent=renting lease=leasing
 request: cancel=cancelling=canceling renew=renewing postpone=postponing
 measure: length width height depth weight area volume population temperature speed density pressure humidity salary
- distance duration voltage mass acceleration momentum
+ distance duration voltage mass acceleration momentum circumference perimeter radius diameter thickness
 aspect: symptom cause=reason treatment=cure=remedy=treat diagnosis=diagnose prevention=prevent side_effect dosage=dose
- complication
+ complication benefit danger=risk
 attribute: capital currency president mayor king queen prime_minister governor flag anthem
 role: ceo founder owner director author actor actress coach captain
 business: revenue profit=earnings market_share headcount share_price
@@ -83,5 +84,34 @@ class_of_travel: business_class economy_class first_class coach
 tier: basic premium platinum
 field: web_design graphic_design game_development web_development machine_learning deep_learning data_science
  cyber_security artificial_intelligence blockchain
-body: leg arm stomach face neck chest foot=feet hand finger toe nose ear eye tooth=teeth
+body: leg arm stomach face neck chest foot=feet hand finger toe nose ear eye tooth=teeth hair skin nail bone muscle
+ lip scalp
+structure: tuple set array dictionary=dict linked_list hashmap=hash_map stack queue heap tree graph dataframe
+number_type: int=integer float double long char string=str boolean=bool
+statistic: mean median mode variance standard_deviation
+shape: circle square triangle rectangle sphere cube cylinder cone pentagon hexagon ellipse
+text: poem story essay letter song speech haiku novel resume=cv cover_letter limerick tweet press_release
+contact: mute block unfriend unfollow archive
+vehicle: bus train plane=airplane=aeroplane car=automobile taxi=cab ferry bike=bicycle=cycle subway=metro tram ship
+ truck=lorry motorcycle=motorbike scooter helicopter
+way_of_travel: fly drive walk sail hike
+device: router switch modem firewall printer scanner laptop tablet server monitor keyboard webcam load_balancer
+ access_point
+material: cotton silk wool leather wood metal plastic glass marble granite concrete linen suede velvet steel rubber
+ ceramic
+complaint: headache stomachache=stomach_ache toothache=tooth_ache backache=back_pain fever cough rash nausea
+ diarrhea=diarrhoea constipation heartburn insomnia dizziness sore_throat hiccup
+blood: blood_pressure blood_sugar=glucose cholesterol heart_rate
+point: boiling_point freezing_point melting_point
+tax: income_tax sales_tax capital_gains_tax property_tax vat inheritance_tax capital_gains
+redress: refund replacement exchange
+luggage: carry_on checked hand_luggage
+creation: wrote=written=writes=write sang=sung=sings=sing composed=composes directed=directs=direct produced=produces
+ painted=paints designed=designs
+room: kitchen bathroom bedroom garage basement attic living_room
+meal: breakfast lunch dinner brunch
+application: excel word powerpoint outlook photoshop illustrator teams onenote google_docs google_sheets
+person: teacher doctor nurse lawyer engineer pilot plumber electrician dentist chef accountant architect
+plant: rose tulip orchid lavender cactus oak pine maple bamboo sunflower
+paper: passport driver's_license=driving_licence=driving_license birth_certificate id_card
 """

@@ -40,6 +40,11 @@ _ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
     "tenth": 10, "eleventh": 11, "twelfth": 12,
 }  # fmt: skip
+_ROMAN = {
+    "I": 1, "II": 2, "III": 3, "IV": 4, "VI": 6, "VII": 7, "VIII": 8, "IX": 9, "XI": 11, "XII": 12, "XIII": 13,
+    "XIV": 14, "XVI": 16,
+}  # fmt: skip
+_NUMBERED = frozenset({"war", "part", "volume", "chapter", "type", "phase", "level", "act", "class", "tier", "stage"})
 _SOFT_ORDINALS = frozenset({"first", "second", "third"})  # also adverbs, a unit of time, a share
 _COUNTING = _ONES.keys() | _TENS.keys() | {"dozen", "half"} | SCALED_WORDS.keys()
 _SCALES_APART = SCALED_WORDS | MULTIPLIERS  # "5 million", "5 bn"
@@ -81,6 +86,8 @@ def quantities_in(features: Features) -> _Numbers:
                 _read_ordinal(tokens, position, soft, hard)
             elif token.lower in UNITS:
                 _read_bare_unit(tokens, position, spare, asked)
+            elif token.text in _ROMAN and position and _is_numbered(tokens[position - 1], token):
+                hard.append(quantity(Decimal(_ROMAN[token.text]), None))  # "World War II", "Henry VIII"
         elif position not in claimed:
             if kind == "number" or kind == "measure":
                 position = _read_digits(tokens, position, hard)
@@ -89,6 +96,11 @@ def quantities_in(features: Features) -> _Numbers:
                 _read_name(token.lower, hard)
         position += 1
     return _Numbers(tuple(hard), tuple(soft), tuple(spare), frozenset(asked))
+
+
+def _is_numbered(before: Token, token: Token) -> bool:
+    """Whether a word is one that Roman numerals follow; "I" is mostly a pronoun."""
+    return before.lower in _NUMBERED if token.text == "I" else before.text.istitle()
 
 
 def _decimal(literal: str) -> Decimal | str:

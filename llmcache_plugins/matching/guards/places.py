@@ -37,7 +37,7 @@ us usa u.s u.s.a united_states united_states_of_america america american america
 |el_salvador|nicaragua|costa_rica|panama|cuba cuban|jamaica jamaican|haiti haitian|dominican_republic|puerto_rico
 |trinidad|bahamas|barbados|colombia colombian|venezuela venezuelan|guyana|suriname|ecuador ecuadorian|peru peruvian
 |bolivia bolivian|brazil brazilian brazilians|paraguay|uruguay|argentina argentinian argentine|chile chilean
-|eu european_union|europe european europeans|asia asian asians|africa african africans|south_america|north_america
+|world|eu european_union|europe european europeans|asia asian asians|africa african africans|south_america|north_america
 |latin_america|middle_east|antarctica|greenland|scandinavia|caribbean|schengen_area schengen
 """
 

@@ -68,6 +68,7 @@ _LONE = {  # what changes an answer when only one of two texts has it
     **dict.fromkeys(words_of("instead"), "instead"),
     **dict.fromkeys(words_of("half"), "half"),
     **dict.fromkeys(words_of("minor"), "minor"),
+    **dict.fromkeys(words_of("capita"), "per capita"),
     **dict.fromkeys(words_of("nonstop"), "nonstop"),
     **dict.fromkeys(words_of("cheap"), "cheap"),
 }

@@ -26,6 +26,12 @@ CONFLICTS = [
     ("Can I take aspirin with wine?", "Can I take ibuprofen with wine?"),
     ("How do I undo the commit?", "How do I squash the commit?"),
     ("What are the symptoms of flu?", "What are the causes of flu?"),
+    ("What are the side effects of zinc?", "What are the benefits of zinc?"),
+    ("How do I get there by bus?", "How do I get there by train?"),
+    ("Write a poem about rain", "Write a story about rain"),
+    ("What is the tallest tower in the world?", "What is the tallest tower in Asia?"),
+    ("Is a tuple ordered?", "Is a dictionary ordered?"),
+    ("How do I clean silk?", "How do I clean cotton?"),
     ("Recipe with almond flour", "Recipe with coconut flour"),
 ]
 OTHERS = [
