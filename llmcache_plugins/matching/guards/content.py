@@ -15,7 +15,7 @@ SMALL = words_of(
     shall i you he she it we they me him her us them my your our their his its this that these those there here what
     how why when where which who whom whose what's how's who's where's it's that's i'm some any get got please tell
     me show give find list explain describe let know want need like way ways best good kind of sort type types thing
-    things one ones go goes going etc also just really actually very , . ? & / -"""
+    things one ones per go goes going etc also just really actually very , . ? & / -"""
 )
 _STEM = 6
 _ENDINGS = ("ing", "ed", "es", "s", "ly", "d", "e", "'s")

@@ -349,6 +349,11 @@ def _stands_elsewhere(item: Quantity, other: Features) -> bool:
     dates, versions = other.get(dates_in), other.get(versions_in)
     if item.dimension in LETTERS and f"{written}{item.dimension.lower()}" in other.get(identifiers_in).found:
         return True  # "3d" and "3D"
+    if item.dimension in ("", "ordinal"):
+        counted = other.get(quantities_in)
+        turned = Quantity(item.value, "" if item.dimension else "ordinal", item.value)
+        if turned in counted.soft or turned in counted.hard:
+            return True  # "World War I" and "the First World War", "chapter 4" and "the fourth chapter"
     return item.dimension == "" and (f"year {written}" in dates.hard or written in versions.all)
 
 

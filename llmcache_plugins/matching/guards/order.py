@@ -66,10 +66,19 @@ def _compare(asked: Features, stored: Features) -> Finding:
     if mine != theirs and sorted(mine) == sorted(theirs):
         return conflict([" ".join(mine)], [" ".join(theirs)])
     if _SYMMETRIC.isdisjoint(asked.words):
+        joined, there = asked.get(_joined_by), stored.get(_joined_by)
+        if joined and there and joined != there:
+            return conflict([joined], [there])
         exchanged = _exchanged(left, right)
         if exchanged is not None:
             return exchanged
     return silent
+
+
+def _joined_by(features: Features) -> str:
+    """The one of "and" and "or" that a text has; "" when it has none or both."""
+    has_and, has_or = "and" in features.words, "or" in features.words
+    return "" if has_and == has_or else "and" if has_and else "or"
 
 
 def _genders(features: Features) -> tuple[str, ...]:

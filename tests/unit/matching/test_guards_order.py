@@ -19,6 +19,7 @@ CONFLICTS = [
     ("Do German universities accept British students?", "Do British universities accept German students?"),
     ("Why do rich men marry poor women in films?", "Why do poor men marry rich women in films?"),
     ("Does Ann trust Bob?", "Is Ann trusted by Bob?"),
+    ("Is it free for pupils and teachers?", "Is it free for pupils or teachers?"),
     ("Would he leave her?", "Would she leave him?"),
     ("Convert euros to dollars", "Convert dollars to euros"),
     ("How is rent in Bonn compared to Kiel?", "How is rent in Kiel compared to Bonn?"),
@@ -26,6 +27,7 @@ CONFLICTS = [
 OTHERS = [
     ("What is the difference between TCP and UDP?", "What is the difference between UDP and TCP?"),
     ("A dog or a cat?", "A cat or a dog?"),
+    ("the difference between tea or coffee", "the difference between tea and coffee"),
     ("Rust versus Go", "Go versus Rust"),
     ("Is Ann married to Bob?", "Is Bob married to Ann?"),
     ("How far is Rome from Milan?", "How far is Milan from Rome?"),
