@@ -50,8 +50,16 @@ def numbers_table(summary: dict[str, Any]) -> str:
         ["latency of a hit, p50 / p95", f"{hit['p50_ms']:.1f} / {hit['p95_ms']:.1f} ms"],
         ["latency of a miss, p50 (the stand-in answers after 150 ms)", f"{miss['p50_ms']:.0f} ms"],
     ]
-    threshold = summary["settings"]["similarity_threshold"]
-    return table([f"`make demo`: {requests} labelled questions, cosine {threshold:g} and guards", "measured"], rows)
+    policy = _policy(summary["settings"])
+    return table([f"`make demo`: {requests} labelled questions, {policy} and guards", "measured"], rows)
+
+
+def _policy(settings: dict[str, Any]) -> str:
+    """What decided, in words: a calibrated confidence within its error budget, or a cosine."""
+    budget, threshold = settings.get("max_error_rate"), settings.get("similarity_threshold")
+    if budget is not None:
+        return f"error budget {100 * budget:g} %"
+    return f"cosine {threshold:g}"
 
 
 def _share(count: int, total: int) -> str:

@@ -1,5 +1,5 @@
 """The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
-`eval` what the cache gets right and wrong on labelled questions.
+`eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -12,9 +12,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
 
 __all__ = ["main"]
+
+_BUDGET = CacheConfig().max_error_rate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +82,7 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     demo.add_argument("--live", action="store_true", help="ask the real model (costs money, needs ANTHROPIC_API_KEY)")
     demo.add_argument("--limit", type=_positive_integer, metavar="N", help="only the first N questions")
-    demo.add_argument("--threshold", type=float, metavar="X", help="least cosine of a semantic hit (default: 0.95)")
+    _add_what_decides(demo, "--threshold")
     demo.add_argument(
         "--latency-ms",
         type=_milliseconds,
@@ -96,6 +99,16 @@ def _add_demo(commands: argparse._SubParsersAction[_Parser]) -> None:
     demo.set_defaults(run=_demo)
 
 
+def _add_what_decides(command: _Parser, threshold: str) -> None:
+    command.add_argument(
+        "--max-error-rate",
+        type=float,
+        metavar="X",
+        help=f"error budget: wrong hits / requests that may be (default: {_BUDGET:g})",
+    )
+    command.add_argument(threshold, type=float, metavar="X", help="a plain cosine of at least X decides instead")
+
+
 def _add_eval(commands: argparse._SubParsersAction[_Parser]) -> None:
     evaluation = commands.add_parser(
         "eval",
@@ -105,8 +118,7 @@ def _add_eval(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     evaluation.add_argument("files", type=Path, nargs="+", metavar="FILE", help="labelled JSON lines")
     evaluation.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    evaluation.add_argument("--max-error-rate", type=float, metavar="X", help="wrong hits / requests that may be")
-    evaluation.add_argument("--similarity-threshold", type=float, metavar="X", help="a plain cosine decides instead")
+    _add_what_decides(evaluation, "--similarity-threshold")
     evaluation.add_argument("--no-guards", action="store_true", help="let no guard veto a candidate")
     evaluation.add_argument("--exact-only", action="store_true", help="exact and normalised matches alone")
     evaluation.add_argument(
@@ -131,7 +143,11 @@ def _add_tune(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--cost-per-call", type=float, default=0.01, metavar="X", help="of the model, for the saving (default: 0.01)"
     )
     tuning.add_argument(
-        "--max-error-rate", type=float, default=0.01, metavar="X", help="wrong hits / pairs allowed (default: 0.01)"
+        "--max-error-rate",
+        type=float,
+        default=_BUDGET,
+        metavar="X",
+        help="error budget: wrong hits / pairs that may be (default: %(default)g)",
     )
     tuning.add_argument("--lexical", action="store_true", help="tune the LexicalMatcher in place of the embedder")
     tuning.set_defaults(run=_tune)
@@ -176,6 +192,7 @@ def _demo(options: argparse.Namespace) -> int:
             live=options.live,
             limit=options.limit,
             threshold=options.threshold,
+            max_error_rate=options.max_error_rate,
             latency=options.latency_ms / 1000,
             port=DEMO_PORT if options.port is None else options.port,
         )

@@ -7,22 +7,26 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 from urllib.parse import quote
 
 from llmcache_plugins.cli.questions import Question, find_data, read_questions
 from llmcache_plugins.cli.summary import Served, Summary, summarise
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent
+from llmcache_plugins.factory import policies_for
+from llmcache_plugins.matching import Policy
+from llmcache_plugins.protocols import Embedder, ErrorEvent, Event, LookupEvent
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 from llmcache_plugins.types import Outcome, Usage
 
-__all__ = ["DEMO_PORT", "DemoOptions", "default_url", "run_demo", "serve"]
+__all__ = ["DEMO_PORT", "DemoOptions", "decided_by", "default_url", "run_demo", "serve"]
 
 # The address of a model is part of every scope, so a second run finds the first one's answers only under the same port.
 DEMO_PORT = 18765
@@ -40,8 +44,21 @@ class DemoOptions:
     live: bool = False
     limit: int | None = None
     threshold: float | None = None
+    max_error_rate: float | None = None
     latency: float = 0.15
     port: int = DEMO_PORT
+
+    @property
+    def config(self) -> CacheConfig:
+        """The settings of the demo's cache; with neither of the two the defaults decide.
+
+        Raises:
+            ConfigError: one of them is out of its range.
+        """
+        given = {"similarity_threshold": self.threshold, "max_error_rate": self.max_error_rate}
+        chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        # An echo is no answer to a real question.
+        return CacheConfig(namespace=("llmcache-demo", "live" if self.live else "loopback"), **chosen)
 
 
 class Listener:
@@ -69,16 +86,28 @@ def run_demo(options: DemoOptions) -> int:
     labelled = read_questions(path)
     if options.live and not os.environ.get("ANTHROPIC_API_KEY"):
         raise ConfigError("--live asks the real model: set ANTHROPIC_API_KEY first, or leave --live out")
+    config = options.config
     import_module("llmcache_plugins.cli.application")  # before anything is opened: it says which extra is missing
-    threshold = CacheConfig().similarity_threshold if options.threshold is None else options.threshold
+    embedder = OnnxEmbedder()  # named, so that a missing one is an error here and not a cache of exact matches
+    policy = policies_for(config, embedder).default
     url = options.url or default_url()
     listener = Listener()
-    with _cache(url, threshold, options, listener), _application(options) as ask:
+    with _cache(url, embedder, config, listener, fresh=options.fresh), _application(options) as ask:
         served = _serve_with_progress(questions, ask, listener, as_json=options.as_json)
     summary = summarise(served, labelled, cache_errors=listener.errors)
-    settings = {"data": path.name, "url": url, "similarity_threshold": threshold, "live": options.live}
+    settings = {"data": path.name, "url": url, **decided_by(policy), "live": options.live}
     _print(summary, settings, as_json=options.as_json)
     return 1 if summary.has_failed else 0
+
+
+def decided_by(policy: Policy) -> dict[str, object]:
+    """What decides, for the report: an error budget (then there is no cosine), or a cosine (then no budget is kept)."""
+    is_calibrated = policy.max_error_rate is not None
+    return {
+        "policy": policy.policy_id,
+        "max_error_rate": policy.max_error_rate,
+        "similarity_threshold": None if is_calibrated else policy.min_confidence,
+    }
 
 
 def default_url() -> str:
@@ -127,23 +156,18 @@ def _loopback_server(options: DemoOptions) -> FakeAnthropic:
 
 
 @contextlib.contextmanager
-def _cache(url: str, threshold: float, options: DemoOptions, listener: Listener) -> Iterator[None]:
+def _cache(url: str, embedder: Embedder, config: CacheConfig, listener: Listener, *, fresh: bool) -> Iterator[None]:
     """Put a cache under LangChain for as long as the block runs."""
     from langchain_core.globals import get_llm_cache, set_llm_cache
 
     from llmcache_plugins import open_cache
-    from llmcache_plugins.embedders import OnnxEmbedder
     from llmcache_plugins.langchain import LLMCache
 
-    embedder = OnnxEmbedder()  # named, so that a missing one is an error here and not a cache of exact matches
     if url.startswith("disk:///"):
         _make_folder(url)
-    namespace = ("llmcache-demo", "live" if options.live else "loopback")  # an echo is no answer to a real question
     before = get_llm_cache()
-    with open_cache(
-        url, embedder=embedder, recorders=[listener], namespace=namespace, similarity_threshold=threshold
-    ) as cache:
-        if options.fresh:
+    with open_cache(url, embedder=embedder, config=config, recorders=[listener]) as cache:
+        if fresh:
             cache.clear()
         set_llm_cache(LLMCache(cache))
         try:
@@ -171,7 +195,7 @@ def _serve_with_progress(questions: Sequence[Question], ask: Ask, listener: List
     return list(with_progress(run, len(questions)))
 
 
-def _print(summary: Summary, settings: dict[str, object], *, as_json: bool) -> None:
+def _print(summary: Summary, settings: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         json.dump({"settings": settings, **summary.as_json()}, sys.stdout, ensure_ascii=False, indent=2)
         sys.stdout.write("\n")

@@ -53,8 +53,16 @@ def print_report(summary: Summary, settings: Mapping[str, object], console: Cons
         console.print(f"[bold red]failed[/]: {escape(name)}: {count}")
 
 
+def what_decides(settings: Mapping[str, object]) -> str:
+    """The policy of a run in words, from the `settings` of its JSON."""
+    budget, threshold = settings.get("max_error_rate"), settings.get("similarity_threshold")
+    if isinstance(budget, float):
+        return f"error budget {100 * budget:g} % (calibrated confidence) and guards"
+    return f"similarity threshold {threshold} (cosine) and guards"
+
+
 def _counts(summary: Summary, settings: Mapping[str, object]) -> Table:
-    table = Table(title=f"{settings.get('data')}, similarity threshold {settings.get('similarity_threshold')}")
+    table = Table(title=escape(f"{settings.get('data')}, {what_decides(settings)}"))
     table.add_column("what")
     table.add_column("count", justify="right")
     table.add_column("share", justify="right")

@@ -12,11 +12,12 @@ import pytest
 
 from llmcache_plugins import __version__
 from llmcache_plugins.cli import main
-from llmcache_plugins.cli.demo import Listener, default_url, serve
+from llmcache_plugins.cli.demo import DemoOptions, Listener, decided_by, default_url, serve
 from llmcache_plugins.cli.doctor import run_doctor
 from llmcache_plugins.cli.questions import Question
 from llmcache_plugins.cli.summary import summarise
 from llmcache_plugins.errors import MissingExtraError
+from llmcache_plugins.matching import ConfidencePolicy, SimilarityPolicy
 from llmcache_plugins.protocols import ErrorEvent, LookupEvent
 from llmcache_plugins.types import Miss, MissReason, Usage
 
@@ -138,6 +139,62 @@ def test_the_report_survives_what_users_type() -> None:
     print_report(failed, {"data": "questions.jsonl", "similarity_threshold": 0.9}, Console(file=out, width=120))
     assert "[red]warm[/red]: [/]: 1" in out.getvalue()
     assert "wrong hits by the labels" in out.getvalue()
+
+
+class Sure:
+    """A calibration that is sure of everything."""
+
+    version = "test-1"
+    floor = 0.7
+
+    def confidence(self, *evidence: object) -> float:
+        return 1.0
+
+    def min_confidence(self, max_error_rate: float) -> float:
+        return 1.0 - max_error_rate
+
+    def grey_from(self, max_error_rate: float) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("policy", "max_error_rate", "threshold", "words"),
+    [
+        (ConfidencePolicy(Sure(), 0.005), 0.005, None, "error budget 0.5 % (calibrated confidence)"),
+        (SimilarityPolicy(0.95), None, 0.95, "similarity threshold 0.95 (cosine)"),
+    ],
+)
+def test_the_demo_says_what_decides(
+    policy: ConfidencePolicy | SimilarityPolicy, max_error_rate: float | None, threshold: float | None, words: str
+) -> None:
+    from rich.console import Console
+
+    from llmcache_plugins.cli.report import print_report
+
+    settings = decided_by(policy)
+    assert settings == {
+        "policy": policy.policy_id,
+        "max_error_rate": max_error_rate,
+        "similarity_threshold": threshold,
+    }
+    out = io.StringIO()
+    print_report(summarise([], []), {"data": "questions.jsonl", **settings}, Console(file=out, width=120))
+    assert f"questions.jsonl, {words}" in out.getvalue()
+
+
+def test_the_demo_leaves_the_choice_to_the_defaults_unless_told() -> None:
+    assert DemoOptions().config.similarity_threshold is None
+    assert DemoOptions(max_error_rate=0.02).config.max_error_rate == 0.02
+    assert DemoOptions(threshold=0.9).config.similarity_threshold == 0.9
+    assert DemoOptions().config.namespace != DemoOptions(live=True).config.namespace
+
+
+@pytest.mark.parametrize("arguments", [["--threshold", "1.5"], ["--max-error-rate", "0"]])
+def test_the_demo_refuses_a_setting_out_of_range(
+    arguments: list[str], data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--data", str(data), *arguments]) == 2
+    assert "must be a number above 0" in capsys.readouterr().err
 
 
 def doctor_says(monkeypatch: pytest.MonkeyPatch, installed: Callable[[str], bool]) -> tuple[int, str]:
