@@ -38,6 +38,7 @@ from llmcache_plugins.types import (
 if TYPE_CHECKING:
     from llmcache_plugins.engine import Explanation, SemanticCache, Tier
     from llmcache_plugins.factory import default_cache, open_cache, set_default_cache
+    from llmcache_plugins.matching.lexical import LexicalMatcher
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,7 @@ __all__ = [
     "Hit",
     "Judge",
     "LLMCacheError",
+    "LexicalMatcher",
     "Miss",
     "MissReason",
     "MissingExtraError",
@@ -91,6 +93,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # only catch its errors or name its types.
 _LAZY = {
     "Explanation": "llmcache_plugins.engine",
+    "LexicalMatcher": "llmcache_plugins.matching.lexical",
     "SemanticCache": "llmcache_plugins.engine",
     "Tier": "llmcache_plugins.engine",
     "default_cache": "llmcache_plugins.factory",

@@ -13,11 +13,12 @@ import pytest
 import llmcache_plugins
 
 PUBLIC = {
-    "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder", "EmbedderError",
-    "Entry", "Explanation", "Guard", "Hit", "Judge", "LLMCacheError", "Miss", "MissReason", "MissingExtraError",
-    "NearMiss", "NearMissRecord", "Outcome", "Recorder", "Regression", "Reported", "Request", "SemanticCache", "Store",
-    "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier", "UpdateOutcome", "Usage", "Validation", "Validator",
-    "Verdict", "Verifier", "__version__", "default_cache", "open_cache", "set_default_cache",
+    "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
+    "EmbedderError", "Entry", "Explanation", "Guard", "Hit", "Judge", "LLMCacheError", "LexicalMatcher", "Miss",
+    "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Recorder", "Regression", "Reported",
+    "Request", "SemanticCache", "Store", "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier", "UpdateOutcome",
+    "Usage", "Validation", "Validator", "Verdict", "Verifier", "__version__", "default_cache", "open_cache",
+    "set_default_cache",
 }  # fmt: skip
 
 
@@ -71,6 +72,14 @@ def test_import_loads_no_optional_package() -> None:
     )
     optional = {"langchain_core", "llama_index", "anthropic", "onnxruntime", "tokenizers", "torch", "rich", "redis"}
     assert not {name.split(".")[0] for name in loaded} & optional
+
+
+def test_matching_by_words_loads_numpy_alone() -> None:
+    loaded = run_python(
+        "import sys, json; from llmcache_plugins import LexicalMatcher; LexicalMatcher().score('a b', 'b a'); "
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names)))"
+    )
+    assert {name for name in loaded if not name.startswith("_")} <= {"llmcache_plugins", "numpy"}
 
 
 def test_import_costs_little_more_than_numpy() -> None:

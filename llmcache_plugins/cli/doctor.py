@@ -25,6 +25,7 @@ _PACKAGES = (  # distribution, extra that brings it
     ("prometheus-client", "prometheus"),
     ("opentelemetry-api", "otel"),
     ("rich", "cli"),
+    ("matplotlib", "plot"),
 )
 
 

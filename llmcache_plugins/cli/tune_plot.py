@@ -11,7 +11,7 @@ try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 except ImportError as error:
-    raise MissingExtraError("the plot of llmcache tune", "bench") from error
+    raise MissingExtraError("the plot of llmcache tune", "plot") from error
 
 __all__ = ["save_plot"]
 
