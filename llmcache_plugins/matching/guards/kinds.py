@@ -67,7 +67,7 @@ card: visa mastercard amex=american_express paypal venmo ach wire sepa zelle
 currency: dollar euro pound_sterling yen rupee bitcoin ethereum litecoin peso franc rouble=ruble yuan
 weekday: monday tuesday wednesday thursday friday saturday sunday
 operation: create rename move copy undo=revert squash rebase merge restart=reboot restore truncate sort shuffle
- reverse clone fork reload drop
+ reverse clone fork reload drop backup=back_up
 cooking: bake boil fry grill steam roast
 deal: buy=purchase=buying=purchasing sell=selling rent=renting lease=leasing
 request: cancel=cancelling=canceling renew=renewing postpone=postponing
@@ -76,7 +76,7 @@ measure: length width height depth weight area volume population temperature spe
 aspect: symptom cause=reason treatment=cure=remedy=treat diagnosis=diagnose prevention=prevent side_effect dosage=dose
  complication benefit danger=risk
 attribute: capital currency president mayor king queen prime_minister governor flag anthem
-role: ceo founder owner director author actor actress coach captain
+role: ceo founder owner director author actor actress coach captain vice_president=vice-president
 business: revenue profit=earnings market_share headcount share_price
 period: quarter half overtime
 season: spring summer autumn=fall winter
@@ -114,4 +114,10 @@ application: excel word powerpoint outlook photoshop illustrator teams onenote g
 person: teacher doctor nurse lawyer engineer pilot plumber electrician dentist chef accountant architect
 plant: rose tulip orchid lavender cactus oak pine maple bamboo sunflower
 paper: passport driver's_license=driving_licence=driving_license birth_certificate id_card
+nutrient: protein fat fiber=fibre carbohydrate=carb sodium calorie cholesterol potassium magnesium
+metric: uptime cpu memory=ram disk bandwidth latency throughput packet_loss
+car: suv sedan hatchback pickup convertible minivan coupe
+wave: light sound
+state: pregnancy=pregnant breastfeeding=lactation
+part: battery strap screen=display charger lens keyboard hinge camera speaker microphone
 """

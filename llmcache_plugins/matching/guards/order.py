@@ -24,6 +24,7 @@ _SYMMETRIC = words_of(
     difference differences different differ distance far between married equal equals similar similarity same
     friends related compatible"""
 )
+_ENDS_OF_A_WAY = {"from", "to"}
 _BESIDE = 5  # words between two items of one list, at most
 _MOST = 48  # content words; a longer text is no question
 _ACTIVE = words_of("does did do can could will would should has have had may might must")
@@ -69,7 +70,7 @@ def _compare(asked: Features, stored: Features) -> Finding:
         joined, there = asked.get(_joined_by), stored.get(_joined_by)
         if joined and there and joined != there:
             return conflict([joined], [there])
-        exchanged = _exchanged(left, right)
+        exchanged = _turned(left, right) or _exchanged(left, right)
         if exchanged is not None:
             return exchanged
     return silent
@@ -103,6 +104,15 @@ def _exchanged(left: Neighbours, right: Neighbours) -> Finding | None:
                 continue  # "update error 5" and "error 5 of the update": what ends a phrase may move to its front
             if not _are_listed(left, word, other) and not _are_listed(right, word, other):
                 return conflict([_shown(left, word, other)], [_shown(right, word, other)])
+    return None
+
+
+def _turned(left: Neighbours, right: Neighbours) -> Finding | None:
+    """ "mail from Bob" here and "mail to Bob" there."""
+    for word, (before, _, _) in left.places.items():
+        there = right.places[word][0] if word in right.places else before
+        if before != there and {before, there} == _ENDS_OF_A_WAY:
+            return conflict([f"{before} {word}"], [f"{there} {word}"])
     return None
 
 

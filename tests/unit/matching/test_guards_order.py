@@ -20,6 +20,7 @@ CONFLICTS = [
     ("Why do rich men marry poor women in films?", "Why do poor men marry rich women in films?"),
     ("Does Ann trust Bob?", "Is Ann trusted by Bob?"),
     ("Is it free for pupils and teachers?", "Is it free for pupils or teachers?"),
+    ("Delete all mail from Bob", "Delete all mail to Bob"),
     ("Would he leave her?", "Would she leave him?"),
     ("Convert euros to dollars", "Convert dollars to euros"),
     ("How is rent in Bonn compared to Kiel?", "How is rent in Kiel compared to Bonn?"),
