@@ -1,4 +1,4 @@
-"""Every code block of the README runs, offline; every command in it exists."""
+"""Every code block of the README and every example runs, offline; every command in the README exists."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 COMMANDS = [line for language, code in BLOCKS if language == "console" for line in code.splitlines() if line.strip()]
 
 
@@ -43,17 +44,29 @@ def test_the_readme_has_code_and_no_other_kind_of_block() -> None:
     assert len(PYTHON) >= 2
 
 
+def run(code: str, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run it: the lines that begin with `print` print what their comments say, in this order."""
+    exec(compile(code, name, "exec"), {"__name__": name})
+    printed = capsys.readouterr().out.splitlines()
+    said = [line.rpartition("# ")[2].strip() for line in code.splitlines() if re.match(r"print\(.*# ", line)]
+    said = [comment for comment in said if not comment.startswith("a miss")]
+    assert [line for line in printed if line in said] == said, printed
+
+
 @pytest.mark.parametrize("code", PYTHON, ids=lambda code: code.splitlines()[0])
 def test_python_block_prints_what_its_comments_say(
     code: str, offline: FakeAnthropic, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
-    printed = capsys.readouterr().out.splitlines()
-    said = [
-        line.rpartition("# ")[2].strip() for line in code.splitlines() if line.startswith("print(") and "# " in line
-    ]
-    said = [comment for comment in said if not comment.startswith("a miss")]
-    assert [line for line in printed if line in said] == said, printed
+    run(code, "readme", capsys)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example_prints_what_its_comments_say(
+    path: Path, offline: FakeAnthropic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = path.read_text(encoding="utf-8")
+    assert len(code.splitlines()) <= 60
+    run(code, "example", capsys)
 
 
 def test_langchain_block_makes_one_provider_call(offline: FakeAnthropic) -> None:
