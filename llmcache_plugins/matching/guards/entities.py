@@ -109,7 +109,8 @@ def _as_written(features: Features) -> frozenset[str]:
 _TRIM = ".,;:!?\"'`()[]{}\u2018\u2019\u201c\u201d\u2026"
 _ENDS = (".", "?", "!", ":", '."', '?"')
 _COMMON = SMALL | words_of(
-    """mr mrs ms dr mt mount st saint sir miss prof professor god internet english i'm i've i'd january february march april may june
+    """mr mrs ms dr mt mount st saint sir miss
+    prof professor god internet english i'm i've i'd january february march april may june
     july august september october november december hi hello dear thanks thank yes no ok first second jan feb mar apr
     jun jul aug sep sept oct nov dec president prime minister king queen senator army battle war book books party state
     states university college school institute city river company inc ltd group government court act day bank club

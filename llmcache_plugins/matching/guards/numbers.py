@@ -350,11 +350,15 @@ def _stands_elsewhere(item: Quantity, other: Features) -> bool:
     if item.dimension in LETTERS and f"{written}{item.dimension.lower()}" in other.get(identifiers_in).found:
         return True  # "3d" and "3D"
     if item.dimension in ("", "ordinal"):
-        counted = other.get(quantities_in)
         turned = Quantity(item.value, "" if item.dimension else "ordinal", item.value)
-        if turned in counted.soft or turned in counted.hard:
+        if turned in other.get(_counted):
             return True  # "World War I" and "the First World War", "chapter 4" and "the fourth chapter"
     return item.dimension == "" and (f"year {written}" in dates.hard or written in versions.all)
+
+
+def _counted(features: Features) -> frozenset[Quantity]:
+    found = features.get(quantities_in)
+    return frozenset((*found.soft, *found.hard))
 
 
 numbers = Rule("numbers", _compare)

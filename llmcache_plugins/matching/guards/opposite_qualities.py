@@ -9,7 +9,8 @@ v: marry | divorce; v: amplify boost | reduce dampen; v: encourage recommend | d
 v: preserve restore rebuild | demolish destroy; v: introduce implement | abolish eradicate remove
 v: waive | charge; v: cover | exclude; v: change vary | remain stay; v: prevent avoid | cause promote trigger
 v: increase grow rise climb | decline dwindle; v: improve | worsen deteriorate; v: repair fix | damage
-v: confirm | deny; v: obey | disobey; v: retain keep | discard; v: enable activate | remove; v: arrest | release; v: ignore | consider
+v: confirm | deny; v: obey | disobey; v: retain keep | discard; v: enable activate | remove; v: arrest | release
+v: ignore | consider
 w: limited partial | extensive full complete; w: sometimes occasionally | always | never
 w: often frequently regularly | infrequently rarely seldom; w: important significant | unimportant insignificant
 w: native | foreign; w: acceptance approval | rejection refusal; w: inclusion | exclusion
@@ -32,7 +33,8 @@ w: valid | questionable; w: safe | risky; w: healthy | unhealthy sick; w: simple
 w: flexible | rigid; w: generous | stingy; w: brave | cowardly; w: smart intelligent clever | stupid dumb
 w: liquid | solid | gas; w: lead | follow; w: attack | defense defence; w: sunrise | sunset; w: dawn | dusk
 w: oral | written; w: major | minor; w: asset | liability; w: gift | loan; w: tenant | owner
-w: first | later; w: abroad | home; w: backup | restore; w: upstairs | downstairs; w: wholesale | retail; w: fiction | nonfiction; w: prose | poetry
+w: first | later; w: abroad | home; w: backup | restore; w: upstairs | downstairs; w: wholesale | retail
+w: fiction | nonfiction; w: prose | poetry
 """
 
 QUALITIES = [pair.strip() for line in _TEXT.strip().splitlines() for pair in line.split(";")]
