@@ -13,6 +13,7 @@ from langchain_core.globals import set_llm_cache
 
 from llmcache_plugins import set_default_cache
 from llmcache_plugins.cli import _parser as build_parser
+from llmcache_plugins.matching.query_types import QUERY_TYPES
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +91,10 @@ def test_command_exists(command: str) -> None:
             r"^([\w-]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), flags=re.MULTILINE
         )
         assert set(extras[1].split(",")) <= set(declared)
+
+
+def test_the_readme_names_every_query_type() -> None:
+    assert all(f"`{query_type}`" in README for query_type in QUERY_TYPES)
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
