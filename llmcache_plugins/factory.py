@@ -106,7 +106,7 @@ def _rules(config: CacheConfig, embedder: Embedder | None, guards: tuple[Guard, 
         tiers=(),
         embedder_id=None if embedder is None else embedder.embedder_id,
         policy_id=_policy_id(embedder, [guard.name for guard in guards], advisers),
-        policy_for=policies_for(config, embedder, has_grey_zone=has_grey_zone),
+        policy_for=policies_for(config, embedder, guards=guards, has_grey_zone=has_grey_zone),
         guards=partial(judge_texts, guards=guards),
         max_candidates=config.max_candidates,
         near_misses=config.near_misses,
@@ -220,11 +220,19 @@ def parse_url(url: str) -> tuple[str, Path]:
     return parts.scheme, Path(path).expanduser()
 
 
-def policies_for(config: CacheConfig, embedder: Embedder | None, *, has_grey_zone: bool = False) -> Policies:
+def policies_for(
+    config: CacheConfig,
+    embedder: Embedder | None,
+    *,
+    guards: Sequence[Guard] | None = None,
+    has_grey_zone: bool = False,
+) -> Policies:
     """The policies these settings ask for. A given threshold is a plain cosine; else the error budget decides by the
     embedder's calibration; an embedder without one gets a cosine of 0.95. A `LexicalMatcher` decides by its score.
 
     Args:
+        guards: those in use (None: those of the settings). A calibration was fitted behind the default ones and counts
+            on every one of them: without them a plain cosine decides.
         has_grey_zone: a verifier or a judge is asked below a plain threshold too, down to 0.15 under it.
 
     Raises:
@@ -234,8 +242,9 @@ def policies_for(config: CacheConfig, embedder: Embedder | None, *, has_grey_zon
     if unknown:
         known = ", ".join(QUERY_TYPES)
         raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
+    guards = _guards(guards, config) if guards is None else guards
     return Policies(
-        _maker(config, embedder, has_grey_zone),
+        _maker(config, embedder, set(DEFAULT_GUARDS) <= set(guards), has_grey_zone),
         config.max_error_rate,
         by_query_type=config.max_error_rate_by_query_type,
         by_namespace={as_namespace(start): rate for start, rate in config.max_error_rate_by_namespace.items()},
@@ -244,18 +253,20 @@ def policies_for(config: CacheConfig, embedder: Embedder | None, *, has_grey_zon
     )
 
 
-def _maker(config: CacheConfig, embedder: Embedder | None, has_grey_zone: bool) -> Callable[[float], Policy]:
+def _maker(
+    config: CacheConfig, embedder: Embedder | None, is_guarded: bool, has_grey_zone: bool
+) -> Callable[[float], Policy]:
     threshold = config.similarity_threshold
     if isinstance(embedder, LexicalMatcher):
         return partial(embedder.policy, threshold=threshold, has_grey_zone=has_grey_zone)
     calibration = None
     if threshold is None:
         threshold = _UNCALIBRATED_THRESHOLD
-        calibration = None if embedder is None else calibration_for(embedder.embedder_id)
+        calibration = calibration_for(embedder.embedder_id) if embedder is not None and is_guarded else None
         if calibration is None and embedder is not None:
-            _say_uncalibrated(config, embedder, threshold)
+            _say_uncalibrated(config, embedder, threshold, is_guarded)
     if calibration is not None:
-        return partial(ConfidencePolicy, calibration)
+        return partial(ConfidencePolicy, calibration, has_grey_zone=has_grey_zone)
     plain = SimilarityPolicy(threshold, max(threshold - _GREY_WIDTH, 0.0) if has_grey_zone else None)
     return lambda max_error_rate: plain
 
@@ -289,14 +300,14 @@ def _line_file(path: str | os.PathLike[str] | None) -> LineFile | None:
     return None if path is None else LineFile(Path(path))
 
 
-def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float) -> None:
+def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float, is_guarded: bool) -> None:
     """A default says so quietly; who set an error budget that cannot be kept is warned."""
     budgets = (*config.max_error_rate_by_query_type.values(), *config.max_error_rate_by_namespace.values())
     is_promised = config.max_error_rate != CacheConfig().max_error_rate or any(budgets)
     _log.log(
         logging.WARNING if is_promised else logging.INFO,
-        "%s has no calibration: a cosine of %g decides, whatever the error budget",
-        embedder.embedder_id,
+        "%s: a cosine of %g decides, whatever the error budget",
+        f"{embedder.embedder_id} has no calibration" if is_guarded else "not all default guards are in use",
         threshold,
     )
 

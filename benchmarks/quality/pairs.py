@@ -135,7 +135,7 @@ def _scores(
     progress: Progress,
 ) -> tuple[dict[str, Scores], Scores]:
     """Scores of four methods for each row, and the bare confidence where the chain works one out."""
-    policy, matcher = policies_for(CacheConfig(), embedder).default, LexicalMatcher()
+    policy, matcher = policies_for(CacheConfig(), embedder, has_grey_zone=True).default, LexicalMatcher()
     cosine = np.where(exact, _EXACT, np.where(near > -1.0, near, -np.inf))
     guarded, chain = cosine.copy(), np.full(len(rows), -np.inf)
     confidence, lexical = np.full(len(rows), np.nan), chain.copy()
@@ -159,5 +159,5 @@ def _scores(
         if normalise_text(row.a.text) == normalise_text(row.b.text):
             chain[at] = _NORMALISED
         elif near[at] >= policy.floor:
-            chain[at] = confidence[at] = policy.confidence(row.b.text, row.a.text, float(near[at]), None, verdicts)
+            chain[at] = confidence[at] = policy.confidence(row.b.text, row.a.text, float(near[at]), (), verdicts)
     return {"cosine": cosine, "cosine and guards": guarded, CHAIN: chain, LEXICAL: lexical}, confidence

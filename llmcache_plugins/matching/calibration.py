@@ -1,36 +1,130 @@
-"""Calibrations: from the evidence about a candidate to the probability that its answer is right."""
+"""Calibrations: from the evidence about a candidate to the probability that its answer is right. Pure.
+
+A calibration is a small file of numbers: regression trees fitted by gradient boosting (`training/fit_confidence.py`)
+and a table from error budgets to the least confidence that keeps them. It belongs to the vectors of certain embedders.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import Any
 
+import numpy as np
+
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.matching.evidence import EVIDENCE, EVIDENCE_VERSION, evidence_of
 from llmcache_plugins.types import Verdict
 
 __all__ = ["Calibration", "calibration_for"]
 
+_FILES = ("minilm_l6",)
+_MOST_LEAVES = 64  # of one tree: its leaves are the bits of one integer
+
 
 class Calibration:
-    """Fitted on labelled pairs for the vectors of one embedder."""
+    """A fitted confidence. Safe to share between threads; one confidence takes tens of microseconds.
 
-    embedder_id: str
-    version: str
-    floor: float
+    The trees are evaluated all at once: every inner node is compared, those that turn right cross out the leaves to
+    their left, and the first leaf that is left of each tree is its answer (C. Lucchese et al., "QuickScorer", SIGIR
+    2015).
+
+    Args:
+        content: what `training/fit_confidence.py` wrote.
+
+    Raises:
+        ConfigError: the content is of another form, or was fitted on other evidence than this version makes.
+    """
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        if content.get("format") != 1 or content.get("evidence_version") != EVIDENCE_VERSION:
+            raise ConfigError("this calibration was fitted for another version of llmcache-plugins; fit it again")
+        if tuple(content["evidence"]) != EVIDENCE:
+            raise ConfigError("this calibration was fitted on other evidence; fit it again")
+        self.embedder_ids = tuple(str(name) for name in content["embedder_ids"])
+        self.version = str(content["version"])
+        self.floor = float(content["floor"])
+        self._floors = sorted((float(confidence), float(cosine)) for confidence, cosine in content["floors"])
+        self.guards_version = str(content["guards_version"])
+        self.data_hash = str(content["data_hash"])
+        self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
+        self._grey = float(content["grey_from"])
+        self._baseline = float(content["baseline"])
+        self._features = np.array(content["features"], np.intp)  # (trees, inner nodes)
+        self._thresholds = np.array(content["thresholds"], np.float64)
+        self._crossed_out = ~np.array(content["left_leaves"], np.uint64)
+        leaves = np.array(content["leaves"], np.float64)  # (trees, leaves)
+        if not self._features.shape == self._thresholds.shape == self._crossed_out.shape:
+            raise ConfigError("this calibration is damaged: its trees differ in size")
+        if leaves.ndim != 2 or leaves.shape[1] > _MOST_LEAVES or not self._budgets:
+            raise ConfigError("this calibration is damaged: no trees, no budgets or too many leaves")
+        self._leaves = leaves.ravel()
+        self._starts = np.arange(leaves.shape[0]) * leaves.shape[1]
+
+    @property
+    def embedder_id(self) -> str:
+        """The first of the embedders whose vectors it was fitted on."""
+        return self.embedder_ids[0]
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
-        """P(the stored answer is right), in [0, 1]."""
-        raise NotImplementedError
+        """P(the stored answer is right), in [0, 1]: given that no guard objects.
+
+        Args:
+            similarity: cosine of the two questions.
+            others: cosines of the other candidates.
+            verdicts: what the guards said.
+        """
+        return self.probability(evidence_of(asked, stored, similarity, others, verdicts))
+
+    def probability(self, evidence: Sequence[float]) -> float:
+        """The same from evidence that is at hand; one number for each name in `EVIDENCE`."""
+        values = np.array(evidence)
+        goes_right = values[self._features] > self._thresholds
+        left = np.bitwise_and.reduce(np.where(goes_right, self._crossed_out, _ALL), axis=1)
+        first = np.log2((left & (~left + _ONE)).astype(np.float64)).astype(np.intp)
+        score = self._baseline + float(self._leaves[self._starts + first].sum())
+        return 1.0 / (1.0 + math.exp(-score))
 
     def min_confidence(self, max_error_rate: float) -> float:
-        """The least confidence that keeps wrong hits within this share of the requests."""
-        raise NotImplementedError
+        """The least confidence that keeps wrong hits / requests within `max_error_rate`, in (0, 1).
+
+        Between the budgets that were measured it is interpolated; below the smallest, the share of doubt that may be
+        served shrinks with the budget.
+        """
+        smallest, least = self._budgets[0]
+        if max_error_rate <= smallest:
+            return 1.0 - (1.0 - least) * max_error_rate / smallest
+        budgets, confidences = zip(*self._budgets, strict=True)
+        return float(np.interp(math.log(max_error_rate), np.log(budgets), confidences))
+
+    def floor_at(self, confidence: float) -> float:
+        """The cosine below which no pair it was fitted on had this much confidence: judging it would be for nothing."""
+        return max((cosine for least, cosine in self._floors if least <= confidence), default=self.floor)
 
     def grey_from(self, max_error_rate: float) -> float:
-        """The confidence below which no verifier could help."""
-        raise NotImplementedError
+        """The confidence below which a verifier would hardly ever find the answer right."""
+        return min(self._grey, self.min_confidence(max_error_rate))
+
+    def __repr__(self) -> str:
+        return f"Calibration({self.embedder_id!r}, version {self.version!r})"
+
+
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_ONE = np.uint64(1)
 
 
 def calibration_for(embedder_id: str | None) -> Calibration | None:
     """The calibration of this embedder; None when it has none."""
-    return None
+    return _by_embedder().get(embedder_id or "")
+
+
+@lru_cache(maxsize=1)
+def _by_embedder() -> dict[str, Calibration]:
+    folder = resources.files("llmcache_plugins.matching") / "calibrations"
+    found = [Calibration(json.loads((folder / f"{name}.json").read_text("utf-8"))) for name in _FILES]
+    return {name: calibration for calibration in found for name in calibration.embedder_ids}

@@ -105,8 +105,8 @@ def judged(
     verdicts = guards(asked, entry.text)
     if has_conflict(verdicts):
         return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
-    runner_up = candidates[place + 1].similarity if place + 1 < len(candidates) else None
-    confidence = policy.confidence(asked, entry.text, similarity, runner_up, verdicts)
+    others = [other.similarity for at, other in enumerate(candidates) if at != place]
+    confidence = policy.confidence(asked, entry.text, similarity, others, verdicts)
     reason = None if confidence >= policy.min_confidence else MissReason.LOW_CONFIDENCE
     return Judged(candidate, confidence, verdicts, refused.get(entry.key, reason))
 

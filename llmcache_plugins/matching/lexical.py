@@ -181,7 +181,7 @@ class LexicalPolicy(Policy):
         self._score = matcher.score
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
         """The score: it orders pairs as a confidence does, but is no probability."""
         return self._score(asked, stored)

@@ -32,13 +32,13 @@ class Policy(Protocol):
     max_error_rate: float | None = None
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
         """How likely the stored answer is right for what was asked, in [0, 1].
 
         Args:
             similarity: cosine of the two questions.
-            runner_up: cosine of the next candidate in the ranked list, None when there is none.
+            others: cosines of the other candidates.
             verdicts: what the guards said; none of them a conflict.
         """
         ...
@@ -62,7 +62,7 @@ class SimilarityPolicy(Policy):
         self.policy_id = f"cosine {threshold:g}" + ("" if self.floor == threshold else f" grey {self.floor:g}")
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
         return min(max(similarity, 0.0), 1.0)
 
@@ -75,12 +75,11 @@ class Calibrated(Protocol):
 
     @property
     def version(self) -> str: ...
-    @property
-    def floor(self) -> float: ...
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float: ...
     def min_confidence(self, max_error_rate: float) -> float: ...
+    def floor_at(self, confidence: float) -> float: ...
     def grey_from(self, max_error_rate: float) -> float: ...
 
 
@@ -90,20 +89,22 @@ class ConfidencePolicy(Policy):
     Args:
         calibration: of the embedder in use.
         max_error_rate: wrong hits / requests, in (0, 0.5].
+        has_grey_zone: a verifier or a judge is asked about candidates that are not sure enough.
     """
 
-    def __init__(self, calibration: Calibrated, max_error_rate: float) -> None:
+    def __init__(self, calibration: Calibrated, max_error_rate: float, *, has_grey_zone: bool = False) -> None:
         self.max_error_rate = max_error_rate
-        self.floor = calibration.floor
         self.min_confidence = calibration.min_confidence(max_error_rate)
-        self.grey_from = min(calibration.grey_from(max_error_rate), self.min_confidence)
+        grey_from = min(calibration.grey_from(max_error_rate), self.min_confidence)
+        self.grey_from = grey_from if has_grey_zone else self.min_confidence
+        self.floor = calibration.floor_at(self.grey_from)
         self.policy_id = f"calibration {calibration.version} error {max_error_rate:g}"
         self._confidence = calibration.confidence
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
-        return self._confidence(asked, stored, similarity, runner_up, verdicts)
+        return self._confidence(asked, stored, similarity, others, verdicts)
 
     def __repr__(self) -> str:
         return f"ConfidencePolicy({self.policy_id}, at least {self.min_confidence:.4f})"

@@ -145,7 +145,6 @@ class Sure:
     """A calibration that is sure of everything."""
 
     version = "test-1"
-    floor = 0.7
 
     def confidence(self, *evidence: object) -> float:
         return 1.0
@@ -155,6 +154,9 @@ class Sure:
 
     def grey_from(self, max_error_rate: float) -> float:
         return 0.5
+
+    def floor_at(self, confidence: float) -> float:
+        return 0.7
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ class Table(Policy):
 
     def __init__(self, **confidences: float) -> None:
         self._confidences = confidences
-        self.asked: list[tuple[str, float | None]] = []
+        self.asked: list[tuple[str, list[float]]] = []
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
-        self.asked.append((stored, runner_up))
+        self.asked.append((stored, list(others)))
         return self._confidences[stored]
 
 
@@ -52,7 +52,7 @@ def test_nearest_sure_candidate_is_served_and_nobody_behind_it_is_judged() -> No
     found = decision(policy, candidate("a", 0.9), candidate("b", 0.8))
     assert found.match is not None
     assert (found.match.candidate.entry.text, found.match.confidence) == ("a", 0.95)
-    assert policy.asked == [("a", 0.8)]
+    assert policy.asked == [("a", [0.8])]
 
 
 def test_sure_candidate_wins_over_a_nearer_grey_one() -> None:
@@ -102,10 +102,10 @@ def test_refused_candidate_gives_way_to_the_next() -> None:
     assert found.near_misses[0].reason is MissReason.REJECTED
 
 
-def test_last_candidate_has_no_runner_up() -> None:
+def test_each_candidate_is_weighed_against_all_others() -> None:
     policy = Table(a=0.1, b=0.1)
     decision(policy, candidate("a", 0.9), candidate("b", 0.8))
-    assert policy.asked == [("a", 0.8), ("b", None)]
+    assert policy.asked == [("a", [0.8]), ("b", [0.9])]
 
 
 def test_confidence_that_is_no_number_is_not_served() -> None:

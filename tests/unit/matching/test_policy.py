@@ -21,10 +21,9 @@ class FakeCalibration:
     """Sure of pairs that share their first letter; a smaller budget asks for more."""
 
     version: str = "7"
-    floor: float = 0.5
 
     def confidence(
-        self, asked: str, stored: str, similarity: float, runner_up: float | None, verdicts: Sequence[Verdict]
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float:
         return 0.97 if asked[:1] == stored[:1] else 0.6
 
@@ -33,6 +32,9 @@ class FakeCalibration:
 
     def grey_from(self, max_error_rate: float) -> float:
         return 0.5
+
+    def floor_at(self, confidence: float) -> float:
+        return confidence / 2
 
 
 def budgets(**tables: Any) -> Policies:
@@ -47,7 +49,7 @@ def budgets(**tables: Any) -> Policies:
 
 def test_confidence_of_a_plain_cosine_is_the_cosine_clipped() -> None:
     policy = SimilarityPolicy(0.9)
-    assert [policy.confidence("a", "b", cosine, None, ()) for cosine in (-0.2, 0.91, 1.0000002)] == [0.0, 0.91, 1.0]
+    assert [policy.confidence("a", "b", cosine, (), ()) for cosine in (-0.2, 0.91, 1.0000002)] == [0.0, 0.91, 1.0]
     assert (policy.floor, policy.grey_from, policy.min_confidence) == (0.9, 0.9, 0.9)
 
 

@@ -1,0 +1,119 @@
+"""Streams replayed at many confidence thresholds, to find the least one that keeps an error budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.quality.split import Row
+from llmcache_plugins.evaluation.vectors import PreparedEmbedder, Progress
+from llmcache_plugins.matching.calibration import Calibration
+from llmcache_plugins.matching.evidence import EVIDENCE, crowding_of, evidence_of
+from llmcache_plugins.matching.guards import judge
+
+__all__ = ["Replayed", "error_curves", "texts_of"]
+
+_LEAST = [round(0.5 + 0.01 * step, 3) for step in range(30)] + [round(0.8 + 0.005 * step, 3) for step in range(39)]
+_CANDIDATES = 8  # the cache's default
+_EARLIER = 32  # of all earlier texts: what is stored among them differs with the threshold
+assert EVIDENCE[:3] == ("similarity", "margin", "crowd"), "the replay puts these three in itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    requests: int
+    hits: int
+    wrong: int
+
+    @property
+    def hit_rate(self) -> float:
+        return self.hits / self.requests
+
+    @property
+    def error_rate(self) -> float:
+        return self.wrong / self.requests
+
+
+def texts_of(files: Mapping[str, Sequence[Row]]) -> list[str]:
+    """The texts of all streams among the files."""
+    return [row["query"] for rows in files.values() for row in rows if "query" in row]
+
+
+def error_curves(
+    calibration: Calibration, streams: Mapping[str, Sequence[Row]], embedder: PreparedEmbedder, progress: Progress
+) -> list[tuple[float, dict[str, Replayed]]]:
+    """(least confidence, stream -> what a replay gave), for rising confidences."""
+    curves: list[tuple[float, dict[str, Replayed]]] = [(least, {}) for least in _LEAST]
+    for done, (name, rows) in enumerate(streams.items(), 1):
+        stream = _Stream(rows, embedder, calibration)
+        for least, results in curves:
+            results[name] = stream.replay(least)
+        progress("replaying", done, len(streams))
+    return curves
+
+
+class _Stream:
+    """One stream, its texts compared once."""
+
+    def __init__(self, rows: Sequence[Row], embedder: PreparedEmbedder, calibration: Calibration) -> None:
+        self._rows = rows
+        self._calibration = calibration
+        self._texts = list(dict.fromkeys(str(row["query"]) for row in rows))
+        self._place = {text: place for place, text in enumerate(self._texts)}
+        self._earlier: list[list[tuple[int, float]]] = [[] for _ in self._texts]
+        fitting = [place for place, text in enumerate(self._texts) if embedder.fits(text)]
+        vectors = embedder.embed([self._texts[place] for place in fitting])
+        for at in range(1, len(fitting)):
+            similarities = vectors[:at] @ vectors[at]
+            for other in np.argsort(-similarities)[:_EARLIER]:
+                if similarities[other] < calibration.floor:
+                    break
+                self._earlier[fitting[at]].append((fitting[other], float(similarities[other])))
+        self._evidence: dict[tuple[int, int], list[float] | None] = {}
+        self._confidence: dict[tuple[float, ...], float] = {}
+
+    def replay(self, least: float) -> Replayed:
+        stored: dict[int, str] = {}  # text -> class of the answer; a wording that hit becomes an alias
+        aliases: dict[int, str] = {}
+        hits = wrong = 0
+        for row in self._rows:
+            place, own = self._place[str(row["query"])], str(row["class"])
+            served = stored.get(place) or aliases.get(place)
+            if served is None:
+                served = next((stored[other] for other in self._matches(place, stored, least)), None)
+                if served is not None:
+                    aliases[place] = served
+            if served is None:
+                stored[place] = own
+                continue
+            hits += 1
+            wrong += served != own and not (served.startswith("?") and own.startswith("?"))
+        return Replayed(len(self._rows), hits, wrong)
+
+    def _matches(self, place: int, stored: Mapping[int, str], least: float) -> Iterator[int]:
+        candidates = [(other, similarity) for other, similarity in self._earlier[place] if other in stored]
+        candidates = candidates[:_CANDIDATES]
+        for rank, (other, similarity) in enumerate(candidates):
+            others = [near for at, (_, near) in enumerate(candidates) if at != rank]
+            if self._confidence_of(place, other, similarity, others) >= least:
+                yield other
+
+    def _confidence_of(self, place: int, other: int, similarity: float, others: Sequence[float]) -> float:
+        pair = (place, other)
+        if pair not in self._evidence:
+            asked, text = self._texts[place], self._texts[other]
+            verdicts = judge(asked, text)
+            vetoed = any(verdict.verdict == "conflict" for verdict in verdicts)
+            self._evidence[pair] = None if vetoed else evidence_of(asked, text, similarity, (), verdicts)
+        evidence = self._evidence[pair]
+        if evidence is None:
+            return 0.0
+        crowding = crowding_of(similarity, others)
+        crowding = (round(crowding[0], 3), crowding[1])
+        known = self._confidence.get((*pair, *crowding))
+        if known is None:
+            known = self._calibration.probability([evidence[0], *crowding, *evidence[3:]])
+            self._confidence[*pair, *crowding] = known
+        return known

@@ -1,0 +1,274 @@
+"""Fit the calibrated confidence of the default embedder and choose its thresholds.
+
+    python training/fit_confidence.py DATA [--cache FOLDER]
+
+DATA is the folder of labelled files; only its fit part is fitted on and only its choose part chosen on (see
+`benchmarks/quality/split.py`). Writes `llmcache_plugins/matching/calibrations/minilm_l6.json` and, beside it, the model
+card `docs/confidence.md`. Needs `pip install -e ".[training]"`. The same data give the same file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confidence_rows import SOURCES, LabelledPair, is_fitted_on, made_pairs, made_questions, pairs_of, stream_pairs
+from confidence_streams import error_curves, texts_of
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from benchmarks.quality.split import Row, data_files, data_hash, split
+from llmcache_plugins.embedders import OnnxEmbedder
+from llmcache_plugins.evaluation.vectors import PreparedEmbedder, VectorFile
+from llmcache_plugins.matching.calibration import Calibration
+from llmcache_plugins.matching.evidence import EVIDENCE, EVIDENCE_VERSION, evidence_of
+from llmcache_plugins.matching.guards import GUARDS_VERSION, judge
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "llmcache_plugins" / "matching" / "calibrations" / "minilm_l6.json"
+CARD = ROOT / "docs" / "confidence.md"
+FLOOR = 0.72  # cosine: hardly any right pair lies below, and judging more candidates costs time
+GREY_FROM = 0.35  # below it two of three candidates are wrong; a verifier would have to overturn the evidence
+SEED = 7
+BUDGETS = (0.002, 0.005, 0.01, 0.02, 0.05)
+RISES = ("similarity",)  # the confidence can only rise with these, and only fall with those
+FALLS = ("unmatched_most", "unmatched_share", "repeated")
+MODEL = {
+    "max_iter": 400, "learning_rate": 0.03, "max_leaf_nodes": 16, "l2_regularization": 5.0, "min_samples_leaf": 30,
+    "max_features": 0.5, "random_state": SEED,
+    "monotonic_cst": [1 if name in RISES else -1 if name in FALLS else 0 for name in EVIDENCE],
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "llmcache-vectors")
+    arguments = parser.parse_args()
+    files = data_files(arguments.data)
+    if not files:
+        parser.error(f"no *.jsonl.gz in {arguments.data}")
+    parts = split(files)
+    embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.cache), threads=2)
+    pairs = labelled_pairs(parts["fit"], embedder)
+    model, used, floors = fit(pairs)
+    content = export(model, embedder.embedder_id, data_hash(files))
+    content["floors"] = floors
+    streams = chosen_streams(parts)
+    embedder.prepare(texts_of(streams), progress)
+    budgets, table = choose(content, streams, embedder)
+    content["budgets"] = budgets
+    content["version"] = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text(json.dumps(content) + "\n")
+    CARD.write_text(card(content, used, table))
+    print(f"wrote {TARGET.relative_to(ROOT)} ({TARGET.stat().st_size:,} bytes), version {content['version']}")
+    print(table)
+
+
+def labelled_pairs(files: dict[str, list[Row]], embedder: PreparedEmbedder) -> list[LabelledPair]:
+    questions = sorted(
+        {
+            row["a"]
+            for row in files["pairs_dev"]
+            if row["source"] in ("qqp", "text2sql_advising", "rqe_amia2016") and len(row["a"]) < 200
+        }
+    )
+    made = made_questions(questions, SEED)
+    texts = [text for row in (*files["pairs_dev"], *files["adversarial_dev"]) for text in (row["a"], row["b"])]
+    embedder.prepare([*texts, *texts_of(files), *(text for case in made for text in case[:2])], progress)
+    pairs = pairs_of(files, embedder, SEED) + stream_pairs(files, embedder, FLOOR) + made_pairs(made, embedder)
+    return [pair for pair in pairs if pair.similarity >= FLOOR]
+
+
+def fit(
+    pairs: Sequence[LabelledPair],
+) -> tuple[HistGradientBoostingClassifier, Counter[tuple[str, bool]], list[tuple[float, float]]]:
+    """The model, how many pairs of which source and label it has seen (those that no guard vetoes), and the least
+    cosine at which it was this confident."""
+    rows, labels, weights = [], [], []
+    used: Counter[tuple[str, bool]] = Counter()
+    for pair in pairs:
+        verdicts = judge(pair.asked, pair.stored)
+        if any(verdict.verdict == "conflict" for verdict in verdicts):
+            continue
+        rows.append(evidence_of(pair.asked, pair.stored, pair.similarity, pair.others, verdicts))
+        labels.append(pair.is_right)
+        weights.append(pair.weight)
+        used[pair.source, pair.is_right] += 1
+    model = HistGradientBoostingClassifier(**MODEL)
+    model.fit(np.array(rows), np.array(labels), sample_weight=np.array(weights))
+    similarities, confidences = np.array(rows)[:, 0], model.predict_proba(np.array(rows))[:, 1]
+    floors = [
+        (least, max(FLOOR, round(float(similarities[confidences >= least].min(initial=1.0)) - 0.01, 3)))
+        for least in np.arange(0.3, 0.99, 0.02).round(2).tolist()
+    ]
+    return model, used, floors
+
+
+def export(model: HistGradientBoostingClassifier, embedder_id: str, data: str) -> dict[str, Any]:
+    """The trees as lists of equal length. `left_leaves` has a bit for each leaf under a node's left branch."""
+    trees = [_Tree(predictor[0].nodes) for predictor in model._predictors]
+    inner = max(len(tree.inner) for tree in trees)
+    leaves = max(len(tree.leaves) for tree in trees)
+    return {
+        "format": 1,
+        "embedder_ids": [embedder_id],
+        "evidence_version": EVIDENCE_VERSION,
+        "guards_version": GUARDS_VERSION,
+        "data_hash": data,
+        "evidence": list(EVIDENCE),
+        "floor": FLOOR,
+        "grey_from": GREY_FROM,
+        "baseline": float(model._baseline_prediction.ravel()[0]),
+        "features": [[node[0] for node in tree.inner] + [0] * (inner - len(tree.inner)) for tree in trees],
+        "thresholds": [[node[1] for node in tree.inner] + [1e300] * (inner - len(tree.inner)) for tree in trees],
+        "left_leaves": [[node[2] for node in tree.inner] + [0] * (inner - len(tree.inner)) for tree in trees],
+        "leaves": [tree.leaves + [0.0] * (leaves - len(tree.leaves)) for tree in trees],
+        "budgets": [(0.01, 0.5)],
+        "floors": [],
+        "version": "",
+    }
+
+
+class _Tree:
+    """One regression tree, its leaves numbered from left to right."""
+
+    def __init__(self, nodes: Any) -> None:
+        self.inner: list[tuple[int, float, int]] = []  # feature, threshold, bits of the leaves to the left
+        self.leaves: list[float] = []
+        self._nodes = nodes
+        self._walk(0)
+
+    def _walk(self, place: int) -> int:
+        """The bits of the leaves under this node."""
+        node = self._nodes[place]
+        if node["is_leaf"]:
+            self.leaves.append(round(float(node["value"]), 6))
+            return 1 << (len(self.leaves) - 1)
+        at = len(self.inner)
+        self.inner.append((0, 0.0, 0))
+        left = self._walk(int(node["left"]))
+        self.inner[at] = (int(node["feature_idx"]), round(float(node["num_threshold"]), 6), left)
+        return left | self._walk(int(node["right"]))
+
+
+def chosen_streams(parts: dict[str, dict[str, list[Row]]]) -> dict[str, list[Row]]:
+    """The streams thresholds are chosen on: the choose part, and of streams that nothing was fitted on the fit part as
+    well, for a denser stream is a harder one. In the order they came."""
+    streams = {}
+    for name, rows in parts["choose"].items():
+        if name.startswith("stream_") and "conversations" not in name and "querylog" not in name:
+            more = [row for row in parts["fit"][name] if not is_fitted_on(name, row)]
+            if rows or more:
+                streams[name] = sorted([*rows, *more], key=lambda row: int(str(row["id"]).rsplit("-", 1)[-1]))
+    return streams
+
+
+def choose(
+    content: dict[str, Any], streams: dict[str, list[Row]], embedder: PreparedEmbedder
+) -> tuple[list[tuple[float, float]], str]:
+    """For each budget the least confidence that keeps every stream within it; and the table that shows it."""
+    curves = error_curves(Calibration(content), streams, embedder, progress)
+    budgets = []
+    for budget in BUDGETS:
+        kept = [least for least, results in curves if all(result.error_rate <= budget for result in results.values())]
+        budgets.append((budget, min(kept, default=curves[-1][0])))
+    lines = ["| budget | least confidence | mean hit rate | highest error rate |", "|---:|---:|---:|---:|"]
+    by_least = dict(curves)
+    for budget, least in budgets:
+        results = by_least[least].values()
+        mean = sum(result.hit_rate for result in results) / len(results)
+        worst = max(result.error_rate for result in results)
+        lines.append(f"| {budget:.1%} | {least:.3f} | {mean:.1%} | {worst:.2%} |")
+    return budgets, "\n".join(lines)
+
+
+def card(content: dict[str, Any], used: Counter[tuple[str, bool]], table: str) -> str:
+    sources = sorted({source for source, _ in used})
+    rows = "\n".join(
+        f"| {source} | {LICENCES.get(source, 'made by program')} | {used[source, True]:,} | {used[source, False]:,} "
+        f"| {SOURCES[source]:g} |"
+        for source in sources
+    )
+    return CARD_TEXT.format(
+        version=content["version"],
+        embedder=content["embedder_ids"][0],
+        trees=len(content["leaves"]),
+        evidence=len(EVIDENCE),
+        data=content["data_hash"][:16],
+        guards=content["guards_version"],
+        rows=rows,
+        floor=FLOOR,
+        table=table,
+    )
+
+
+LICENCES = {
+    "qqp": "Quora's terms (see below)", "template:qqp": "as qqp", "paws_qqp": "PAWS, as qqp",
+    "stream_qqp_zipf_dev": "as qqp",
+    "paws_x_zh": "PAWS-X: free for any purpose", "sts2016_question": "CC BY-SA 3.0", "nl2bash": "MIT",
+    "rqe_amia2016": "CC BY 4.0", "gptcache_mock": "MIT", "text2sql_advising": "CC BY 4.0", "checklist_qqp": "MIT",
+    "template": "written for the data set", "condaqa": "Apache-2.0", "scone": "CC0", "followbench": "Apache-2.0",
+    "arena_hard_edit": "Apache-2.0", "gated_semantic_cache": "MIT", "cannot_semantoneg": "CC BY-SA 4.0",
+    "cannot_wikifactcheck": "CC BY-SA 4.0", "timeqa_human": "BSD-3-Clause", "qald9": "MIT", "xquad": "CC BY-SA 4.0",
+    "stream_text2sql_dev": "CC BY 4.0 (Advising alone)",
+}  # fmt: skip
+CARD_TEXT = """# Model card: the calibrated confidence
+
+Version `{version}`, for vectors of `{embedder}`, fitted behind guards of version {guards}. Made by
+`python training/fit_confidence.py DATA`; the labelled data are not part of this repository, their digest with the seed
+of the split is `{data}...`.
+
+{trees} regression trees (gradient boosting of scikit-learn, fixed seed) over {evidence} numbers about two questions
+(`llmcache_plugins/matching/evidence.py`): the cosine, what other candidates there are, and what words, order and guards
+show. The package evaluates them with numpy. The output is the probability that the stored answer is right, given that
+no guard objects. How well it is calibrated, and what it gains, is measured in [quality.md](quality.md) on data that
+nothing was fitted or chosen on.
+
+## Fitted on
+
+Pairs at cosine {floor} or more that no guard vetoes, of the fit part alone.
+
+| source | licence | right | wrong | weight |
+|---|---|---:|---:|---:|
+{rows}
+
+The Quora pairs are used as the published MiniLM models use them: all-MiniLM-L6-v2 itself was trained on Quora's
+duplicate questions and is distributed under Apache-2.0. No text of any source can be read from the numbers. Sources
+without a licence that allows it only measure. `fow_cache` is never used for fitting or choosing.
+
+Made by program (`training/made_cases.py`, `training/made_queries.py`): edits that keep the answer (a slip of the
+keyboard, politeness, short forms, another opening, the two sides of an "and" exchanged), edits that change it (a word
+replaced, two words exchanged, a restriction put in), and exact queries in other words or with one part changed.
+
+## Chosen on
+
+The least confidence for each error budget (wrong hits / requests) is the smallest at which every stream of the choose
+part stays within it; streams that nothing was fitted on add their fit part, for a denser stream is a harder one.
+
+{table}
+
+Between the budgets the confidence is interpolated, below the smallest the doubt shrinks in proportion.
+
+## Limits
+
+English questions. Other languages pass through the same numbers, with guards that mostly stay silent: few of them
+reach the confidence. Statements and long passages are hardly ever sure enough. A neighbourhood of very similar queries
+that differ by one ordinary word is the hardest case; give such traffic a smaller budget, or a namespace of its own with
+one (`max_error_rate_by_namespace`).
+"""
+
+
+def progress(stage: str, done: int, total: int) -> None:
+    print(f"\r{stage} {done:,} of {total:,}", end="\n" if done == total else "", flush=True)
+
+
+if __name__ == "__main__":
+    main()
