@@ -20,6 +20,8 @@ __all__ = ["changed_questions", "kept_questions"]
 _BEFORE = (
     "please ", "hi, ", "hello, ", "hey, ", "quick question: ", "can you tell me ", "could you tell me ", "i wonder, ",
     "sorry to bother you, ", "please help me: ", "just curious, ", "good morning, ", "i would like to know ",
+    "do you know ", "any idea ", "hi there, i'd like to know ", "so um basically ", "quick question before my exam: ",
+    "one more question: ", "ok so ", "i am trying to find out ", "would you mind telling me ", "can someone tell me ",
 )  # fmt: skip
 _AFTER = (" please", " thanks", ", thanks in advance", " thank you", ", please help", " please advise")
 _OPENINGS = (
@@ -53,13 +55,24 @@ _SMALL = words_of(
     "a an the of to in on at for from by with about as is are was were be do does did can could will would should may "
     "i my me we you your it its this that what which who when where why how and or but if not no there they their"
 )
+_SMALL_WORDS = {
+    "when": ("how", "why", "where", "who"), "where": ("when", "why", "how"), "why": ("when", "where", "how"),
+    "who": ("when", "why", "where"), "how do": ("why do", "when do", "where do"), "how to": ("why", "when to"),
+    "is": ("was",), "are": ("were",), "was": ("will be",), "will": ("did",), "should": ("may", "must"),
+    "must": ("may", "should"), "can": ("must", "should"), "all": ("any", "some", "only"), "any": ("all", "every"),
+    "before": ("after", "during"), "after": ("before", "during"), "with": ("for",), "for": ("with", "by"),
+    "in": ("outside", "near"), "on": ("under", "near"), "my": ("your", "their"), "from": ("to",),
+}  # fmt: skip
+_PLACING = words_of("in on for with at during under")
 _SYMMETRIC = words_of("and or vs versus between nor")
 
 
 def kept_questions(questions: Sequence[str], seed: int) -> Iterator[tuple[str, str, str]]:
     """(question, the same in other words, kind of the edit), one for each question that some edit applies to."""
     chance = random.Random(seed)
-    edits: list[Callable[[str, random.Random], str]] = [_polite, _slip, _reopened, _short_form, _bare, _turned]
+    edits: list[Callable[[str, random.Random], str]] = [
+        _polite, _polite, _slip, _reopened, _short_form, _bare, _turned, _fronted, _fronted,
+    ]  # fmt: skip
     for question in questions:
         edit = chance.choice(edits)
         edited = edit(question, chance)
@@ -75,8 +88,12 @@ def changed_questions(questions: Sequence[str], seed: int) -> Iterator[tuple[str
     for question in questions:
         words = question.split()
         places = [place for place, word in enumerate(words) if place and _is_content(word)]
-        kind = chance.randrange(3)
-        if kind == 0:
+        kind = chance.randrange(4)
+        if kind == 3:
+            changed = _other_small_word(question, chance)
+            if changed is not None:
+                yield question, changed, "small word"
+        elif kind == 0:
             yield question, _restricted(question, words, chance), "restricted"
         elif kind == 1 and len(places) >= 2:
             first, second = sorted(chance.sample(places, 2))
@@ -91,6 +108,21 @@ def changed_questions(questions: Sequence[str], seed: int) -> Iterator[tuple[str
             if others:
                 words[place] = _put(chance.choice(sorted(others)), words[place])
                 yield question, " ".join(words), "replaced"
+
+
+def _other_small_word(question: str, chance: random.Random) -> str | None:
+    """A question word, a tense, a must or an amount exchanged for another; None where there is none."""
+    found = [
+        (match, others)
+        for old, others in _SMALL_WORDS.items()
+        if (match := re.search(rf"\\b{old}\\b", question, flags=re.IGNORECASE))
+    ]
+    if not found:
+        return None
+    match, others = chance.choice(found)
+    new = chance.choice(others)
+    new = new.capitalize() if match.group()[0].isupper() else new
+    return question[: match.start()] + new + question[match.end() :]
 
 
 def _restricted(question: str, words: Sequence[str], chance: random.Random) -> str:
@@ -158,6 +190,18 @@ def _turned(question: str, chance: random.Random) -> str:
     place = chance.choice(places)
     words[place - 1], words[place + 1] = words[place + 1], words[place - 1]
     return " ".join(words) + question[len(question.rstrip("?.")) :]
+
+
+def _fronted(question: str, chance: random.Random) -> str:
+    """The last words put first ("In Excel, how do I freeze a row?"); another edit where there is no such place."""
+    words = question.rstrip("?. ").split()
+    places = [place for place in range(max(2, len(words) - 4), len(words) - 1) if words[place].lower() in _PLACING]
+    if not places:
+        return _polite(question, chance)
+    place = places[-1]
+    front = " ".join(words[place:])
+    rest = " ".join(words[:place])
+    return f"{front[:1].upper()}{front[1:]}, {rest[:1].lower()}{rest[1:]}{question[len(question.rstrip('?. ')) :]}"
 
 
 def _bare(question: str, chance: random.Random) -> str:

@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.matching.guards.base import words_of
+from llmcache_plugins.matching.guards.small_words import BEARING
 from llmcache_plugins.matching.query_types import query_type_of
+from llmcache_plugins.matching.stems import stem_of
 from llmcache_plugins.types import Verdict
 
 __all__ = ["EVIDENCE", "EVIDENCE_VERSION", "Evidence", "crowding_of", "evidence_of"]
@@ -40,6 +42,7 @@ EVIDENCE: tuple[str, ...] = (
     "unmatched_capital",  # unmatched words with a capital inside a sentence: likely names
     "nearest_spelling",  # best share of common letter triples between unmatched words, 0 without any
     "in_order",  # longest run of common words in the same order, as a share of the common words; 1 around "and", "or"
+    "rotated",  # 1 when the words are the same and only the last ones have come to the front
     "same_opening",  # 1 when the first content words are equal
     "opening_shared",  # how many of the two first content words the other side has anywhere
     "same_ending",  # 1 when the last content words are equal
@@ -51,6 +54,7 @@ EVIDENCE: tuple[str, ...] = (
     "is_definition",
     "is_general",
     "unmatched_limits",  # words of one side alone that narrow what is meant: "daily", "direct", "recent"
+    "bearing",  # kinds of meaning-bearing small words (question words, tense, must and may, all and any) of one side
     "amount_asked",  # 1 when one side alone asks how many, how long, how high, ...
     "specifics",  # names, numbers and the like in the question that has more of them
     "words_least",  # words of the shorter question
@@ -115,6 +119,7 @@ class _Profile:
     counts: Counter[str]
     query_type: str
     limits: frozenset[str]
+    bearing: frozenset[str]
     asks_amount: bool
     specifics: int
     asking: str
@@ -157,6 +162,7 @@ def evidence_of(
         float(len(mine & left.capitals) + len(theirs & right.capitals)),
         _nearest_spelling(mine, theirs),
         _in_order(left, right),
+        float(left.all_stems == right.all_stems and _is_rotation(left.stems, right.stems)),
         float(left.opening == right.opening),
         float((left.opening in right.content) + (right.opening in left.content)),
         float(left.ending == right.ending),
@@ -168,6 +174,7 @@ def evidence_of(
         float(left.query_type == right.query_type == "definition"),
         float(left.query_type == right.query_type == "general"),
         float(len(left.limits ^ right.limits)),
+        float(len(left.bearing ^ right.bearing)),
         float(left.asks_amount != right.asks_amount),
         float(max(left.specifics, right.specifics)),
         float(counts[0]),
@@ -192,7 +199,7 @@ def _profile(features: Features) -> _Profile:
     words = tuple(word for word in features.words if word not in _MARKS)
     if not features.text.isascii():
         words = tuple(piece for word in words for piece in _pieces(word))
-    stems = tuple(map(_stem, words))
+    stems = tuple(map(stem_of, words))
     content = frozenset(stem for word, stem in zip(words, stems, strict=True) if word not in _FUNCTION)
     running = f" {' '.join(words)} "
     ends = [mark for mark in features.words[:-1] if mark in (".", "?")]
@@ -204,7 +211,7 @@ def _profile(features: Features) -> _Profile:
         pairs=frozenset(pairwise(stems)),
         triples=frozenset(running[place : place + 3] for place in range(len(running) - 2)),
         capitals=frozenset(
-            _stem(token.lower)
+            stem_of(token.lower)
             for token in features.tokens[1:]
             if token.kind == "word" and token.text[0].isupper() and not token.text.isupper()
         ),
@@ -215,6 +222,7 @@ def _profile(features: Features) -> _Profile:
         counts=Counter(stem for stem in stems if stem in content),
         query_type=query_type_of(features.text),
         limits=_LIMITS.intersection(words),
+        bearing=frozenset(kind for word in words if (kind := BEARING.get(word))),
         asks_amount=any(first == "how" and second in _AMOUNTS for first, second in pairwise(words))
         or any(word in _MEASURES and after == "of" for word, after in pairwise(words)),
         specifics=sum(
@@ -235,23 +243,6 @@ def _first_run(stems: Sequence[str], content: frozenset[str]) -> frozenset[str]:
 def _pieces(word: str) -> tuple[str, ...]:
     """Letters one by one where a script has no spaces between its words."""
     return tuple(word) if any("\u2e80" <= letter <= "\ud7ff" for letter in word) else (word,)
-
-
-def _stem(word: str) -> str:
-    """The word without the endings of number, tense and adverb. Rough: it only has to be the same for both sides."""
-    if len(word) <= 3 or not word.isalpha():
-        return word
-    if word.endswith("ies") and len(word) > 4:
-        word = word[:-3] + "y"
-    elif word.endswith("ing") and len(word) > 5:
-        word = word[:-3]
-    elif word.endswith(("ed", "es", "ly")) and len(word) > 4:
-        word = word[:-2]
-    elif word.endswith("s") and not word.endswith("ss"):
-        word = word[:-1]
-    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lse":
-        word = word[:-1]
-    return word[:-1] if len(word) > 4 and word[-1] == "e" else word
 
 
 def _unmatched(mine: frozenset[str], theirs: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
@@ -324,6 +315,13 @@ def _in_order(left: _Profile, right: _Profile) -> float:
         at = bisect_left(tails, found)
         tails[at : at + 1] = [found]
     return len(tails) / len(seen) if len(seen) > 1 else 1.0
+
+
+def _is_rotation(left: Sequence[str], right: Sequence[str]) -> bool:
+    if len(left) != len(right):
+        return False
+    twice = f" {' '.join(left)} {' '.join(left)} "
+    return f" {' '.join(right)} " in twice
 
 
 def _is_exchange_of_equals(left: _Profile, right: _Profile) -> bool:

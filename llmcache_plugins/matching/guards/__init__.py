@@ -29,13 +29,14 @@ from llmcache_plugins.matching.guards.question import question
 from llmcache_plugins.matching.guards.quotes import quotes
 from llmcache_plugins.matching.guards.scope import scope
 from llmcache_plugins.matching.guards.signs import accents, signs
+from llmcache_plugins.matching.guards.small_words import small_words
 from llmcache_plugins.matching.guards.versions import versions
 from llmcache_plugins.protocols import Guard
 from llmcache_plugins.types import Verdict
 
 __all__ = ["DEFAULT_GUARDS", "GUARDS_VERSION", "Finding", "Rule", "judge"]
 
-GUARDS_VERSION = "6"
+GUARDS_VERSION = "7"
 """Changes whenever a rule may judge a pair otherwise than before: what was judged by older rules is judged again."""
 
 DEFAULT_GUARDS: tuple[Guard, ...] = (
@@ -56,6 +57,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     named,
     exact_case,
     question,
+    small_words,
     language,
     form,
     scope,

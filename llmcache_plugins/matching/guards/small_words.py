@@ -1,0 +1,108 @@
+"""Small words that carry the meaning when all other words are the same: when and how, is and was, must and may.
+
+People vary small words freely, so this guard looks only at questions whose content words are equal one by one.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from llmcache_plugins.matching.features import Features
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
+from llmcache_plugins.matching.stems import stem_of
+
+__all__ = ["BEARING", "small_words"]
+
+BEARING = {
+    word: kind
+    for kind, words in {
+        "who": "who whom whose who's",
+        "when": "when when's",
+        "where": "where where's",
+        "why": "why why's",
+        "how": "how how's",
+        "what": "what which what's whats",
+        "past": "was were did had wasn't weren't didn't hadn't",
+        "future": "will won't shall",
+        "must": "must required supposed obliged",
+        "should": "should shouldn't ought",
+        "may": "may allowed permitted",
+        "all": "all every everything everyone",
+        "any": "any anything anyone",
+    }.items()
+    for word in words.split()
+}
+_ASKING = ("who", "when", "where", "why", "how")  # people say "what" for each of them
+_MODES = ("must", "should", "may")
+_OTHER = words_of(
+    """a an the of to in on at for from by with about as do does is are am be been being have has can could would might
+    i me my mine we us our ours you your yours he him his she her hers they them their theirs it its this that these
+    those there here so then just also please kindly tell show give want need like know let's let get got ? . ,"""
+)
+_VERBS = words_of("is are am do does was were did")
+_LISTING = words_of("show list display find get give search are is there have has do does")
+
+
+class _Frame(NamedTuple):
+    """The content words, and what the small words around them say."""
+
+    content: tuple[str, ...]
+    asking: frozenset[str]
+    modes: frozenset[str]
+    is_past: bool
+    is_verb_first: bool
+    amounts: frozenset[str]
+    is_listing: bool
+
+
+def _frame(features: Features) -> _Frame:
+    words = features.words
+    kinds = [BEARING.get(word, "") for word in words]
+    found = set(kinds)
+    for first, second in pairwise(words):
+        if first in ("have", "has", "need", "needs") and second == "to":
+            found.add("must")
+        elif first in ("how", "what") and second == "about":
+            found.discard(first)
+    start = next((place for place, word in enumerate(words) if word not in (",", ".", "?")), 0)
+    return _Frame(
+        content=tuple(
+            sorted(stem_of(word) for word, kind in zip(words, kinds, strict=True) if _is_content(word, kind))
+        ),
+        asking=frozenset(found.intersection(_ASKING)),
+        modes=frozenset(found.intersection(_MODES)),
+        is_past=_tense_of(words, start) == "past",
+        is_verb_first=start < len(words) and words[start] in _VERBS,
+        amounts=frozenset(found.intersection(("all", "any"))),
+        is_listing=bool(words) and words[start] in _LISTING,
+    )
+
+
+def _is_content(word: str, kind: str) -> bool:
+    return not kind and word not in _OTHER
+
+
+def _tense_of(words: tuple[str, ...], start: int) -> str:
+    """Tense of the verb a question of yes or no opens with; behind a question word people mix the tenses."""
+    return BEARING.get(words[start], "") if start < len(words) else ""
+
+
+def _compare(asked: Features, stored: Features) -> Finding:
+    left, right = asked.get(_frame), stored.get(_frame)
+    if not left.content or left.content != right.content:
+        return silent
+    if left == right:
+        return agree
+    if left.asking and right.asking and left.asking.isdisjoint(right.asking):
+        return conflict(left.asking, right.asking)
+    if left.is_past != right.is_past and left.is_verb_first and right.is_verb_first:
+        return conflict(["past"] if left.is_past else ["present"], ["past"] if right.is_past else ["present"])
+    if left.modes and right.modes and left.modes.isdisjoint(right.modes):
+        return conflict(left.modes, right.modes)
+    if left.amounts and right.amounts and left.amounts.isdisjoint(right.amounts):
+        return silent if left.is_listing or right.is_listing else conflict(left.amounts, right.amounts)
+    return silent
+
+
+small_words = Rule("small_words", _compare)
