@@ -36,11 +36,12 @@ class CacheConfig:
             is a namespace of one part.
         ttl: how long a stored answer may be served; None for ever. Reading never extends it.
         max_error_rate: the error budget, wrong hits / requests, in (0, 0.5]. The thresholds follow from it by the
-            calibration of the embedder; without a calibration a cosine of 0.95 is the threshold.
+            calibration of the embedder (the shipped one knows budgets up to 0.1; larger ones are treated as that);
+            without a calibration a cosine of 0.95 is the threshold.
         similarity_threshold: least cosine of a semantic hit, in (0, 1], in place of the calibrated confidence; None
             to leave the choice to `max_error_rate`.
-        max_error_rate_by_query_type: other budgets by query type (`"status"`, ...), in [0, 0.5]; 0 is "never by
-            meaning".
+        max_error_rate_by_query_type: other budgets by query type (`"status"`, ...), in [0, 0.5]; 0 is "by the
+            same text alone".
         max_error_rate_by_namespace: other budgets by the start of the full namespace (the cache's own and the
             request's), in [0, 0.5]; the longest start decides. Between query type and namespace the smaller budget
             counts.

@@ -146,6 +146,9 @@ def _guards(given: Sequence[Guard] | None, config: CacheConfig) -> tuple[Guard, 
         return DEFAULT_GUARDS if config.use_guards else ()
     if not config.use_guards:
         raise ConfigError("guards are given and use_guards is False; leave one of them out")
+    for guard in given:
+        if not callable(guard) or not isinstance(getattr(guard, "name", None), str):
+            raise ConfigError(f"a guard is callable and has a name, a str; {type(guard).__name__} is not and has not")
     return tuple(given)
 
 
@@ -244,7 +247,7 @@ def policies_for(
         raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
     guards = _guards(guards, config) if guards is None else guards
     return Policies(
-        _maker(config, embedder, set(DEFAULT_GUARDS) <= set(guards), has_grey_zone),
+        _maker(config, embedder, all(guard in guards for guard in DEFAULT_GUARDS), has_grey_zone),
         config.max_error_rate,
         by_query_type=config.max_error_rate_by_query_type,
         by_namespace={as_namespace(start): rate for start, rate in config.max_error_rate_by_namespace.items()},

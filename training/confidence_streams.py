@@ -68,8 +68,6 @@ class _Stream:
         for at in range(1, len(fitting)):
             similarities = vectors[:at] @ vectors[at]
             for other in np.argsort(-similarities)[:_EARLIER]:
-                if similarities[other] < calibration.floor:
-                    break
                 self._earlier[fitting[at]].append((fitting[other], float(similarities[other])))
         self._evidence: dict[tuple[int, int], list[float] | None] = {}
         self._confidence: dict[tuple[float, ...], float] = {}
@@ -96,6 +94,8 @@ class _Stream:
         candidates = [(other, similarity) for other, similarity in self._earlier[place] if other in stored]
         candidates = candidates[:_CANDIDATES]
         for rank, (other, similarity) in enumerate(candidates):
+            if similarity < self._calibration.floor:
+                break
             others = [near for at, (_, near) in enumerate(candidates) if at != rank]
             if self._confidence_of(place, other, similarity, others) >= least:
                 yield other

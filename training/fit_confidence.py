@@ -35,8 +35,9 @@ TARGET = ROOT / "llmcache_plugins" / "matching" / "calibrations" / "minilm_l6.js
 CARD = ROOT / "docs" / "confidence.md"
 FLOOR = 0.72  # cosine: hardly any right pair lies below, and judging more candidates costs time
 GREY_FROM = 0.35  # below it two of three candidates are wrong; a verifier would have to overturn the evidence
+FORGONE = 0.01  # share of the sure pairs that is given up so that farther candidates need not be judged
 SEED = 7
-BUDGETS = (0.002, 0.005, 0.01, 0.02, 0.05)
+BUDGETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 RISES = ("similarity",)  # the confidence can only rise with these, and only fall with those
 FALLS = ("unmatched_most", "unmatched_share", "repeated")
 MODEL = {
@@ -106,8 +107,8 @@ def fit(
     model.fit(np.array(rows), np.array(labels), sample_weight=np.array(weights))
     similarities, confidences = np.array(rows)[:, 0], model.predict_proba(np.array(rows))[:, 1]
     floors = [
-        (least, max(FLOOR, round(float(similarities[confidences >= least].min(initial=1.0)) - 0.01, 3)))
-        for least in np.arange(0.3, 0.99, 0.02).round(2).tolist()
+        (least, max(FLOOR, round(float(np.quantile(similarities[confidences >= least], FORGONE)), 3)))
+        for least in np.arange(0.3, 0.97, 0.02).round(2).tolist()
     ]
     return model, used, floors
 
@@ -174,12 +175,15 @@ def chosen_streams(parts: dict[str, dict[str, list[Row]]]) -> dict[str, list[Row
 def choose(
     content: dict[str, Any], streams: dict[str, list[Row]], embedder: PreparedEmbedder
 ) -> tuple[list[tuple[float, float]], str]:
-    """For each budget the least confidence that keeps every stream within it; and the table that shows it."""
+    """For each budget the least confidence from which on every stream stays within it; and the table that shows it."""
     curves = error_curves(Calibration(content), streams, embedder, progress)
     budgets = []
     for budget in BUDGETS:
-        kept = [least for least, results in curves if all(result.error_rate <= budget for result in results.values())]
-        budgets.append((budget, min(kept, default=curves[-1][0])))
+        broken = [least for least, results in curves if any(result.error_rate > budget for result in results.values())]
+        kept = [least for least, _ in curves if least > max(broken, default=0.0)]
+        if not kept:
+            raise SystemExit(f"no confidence keeps the budget of {budget:.1%}; leave it out of BUDGETS")
+        budgets.append((budget, min(kept)))
     lines = ["| budget | least confidence | mean hit rate | highest error rate |", "|---:|---:|---:|---:|"]
     by_least = dict(curves)
     for budget, least in budgets:
@@ -255,7 +259,8 @@ part stays within it; streams that nothing was fitted on add their fit part, for
 
 {table}
 
-Between the budgets the confidence is interpolated, below the smallest the doubt shrinks in proportion.
+Between the budgets the confidence is interpolated, below the smallest the doubt shrinks in proportion, above the
+largest it stays.
 
 ## Limits
 

@@ -94,7 +94,7 @@ class Calibration:
         """The least confidence that keeps wrong hits / requests within `max_error_rate`, in (0, 1).
 
         Between the budgets that were measured it is interpolated; below the smallest, the share of doubt that may be
-        served shrinks with the budget.
+        served shrinks with the budget; above the largest it stays.
         """
         smallest, least = self._budgets[0]
         if max_error_rate <= smallest:
@@ -103,7 +103,8 @@ class Calibration:
         return float(np.interp(math.log(max_error_rate), np.log(budgets), confidences))
 
     def floor_at(self, confidence: float) -> float:
-        """The cosine below which no pair it was fitted on had this much confidence: judging it would be for nothing."""
+        """The cosine below which hardly a pair it was fitted on (1 in 100) had this much confidence: judging what lies
+        below would nearly always be for nothing."""
         return max((cosine for least, cosine in self._floors if least <= confidence), default=self.floor)
 
     def grey_from(self, max_error_rate: float) -> float:

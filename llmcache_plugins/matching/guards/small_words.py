@@ -1,4 +1,5 @@
-"""Small words that carry the meaning when all other words are the same: when and how, is and was, must and may.
+"""Small words that carry the meaning when all other words are the same: when and how, is and was, must and may, who
+did it and whom it was done to.
 
 People vary small words freely, so this guard looks only at questions whose content words are equal one by one.
 """
@@ -54,6 +55,7 @@ class _Frame(NamedTuple):
     is_verb_first: bool
     amounts: frozenset[str]
     is_listing: bool
+    role: tuple[str, str]
 
 
 def _frame(features: Features) -> _Frame:
@@ -76,11 +78,25 @@ def _frame(features: Features) -> _Frame:
         is_verb_first=start < len(words) and words[start] in _VERBS,
         amounts=frozenset(found.intersection(("all", "any"))),
         is_listing=bool(words) and words[start] in _LISTING,
+        role=_role_of(words),
     )
 
 
 def _is_content(word: str, kind: str) -> bool:
     return not kind and word not in _OTHER
+
+
+def _role_of(words: tuple[str, ...]) -> tuple[str, str]:
+    """Whether "who" or "what" asks for the one who does it ("who called Ann") or for the other one ("who did Ann
+    call"), and the stem of the first content word behind it."""
+    asking = next((place for place, word in enumerate(words) if word in ("who", "what")), len(words))
+    behind = words[asking + 1 : asking + 2]
+    if not behind:
+        return "", ""
+    is_object = behind[0] in ("do", "does", "did")
+    rest = words[asking + 2 :] if is_object else behind
+    first = next((word for word in rest if _is_content(word, BEARING.get(word, ""))), "")
+    return ("object" if is_object else "subject" if first else ""), stem_of(first)
 
 
 def _tense_of(words: tuple[str, ...], start: int) -> str:
@@ -98,6 +114,8 @@ def _compare(asked: Features, stored: Features) -> Finding:
         return conflict(left.asking, right.asking)
     if left.is_past != right.is_past and left.is_verb_first and right.is_verb_first:
         return conflict(["past"] if left.is_past else ["present"], ["past"] if right.is_past else ["present"])
+    if {left.role[0], right.role[0]} == {"subject", "object"} and left.role[1] != right.role[1]:
+        return conflict([" ".join(left.role)], [" ".join(right.role)])
     if left.modes and right.modes and left.modes.isdisjoint(right.modes):
         return conflict(left.modes, right.modes)
     if left.amounts and right.amounts and left.amounts.isdisjoint(right.amounts):

@@ -21,6 +21,8 @@ from llmcache_plugins.matching.guards.small_words import small_words
         ("Do I have to sign the form?", "Am I allowed to sign the form?"),
         ("Should we rotate the keys?", "Must we rotate the keys?"),
         ("Which sites lost any link?", "Which sites lost all links?"),
+        ("What causes a routing loop?", "What does a routing loop cause?"),
+        ("Who called Ann on Monday?", "Who did Ann call on Monday?"),
         ("Did anyone log in at night?", "Did everyone log in at night?"),
     ],
 )
@@ -43,6 +45,8 @@ def test_vetoed(asked: str, stored: str) -> None:
         ("Can I reset the modem?", "Could I reset the modem?"),
         ("When does the shop open?", "When does the shop close today?"),
         ("Why is it slow?", "how come it is so slow"),
+        ("What does BGP stand for?", "what bgp stands for"),
+        ("Who did call Ann?", "Who called Ann?"),
         ("wo ist der router", "war der router wo"),
     ],
 )
