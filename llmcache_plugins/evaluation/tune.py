@@ -117,18 +117,27 @@ class Tuning:
 
 
 def settings_for(embedder: Embedder) -> list[Setting]:
-    """The grid: thresholds, and error budgets where the embedder has a calibration, with the guards and without."""
+    """The grid: error budgets where the embedder has a calibration, and thresholds, with the guards and without.
+
+    A calibration counts on the guards: without them one cosine decides whatever the budget, and the budgets are left
+    out.
+    """
     thresholds = _LEXICAL_THRESHOLDS if isinstance(embedder, LexicalMatcher) else _THRESHOLDS
-    plain = [Setting(similarity_threshold=threshold) for threshold in thresholds]
-    budgets = [_with_policy(Setting(max_error_rate=budget), embedder) for budget in _BUDGETS]
-    if len({one.policy.policy_id for one in budgets if one.policy}) == 1:
-        budgets = []  # one policy whatever the budget: this embedder has no calibration
-    with_guards = [*budgets, *(_with_policy(one, embedder) for one in plain)]
-    return with_guards + [replace(one, use_guards=False) for one in with_guards]
+    found: list[Setting] = []
+    for use_guards in (True, False):
+        budgets = _different([Setting(max_error_rate=one, use_guards=use_guards) for one in _BUDGETS], embedder)
+        plain = _different([Setting(similarity_threshold=one, use_guards=use_guards) for one in thresholds], embedder)
+        found += [*(budgets if len(budgets) > 1 else ()), *plain]
+    return found
 
 
-def _with_policy(setting: Setting, embedder: Embedder) -> Setting:
-    return replace(setting, policy=policies_for(CacheConfig(**setting.arguments), embedder).default)
+def _different(settings: Sequence[Setting], embedder: Embedder) -> list[Setting]:
+    """The settings with their policies; of several with one policy the first."""
+    found: dict[str, Setting] = {}
+    for setting in settings:
+        policy = policies_for(CacheConfig(**setting.arguments), embedder).default
+        found.setdefault(policy.policy_id, replace(setting, policy=policy))
+    return list(found.values())
 
 
 def tune(

@@ -11,9 +11,11 @@ from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.evaluation import Interval, LabelledPair, open_replay_cache, replay_pairs, request_of
 from llmcache_plugins.evaluation.tune import Setting, pairs_needed, recommend, settings_for, tune
 from llmcache_plugins.matching.lexical import LexicalMatcher
+from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.testing import FakeEmbedder
 from llmcache_plugins.types import Hit
 
+CALIBRATED = "all-MiniLM-L6-v2/int8w/384/unit/acd657c560bc"
 WORDINGS = ["How do I {} on {}?", "how can I {} on {}", "What is the way to {} on {}?", "Tell me how to {} on {}"]
 TASKS = [
     "configure OSPF",
@@ -50,17 +52,24 @@ def pair(number: int, a: Any, b: Any, label: int, **more: Any) -> LabelledPair:
     return LabelledPair(id=str(number), a=request_of(a), b=request_of(b), label=label, **more)
 
 
-def near_embedder(pairs: list[LabelledPair]) -> FakeEmbedder:
+class CalibratedEmbedder(FakeEmbedder):
+    """Vectors that the calibration of the default embedder takes for its own."""
+
+    @property
+    def embedder_id(self) -> str:
+        return CALIBRATED
+
+
+def near_embedder(pairs: list[LabelledPair], make: type[FakeEmbedder] = FakeEmbedder) -> FakeEmbedder:
     """Every question is near every other: all is left to thresholds and guards."""
-    return FakeEmbedder(
-        {request.text: "all" for one in pairs for request in (one.a, one.b)}, similarity=0.93, dimension=32
-    )
+    return make({request.text: "all" for one in pairs for request in (one.a, one.b)}, similarity=0.93, dimension=32)
 
 
-@pytest.mark.parametrize("kind", ["lexical", "embedder"])
+@pytest.mark.parametrize("kind", ["lexical", "embedder", "calibrated"])
 def test_every_setting_decides_as_a_cache_of_that_setting(kind: str) -> None:
     pairs = made_pairs(60)
-    embedder = LexicalMatcher() if kind == "lexical" else near_embedder(pairs)
+    make = CalibratedEmbedder if kind == "calibrated" else FakeEmbedder
+    embedder = LexicalMatcher() if kind == "lexical" else near_embedder(pairs, make)
     trials = tune(pairs, embedder).trials
     assert len({trial.counts for trial in trials}) > 4  # the settings differ on these pairs
     for trial in trials:
@@ -99,6 +108,20 @@ def test_a_budget_out_of_range_is_refused(budget: float) -> None:
 def test_an_embedder_without_calibration_has_no_budgets_in_its_grid() -> None:
     assert not [one for one in settings_for(FakeEmbedder()) if one.max_error_rate is not None]
     assert [one for one in settings_for(LexicalMatcher()) if one.max_error_rate is not None]
+
+
+def test_budgets_are_tried_where_a_calibration_keeps_them() -> None:
+    embedder = CalibratedEmbedder()
+    budgets = [one for one in settings_for(embedder) if one.max_error_rate is not None]
+    assert len(budgets) > 3
+    assert all(one.use_guards for one in budgets)  # without the guards a cosine decides, which has a row already
+    assert [one.max_error_rate for one in budgets] == sorted(one.max_error_rate or 0.0 for one in budgets)
+
+
+@pytest.mark.parametrize("embedder", [FakeEmbedder(), CalibratedEmbedder()])
+def test_no_two_settings_decide_alike(embedder: Embedder) -> None:
+    policies = [(one.use_guards, one.policy.policy_id) for one in settings_for(embedder) if one.policy]
+    assert len(policies) == len(set(policies)) == len(settings_for(embedder))
 
 
 def chosen(rows: dict[Setting, list[bool]], labels: list[int], budget: float = 0.1) -> Setting | None:
