@@ -72,8 +72,10 @@ class Reported:
         removed: entries that were removed, each with its aliases: 1, or 0 when it was gone already.
         is_remembered: the pair will not be matched again.
         regression: the pair as a case to test with; None for a wrong answer to the very question it was stored for.
+        has_failed: a store failed, so the answer may still be there and the pair may match again. Report it once more.
     """
 
     removed: int
     is_remembered: bool = False
     regression: Regression | None = None
+    has_failed: bool = False

@@ -278,6 +278,7 @@ class Hit:
         policy: what decided a match by meaning; empty on exact and normalised hits.
         verifier_score: what the verifier gave, None when it was not asked.
         asked: the question of the request.
+        asked_key: the request's own key; the entry's on an exact hit.
     """
 
     entry: Entry
@@ -292,6 +293,7 @@ class Hit:
     policy: str = ""
     verifier_score: float | None = None
     asked: str = field(default="", repr=False)
+    asked_key: str = ""
 
     @property
     def answer(self) -> JsonValue:
@@ -318,8 +320,10 @@ class Hit:
 
     @property
     def reference(self) -> str:
-        """Names the entry, for `report_wrong` in any process and at any time."""
-        return f"{self.entry.scope}:{self.entry.key}"
+        """Names the entry and what was asked, for `report_wrong` in any process and at any time: scope, key of the
+        entry and, where it is another one, key of the request."""
+        entry = f"{self.entry.scope}:{self.entry.key}"
+        return entry if self.asked_key in ("", self.entry.key) else f"{entry}:{self.asked_key}"
 
     @property
     def latency_saved(self) -> float | None:

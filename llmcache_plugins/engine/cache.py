@@ -31,7 +31,7 @@ from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow, lead_flow
 from llmcache_plugins.engine.outcomes import outcome_of
-from llmcache_plugins.engine.reporting import Served, report_flow
+from llmcache_plugins.engine.reporting import Served, Wrong, report_flow
 from llmcache_plugins.engine.resolving import Resolver
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import Flight, FlightTable, Lead
@@ -136,14 +136,14 @@ class SemanticCache(Shared):
         start = perf_counter()
         request, identity = self._resolve(request, identity)
         joined = self._join(request, identity, lead=lead, is_open=True)
-        return self._report(joined.found, request, start)
+        return self._report(joined.found, request, identity, start)
 
     async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
         """`lookup` for event loops: nothing in it blocks."""
         start = perf_counter()
         request, identity = self._resolve(request, identity)
         joined = await self._ajoin(request, identity, lead=lead, is_open=True)
-        return self._report(joined.found, request, start)
+        return self._report(joined.found, request, identity, start)
 
     # ---------------------------------------------------------------- updates
     def update(
@@ -222,7 +222,7 @@ class SemanticCache(Shared):
         given = request
         request, identity = self._resolve(request)
         joined = self._join(request, identity, lead=True, is_open=False)
-        outcome = self._report(joined.found, request, start)
+        outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit):
             return outcome.answer
         if joined.error is not None:
@@ -246,7 +246,7 @@ class SemanticCache(Shared):
         given = request
         request, identity = self._resolve(request)
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
-        outcome = self._report(joined.found, request, start)
+        outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit):
             return outcome.answer
         if joined.error is not None:
@@ -293,33 +293,41 @@ class SemanticCache(Shared):
         stored never match again in their scope, and matches near them need more confidence from now on.
 
         Args:
-            hit_or_key: the hit, its `reference`, or the key of its entry (which is known for the last thousand hits by
-                meaning of this process, and for requests that were plain strings).
-            asked: the question, where a key does not tell it; without it the entry goes and no pair is remembered.
+            hit_or_key: the hit, its `reference`, or a key: of the request or of the entry. Bare keys are known for the
+                last thousand hits of this process that were not exact, and for requests that were plain strings.
+            asked: the question, where a name does not tell it: that of a `normalised` hit of another process, or of
+                an entry that is gone. Without it the entry goes and no pair is remembered.
 
         Raises:
-            ConfigError: `hit_or_key` is none of these.
+            ConfigError: `hit_or_key` is none of these, or a bare key that is not known.
+            StoreError: a store is broken, unless `fail_open`. The pair is among the `regressions` by then.
         """
         wrong = self._served.wrong_of(hit_or_key, asked)
-        reported = Reported(0)
-        try:
-            reported = run(report_flow(wrong, self._rules, self._clock.now()), self._perform)
-        except Exception as error:
-            self._spared(error)
+        reported, error = run(self._report_flow(wrong), self._perform)
         self._emit(event := ReportEvent(reported))
         self._log(event)
-        return reported
+        return self._told(reported, error)
 
     async def areport_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
         """`report_wrong` for event loops."""
         wrong = self._served.wrong_of(hit_or_key, asked)
-        reported = Reported(0)
-        try:
-            reported = await arun(report_flow(wrong, self._rules, self._clock.now()), self._aperform)
-        except Exception as error:
-            self._spared(error)
+        reported, error = await arun(self._report_flow(wrong), self._aperform)
         self._emit(event := ReportEvent(reported))
         await asyncio.get_running_loop().run_in_executor(self._workers(), self._log, event)
+        return self._told(reported, error)
+
+    def _report_flow(self, wrong: Wrong) -> Flow[tuple[Reported, StoreError | None]]:
+        try:
+            return (yield from report_flow(wrong, self._rules, self._clock.now()))
+        except ConfigError:
+            raise
+        except Exception as error:
+            self._spared(error)
+            return Reported(0, has_failed=True), None
+
+    def _told(self, reported: Reported, error: StoreError | None) -> Reported:
+        if error is not None:
+            self._spared(error)
         return reported
 
     def regressions(self) -> tuple[Regression, ...]:
@@ -469,13 +477,13 @@ class SemanticCache(Shared):
             self._health.failed("engine", error)
         return NotFound(MissReason.INTERNAL_ERROR)
 
-    def _report(self, found: Found | NotFound, request: Request, start: float) -> Hit | Miss:
+    def _report(self, found: Found | NotFound, request: Request, identity: Identity, start: float) -> Hit | Miss:
         latency = perf_counter() - start
-        outcome = outcome_of(found, request.text, latency, self._clock.now())
+        outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
         self._emit(event := LookupEvent(outcome, request.namespace))
         if isinstance(outcome, Miss):
             self._log(event)
-        elif outcome.policy:  # it rests on meaning
+        elif outcome.kind != "exact":  # the entry alone does not tell what was asked
             self._served.remember(outcome)
         return outcome
 

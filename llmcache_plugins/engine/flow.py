@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmcache_plugins.engine.meaning import find_by_meaning, is_valid, touch
+from llmcache_plugins.engine.meaning import find_by_meaning, is_valid
 from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
-from llmcache_plugins.engine.steps import CensusOf, Embed, Fits, Put, ReadExact, ReadNormalised, Sweep, Touch
+from llmcache_plugins.engine.steps import CensusOf, Embed, Fits, Put, ReadExact, ReadNormalised, Sweep
+from llmcache_plugins.engine.touching import touch
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
 from llmcache_plugins.matching import has_conflict
@@ -83,10 +84,7 @@ def find_exact(
             continue
         if alias is not None and not (yield from is_valid(request, stored.entry, rules, troubles)):
             continue
-        try:
-            yield Touch(tier, identity.scope, stored.entry.key, now)
-        except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
-            troubles.spare(error)
+        yield from touch(tier, stored.entry, now, troubles)
         if alias is None:
             return Found(stored, "exact", name)
         policy_id = alias.policy_id.removeprefix(rules.policy_id).strip()
@@ -118,6 +116,8 @@ def find_normalised(
             if has_conflict(verdicts):  # case can matter: `TAG` and `tag` in code
                 continue
             reports = yield from read_reports(identity.scope, rules, now, troubles)
+            if reports is None:
+                return None
             if reports.forbid(request.text, stored.entry.text):
                 troubles.refused[stored.entry.key] = MissReason.REPORTED
                 continue

@@ -9,12 +9,13 @@ from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.reports import Reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.settling import Opinions, settle
-from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Touch, Validate
+from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Validate
+from llmcache_plugins.engine.touching import touch
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.matching import Judged, Policy, decide
 from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, MissReason, Request, Stored
 
-__all__ = ["Neighbour", "find_by_meaning", "is_valid", "neighbours", "touch"]
+__all__ = ["Neighbour", "find_by_meaning", "is_valid", "neighbours"]
 
 # With the rules of `update_flow` a scope has one pending vector at most; more only after a change of the embedder,
 # and then they are worked off bit by bit.
@@ -58,6 +59,8 @@ def find_by_meaning(
         entry = match.candidate.entry
         if reports is None:
             reports = yield from read_reports(identity.scope, rules, now, troubles)
+        if reports is None:
+            return troubles.miss(MissReason.STORE_ERROR, decision.near_misses)
         if _is_reported(request.text, match, found.vector, reports, rules, policy):
             troubles.refused[entry.key] = MissReason.REPORTED
         elif (yield from is_valid(request, entry, rules, troubles)):
@@ -182,11 +185,3 @@ def _embed_with_pending(
         except StoreError as error:
             troubles.spare(error)
     return vectors[0]  # type: ignore[no-any-return]
-
-
-def touch(tier: int, entry: Entry, now: float, troubles: Troubles) -> Flow[None]:
-    """Count a served read."""
-    try:
-        yield Touch(tier, entry.scope, entry.key, now)
-    except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
-        troubles.spare(error)

@@ -8,7 +8,7 @@ from llmcache_plugins.types import Hit, Miss
 __all__ = ["outcome_of"]
 
 
-def outcome_of(found: Found | NotFound, asked: str, latency: float, now: float) -> Hit | Miss:
+def outcome_of(found: Found | NotFound, asked: str, asked_key: str, latency: float, now: float) -> Hit | Miss:
     """The public value of what a flow found.
 
     Args:
@@ -31,4 +31,5 @@ def outcome_of(found: Found | NotFound, asked: str, latency: float, now: float) 
         found.policy,
         found.verifier_score,
         asked,
+        asked_key,
     )

@@ -98,12 +98,12 @@ NO_REPORTS = Reports()
 
 
 @lru_cache(maxsize=64)
-def reports_of(answer_json: str) -> Reports:
-    """The reports in a stored answer; none when it is of another form."""
+def reports_of(answer_json: str) -> Reports | None:
+    """The reports in a stored answer; None when it cannot be read."""
     try:
         content = json.loads(answer_json)
         if content["form"] != _FORM:
-            return NO_REPORTS
+            return None
         return Reports(
             tuple(
                 Report(
@@ -117,7 +117,7 @@ def reports_of(answer_json: str) -> Reports:
             )
         )
     except (ValueError, KeyError, TypeError, binascii.Error):
-        return NO_REPORTS
+        return None
 
 
 def _packed(vectors: FloatArray | None) -> list[str] | None:

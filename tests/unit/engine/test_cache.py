@@ -92,7 +92,8 @@ def test_evidence_of_a_hit_is_json_and_quotes_nothing(cache: SemanticCache) -> N
     assert evidence == served.evidence
     assert (evidence["kind"], evidence["policy"]) == ("semantic", "cosine 0.95")
     assert evidence["confidence"] == evidence["similarity"] >= 0.95
-    assert evidence["matched_key"].endswith(served.entry.key)
+    asked = cache.identify("Which states does BGP have?")
+    assert evidence["matched_key"] == f"{asked.scope}:{served.entry.key}:{asked.key}"
     assert "conflict" not in evidence["verdicts"].values()
     assert "BGP" not in json.dumps(evidence)
     assert "verifier_score" not in evidence

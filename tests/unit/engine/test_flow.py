@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llmcache_plugins.engine.flow import Found, NotFound, Rules, lookup_flow, update_flow
-from llmcache_plugins.engine.reports import key_of_reports
+from llmcache_plugins.engine.reports import NO_REPORTS, key_of_reports, reports_entry
 from llmcache_plugins.engine.steps import (
     CensusOf,
     Embed,
@@ -254,6 +254,28 @@ def test_broken_tier_is_skipped_and_named_in_the_miss() -> None:
 def test_broken_tier_does_not_hide_the_answer_of_the_next() -> None:
     walk = look("q").expect(ReadExact, StoreUnavailable("down")).expect(ReadExact, Stored(entry_of("q"))).expect(Touch)
     assert walk.result.tier == "cold"
+
+
+@pytest.mark.parametrize("unread", [StoreUnavailable("down"), Damaged("bad_bytes"), "of another form"])
+def test_match_is_not_served_while_its_reports_cannot_be_read(unread: Any) -> None:
+    """It may be the one that was reported."""
+    stored = entry_of("What is BGP?")
+    answer = Stored(replace(stored, answer_json='{"form":"?"}')) if unread == "of another form" else unread
+    walk = semantic_walk(Candidate(stored, 0.97)).expect(ReadExact, answer, key=key_of_reports(stored.scope))
+    assert walk.result.reason is MissReason.STORE_ERROR
+    walk = look("what is bgp", tiers=("hot",), embedder_id=None).expect(ReadExact)
+    walk.expect(ReadNormalised, [Stored(stored)]).expect(ReadExact, answer, key=key_of_reports(stored.scope))
+    assert walk.result.reason is MissReason.STORE_ERROR
+
+
+def test_reports_of_a_lower_tier_count_while_the_upper_one_is_down() -> None:
+    stored = entry_of("stored")
+    kept = Stored(reports_entry(stored.scope, (), NO_REPORTS, NOW))
+    walk = look("asked").expect(ReadExact).expect(ReadExact).expect(Fits, True)
+    walk.expect(ReadNormalised, []).expect(ReadNormalised, []).expect(CensusOf, Census(0)).expect(CensusOf, Census(1))
+    walk.expect(Embed, VECTOR).expect(Search, [Candidate(stored, 0.97)])
+    walk.expect(ReadExact, StoreUnavailable("down"), tier=0).expect(ReadExact, kept, tier=1).expect(Touch, tier=1)
+    assert walk.expect(Touch, tier=1).expect(PutAlias).result.kind == "semantic"
 
 
 def test_broken_embedder_is_a_miss() -> None:

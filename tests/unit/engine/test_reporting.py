@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmcache_plugins import ConfigError, Hit, Miss, Reported, Request, SemanticCache, Tier, open_cache
+from llmcache_plugins import CacheConfig, ConfigError, Hit, Miss, Reported, Request, SemanticCache, Tier, open_cache
 from llmcache_plugins.engine import Rules
 from llmcache_plugins.engine.reporting import Wrong, report_flow
 from llmcache_plugins.engine.reports import Report, Reports, key_of_reports, reports_entry, reports_of
 from llmcache_plugins.engine.steps import Delete, Put, ReadExact
+from llmcache_plugins.errors import StoreError
 from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
-from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.telemetry import RegressionLog, Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
 from llmcache_plugins.types import FloatArray, Stored
 
@@ -186,6 +187,77 @@ def test_hit_may_be_named_by_a_key(report: Report_, name: str) -> None:
         assert (reported.regression.stored, reported.regression.asked) == (STORED, ASKED)
 
 
+@pytest.mark.parametrize("name", ["hit", "reference", "request's key", "request's short key"])
+def test_of_two_askers_of_one_entry_the_right_one_is_blamed(report: Report_, name: str) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        wrong, right = hit(cache, ASKED), hit(cache, OTHER)
+        assert wrong.entry == right.entry
+        key = cache.identify(ASKED).key
+        names = {"hit": wrong, "reference": wrong.reference, "request's key": key, "request's short key": key[:12]}
+        report(cache, names[name])
+        [regression] = cache.regressions()
+        assert (regression.stored, regression.asked) == (STORED, ASKED)
+
+
+def test_key_of_an_entry_with_two_askers_blames_neither(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        key = hit(cache, ASKED).entry.key
+        hit(cache, OTHER)
+        assert report(cache, key[:12]) == Reported(1)
+        miss(cache, STORED)
+
+
+@pytest.mark.parametrize("has_own_answer", [False, True])
+def test_reference_alone_tells_another_process_what_was_asked(
+    tmp_path: Path, report: Report_, has_own_answer: bool
+) -> None:
+    request, url = Request(ASKED, model="m"), f"disk://{tmp_path}/c.db"
+    with opened(url) as cache:
+        for question in (STORED, FAR):
+            cache.update(Request(question, model="m"), "x")
+        reference = hit(cache, request).reference
+        hit(cache, Request(OTHER, model="m"))
+    with opened(url) as cache:
+        if has_own_answer:
+            cache.update(request, "y")
+        reported = report(cache, reference)
+        assert (reported.removed, reported.is_remembered) == (1, True)
+        assert [(r.stored, r.asked) for r in cache.regressions()] == [(STORED, ASKED)]
+
+
+def test_pair_reported_by_another_process_never_matches_again(tmp_path: Path, report: Report_) -> None:
+    request, url = Request(ASKED, model="m"), f"disk://{tmp_path}/c.db"
+    with opened(url) as cache:
+        for question in (STORED, FAR):
+            cache.update(Request(question, model="m"), "x")
+        reference = hit(cache, request).reference
+    with opened(url) as cache:
+        report(cache, reference)
+        cache.update(Request(STORED, model="m"), "x")
+        assert miss(cache, request).reason == "reported"
+
+
+def test_reported_normalised_match_may_be_named_by_its_reference(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        report(cache, hit(cache, STORED.lower()).reference)
+        cache.update(STORED, "stored anew")
+        miss(cache, STORED.lower())
+
+
+def test_late_report_does_not_remove_what_the_question_matches_by_now(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        late = hit(cache, STORED).reference
+        cache.clear()
+        fill(cache, OTHER)
+        assert hit(cache, STORED).matched_question == OTHER
+        assert report(cache, late) == Reported(0)
+        assert hit(cache, OTHER).kind == "exact"
+
+
 def test_reference_names_an_entry_in_another_process(tmp_path: Path, report: Report_) -> None:
     request = Request(ASKED, model="m")
     with opened(f"disk://{tmp_path}/c.db") as cache:
@@ -233,9 +305,36 @@ def test_what_is_gone_already_is_remembered_all_the_same(report: Report_) -> Non
         assert (reported.removed, reported.is_remembered) == (0, True)
 
 
-def test_unknown_key_removes_nothing(report: Report_) -> None:
+def test_key_that_names_nothing_is_an_error(report: Report_) -> None:
+    """The wrong answer would stay, and nobody would know."""
     with opened() as cache:
-        assert report(cache, "0" * 40) == Reported(0)
+        fill(cache, STORED)
+        cache.update(Request(STORED, model="m"), "x")
+        keys = ["0" * 40, "0" * 12, cache.identify(Request(STORED, model="m")).key, cache.identify(STORED).key[:12]]
+        for key in keys:
+            with pytest.raises(ConfigError, match=r"no entry of a plain question has this key|known for"):
+                report(cache, key)
+        assert cache.stats().reported == 0
+
+
+@pytest.mark.parametrize("reference", ["a" * 40 + ":", ":" + "a" * 40, ":".join("abcd") * 4])
+def test_reference_of_no_hit_is_an_error(report: Report_, reference: str) -> None:
+    with opened() as cache, pytest.raises(ConfigError, match="not the reference of a hit"):
+        report(cache, reference)
+
+
+def test_reference_to_what_is_gone_is_no_error(report: Report_) -> None:
+    with opened() as cache:
+        fill(cache, STORED)
+        reference = hit(cache, STORED).reference
+        cache.clear()
+        assert report(cache, reference) == Reported(0)
+
+
+def test_key_of_a_plain_question_is_no_error_while_the_store_is_down(report: Report_) -> None:
+    cache, [store] = faulty("hot")
+    store.fail()
+    assert report(cache, "0" * 40).has_failed
 
 
 @pytest.mark.parametrize("wrong", ["", "abc", None, 3])
@@ -259,23 +358,70 @@ def test_regressions_are_labelled_pairs_in_memory_and_in_a_file(tmp_path: Path, 
         assert "BGP" not in repr(regression)
 
 
-def test_broken_store_costs_the_report_and_no_exception(report: Report_) -> None:
-    store, embedder = FaultyStore(MemoryStore(max_entries=100, max_bytes=1 << 20)), FakeEmbedder()
+def faulty(*names: str, fail_open: bool = True) -> tuple[SemanticCache, list[FaultyStore]]:
+    """A cache with these tiers, whose stores fail when told."""
+    stores = [FaultyStore(MemoryStore(max_entries=100, max_bytes=1 << 20)) for _ in names]
+    embedder = FakeEmbedder(dict.fromkeys((ASKED, STORED), "bgp"), similarity=0.96)
     policy = SimilarityPolicy(0.9)
-    rules = Rules(("hot",), embedder.embedder_id, "p", lambda request: policy, lambda asked, stored: ())
+    rules = Rules(names, embedder.embedder_id, "p", lambda _: policy, lambda asked, stored: (), fail_open=fail_open)
     cache = SemanticCache(
-        [Tier("hot", store, AsyncStoreAdapter(store))],
-        config=opened().config,
+        [Tier(name, store, AsyncStoreAdapter(store)) for name, store in zip(names, stores, strict=True)],
+        config=CacheConfig(fail_open=fail_open),
         rules=rules,
         embedder=embedder,
         statistics=Statistics(),
+        regression_log=RegressionLog(),
         clock=FakeClock(),
     )
-    cache.update(STORED, "x")
-    wrong = hit(cache, STORED)
+    return cache, stores
+
+
+def test_reported_match_is_not_served_when_reads_cannot_be_counted(report: Report_) -> None:
+    cache, [store] = faulty("hot")
+    fill(cache, STORED)
+    report(cache, hit(cache, ASKED))
+    cache.update(STORED, "stored anew")
+    store.fail({"touch"})
+    assert miss(cache, ASKED).reason == "store_error"  # the failure outranks the report as a reason
+    assert isinstance(cache.lookup(STORED), Hit)
+
+
+def test_report_while_the_store_is_down_is_kept_as_a_regression(report: Report_) -> None:
+    cache, [store] = faulty("hot")
+    fill(cache, STORED)
+    wrong = hit(cache, ASKED)
     store.fail()
-    assert report(cache, wrong) == Reported(0)
+    reported = report(cache, wrong)
+    assert (reported.removed, reported.is_remembered, reported.has_failed) == (0, False, True)
+    assert [(r.stored, r.asked) for r in cache.regressions()] == [(STORED, ASKED)]
     assert cache.stats().errors["hot"] >= 1
+    store.heal()
+    again = report(cache, wrong)
+    assert (again.removed, again.is_remembered, again.has_failed) == (1, True, False)
+
+
+@pytest.mark.parametrize("down", [0, 1])
+def test_tier_that_is_down_does_not_keep_a_report_from_the_other(report: Report_, down: int) -> None:
+    cache, stores = faulty("hot", "cold")
+    fill(cache, STORED)
+    wrong = hit(cache, ASKED)
+    stores[down].fail()
+    reported = report(cache, wrong)
+    assert (reported.removed, reported.has_failed) == (1, True)
+    assert not reported.is_remembered  # the tier that was down does not know of it
+    entry = wrong.entry
+    assert stores[1 - down].inner.get(entry.scope, entry.key) is None
+    assert stores[1 - down].inner.get(entry.scope, key_of_reports(entry.scope)) is not None
+
+
+def test_report_that_fails_is_raised_after_it_was_kept_when_errors_are_wanted(report: Report_) -> None:
+    cache, [store] = faulty("hot", fail_open=False)
+    fill(cache, STORED)
+    wrong = hit(cache, ASKED)
+    store.fail()
+    with pytest.raises(StoreError):
+        report(cache, wrong)
+    assert len(cache.regressions()) == 1
 
 
 def test_report_that_another_process_overwrote_is_written_again() -> None:
@@ -283,7 +429,7 @@ def test_report_that_another_process_overwrote_is_written_again() -> None:
     policy = SimilarityPolicy(0.9)
     rules = Rules(("hot",), None, "p", lambda request: policy, lambda asked, stored: ())
     other = Reports((Report.of("x", "y", 0.9, None, None),))
-    flow = report_flow(Wrong("s", "k" * 40, ASKED, STORED, 0.93), rules, 0.0)
+    flow = report_flow(Wrong("s", "k" * 40, "a" * 40, ASKED, STORED, 0.93), rules, 0.0)
     assert isinstance(next(flow), ReadExact)
     assert isinstance(flow.send(None), Delete)
     assert isinstance(flow.send(1), ReadExact)
@@ -292,12 +438,15 @@ def test_report_that_another_process_overwrote_is_written_again() -> None:
     again = flow.send(Stored(reports_entry("s", (), other, 0.0)))
     assert isinstance(again, Put)
     kept = reports_of(again.entry.answer_json)
+    assert kept is not None
     assert kept.forbid("x", "y")
     assert kept.forbid(ASKED, STORED)
     assert isinstance(flow.send(True), ReadExact)
     with pytest.raises(StopIteration) as done:
         flow.send(Stored(again.entry))
-    assert done.value.value.is_remembered
+    reported, error = done.value.value
+    assert reported.is_remembered
+    assert error is None
 
 
 # --------------------------------------------------------------------------------------------------- the stored form
@@ -310,6 +459,7 @@ def test_reports_come_back_from_their_stored_form() -> None:
         (Report.of("A", "b ", 0.93, "e", vectors([1, 0], [0.6, 0.8])), Report.of("c", "d", 0.9, None, None))
     )
     back = reports_of(given.to_json())
+    assert back is not None
     assert back == given
     assert back.are_near("x", "y", vectors([0.6, 0.8])[0], "e")
     assert not back.are_near("x", "y", vectors([-1, 0])[0], "e")
@@ -317,8 +467,8 @@ def test_reports_come_back_from_their_stored_form() -> None:
 
 
 @pytest.mark.parametrize("stored", ["", "null", "[]", '{"form": "x"}', '{"form":"llmcache/reports/1","reports":[{}]}'])
-def test_reports_that_cannot_be_read_are_none(stored: str) -> None:
-    assert reports_of(stored) == Reports()
+def test_reports_of_another_form_cannot_be_read(stored: str) -> None:
+    assert reports_of(stored) is None
 
 
 def test_oldest_reports_go_first() -> None:
