@@ -120,9 +120,19 @@ def _poles_of(word: str) -> tuple[tuple[int, int], ...]:
 
 
 def _by_prefix(left: Polarity, right: Polarity) -> Finding:
-    mine, theirs = left.words - right.words, right.words - left.words
+    mine = frozenset(word for word in left.words - right.words if word.isalpha())
+    theirs = frozenset(word for word in right.words - left.words if word.isalpha())
     if not mine or not theirs or len(mine) > _MOST_WORDS or len(theirs) > _MOST_WORDS:
         return silent
+    found = _prefixed(mine, theirs)
+    if found is not None:
+        return conflict([found[0]], [found[1]])
+    found = _prefixed(theirs, mine)  # endings are cut to a length that depends on the side that has the prefix
+    return silent if found is None else conflict([found[1]], [found[0]])
+
+
+def _prefixed(mine: frozenset[str], theirs: frozenset[str]) -> tuple[str, str] | None:
+    """A word of mine and one of theirs that differ by a prefix of the other polarity."""
     stems = {
         word[:length]: word for word in sorted(theirs) for length in range(_SHORTEST_STEM, min(len(word), _LONGEST) + 1)
     }
@@ -133,8 +143,8 @@ def _by_prefix(left: Polarity, right: Polarity) -> Finding:
                 continue
             found = stems.get(other + stem[:_ALIKE] if len(stem) > _ALIKE else other + stem)
             if found is not None:
-                return conflict([word], [found])
-    return silent
+                return word, found
+    return None
 
 
 foreign_polarity = Rule("foreign_polarity", _compare)

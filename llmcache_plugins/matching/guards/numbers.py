@@ -316,7 +316,7 @@ def _compare(asked: Features, stored: Features) -> Finding:
     if _ask_other_units(left.asked_units, right.asked_units):
         return conflict((u[0] for u in left.asked_units), (u[0] for u in right.asked_units))
     if left.hard == right.hard and left.soft == right.soft:
-        return agree if left.hard or left.soft or left.asked_units else silent
+        return agree if left.hard or left.soft or (left.asked_units and right.asked_units) else silent
     mine, theirs = leftovers(left.hard, right.hard)
     mine = leftovers(mine, (*right.soft, *right.spare))[0]
     theirs = leftovers(theirs, (*left.soft, *left.spare))[0]

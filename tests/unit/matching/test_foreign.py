@@ -77,3 +77,7 @@ def test_a_text_is_not_opposed_to_itself(text: str) -> None:
 
 def test_a_word_without_end_costs_no_quadratic_time() -> None:
     assert foreign_polarity("ab" * 100_000 + " nicht", "de" + "ab" * 100_000 + " nicht").verdict == "conflict"
+
+
+def test_a_prefix_before_digits_is_no_polarity() -> None:
+    assert foreign_polarity("UN0000", "00000").verdict == foreign_polarity("00000", "UN0000").verdict == "silent"

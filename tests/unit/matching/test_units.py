@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmcache_plugins.matching.guards import judge
+from llmcache_plugins.matching.guards.numbers import numbers
 
 APART = [
     ("a cable of 100 m length", "a cable of 100 ft length"),
@@ -149,3 +150,8 @@ def test_other_quantities_are_a_conflict(one: str, other: str) -> None:
 def test_the_same_quantity_in_another_notation_is_no_conflict(one: str, other: str) -> None:
     assert conflicts(one, other) == []
     assert conflicts(other, one) == []
+
+
+def test_a_unit_that_one_side_asks_for_is_no_agreement() -> None:
+    assert numbers("how far is it in km", "how far is it").verdict == "silent"
+    assert numbers("how far is it", "how far is it in km").verdict == "silent"
