@@ -125,8 +125,6 @@ def _mark(hit: Hit, spent: JsonValue) -> dict[str, JsonValue]:
         **hit.evidence,
         "hit": True,
         "tier": hit.tier,
-        "age_s": hit.age,
-        "key": hit.entry.key[:12],
         "saved_usage": _fresh(spent) or {},
     }
 

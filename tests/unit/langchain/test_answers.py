@@ -42,7 +42,8 @@ def test_a_chat_answer_comes_back_whole() -> None:
     assert (back.content, back.name, back.additional_kwargs) == (message.content, "bob", {"reasoning": "r"})
     assert back.invalid_tool_calls[0]["args"] == "{"
     assert back.response_metadata["model_name"] == "m"
-    assert back.response_metadata["llmcache"]["age_s"] == 2.0
+    mark = back.response_metadata["llmcache"]
+    assert (mark["hit"], mark["tier"], mark["age"]) == (True, "hot", 2.0)
     assert found.generation_info == {"a": [1, None]}
     assert found.text == "hi"
 
