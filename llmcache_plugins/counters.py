@@ -28,7 +28,8 @@ class CacheStats:
 
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
-    those they refused: wrong hits found before they were served. `reported` counts `report_wrong`.
+    those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
+    `reported` counts `report_wrong`.
     """
 
     hits: Mapping[str, int] = field(default_factory=dict)

@@ -263,10 +263,12 @@ class ErrorEvent:
 
 @dataclass(frozen=True, slots=True)
 class ValidationEvent:
-    """The validators were asked about a match. A rejected one would have been a wrong hit."""
+    """The validators were asked about a match. A rejected one would have been a wrong hit. With `has_failed` one of
+    them broke, which says nothing about the match: it is not served, and counts as an error alone."""
 
     validation: Validation
     namespace: Namespace
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from llmcache_plugins.engine.steps import Asking, AskJudge, Validate, Verify
-from llmcache_plugins.engine.workers import Workers
+from llmcache_plugins.engine.workers import Workers, in_worker
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.protocols import AsyncVerifier, Clock, Event, Judge, ValidationEvent, Validator, Verifier
 from llmcache_plugins.quality import Validation
@@ -55,7 +55,9 @@ class Advisers:
         self._lock = threading.Lock()
         self._minute_began = -math.inf
         self._calls = 0
-        self._workers = Workers()  # of their own: a judge that hangs must not hold up the stores
+        # Of their own: who is slow or hangs must not hold up the stores, nor a judge the others.
+        self._workers = Workers()
+        self._advisers = Workers()
         self._clock: Clock | None = None
         self._emit: Callable[[Event], None] = lambda event: None
         self._failed: Callable[[str, BaseException], None] = lambda component, error: None
@@ -77,6 +79,7 @@ class Advisers:
 
     def close(self) -> None:
         self._workers.close()
+        self._advisers.close()
 
     # ---------------------------------------------------------------- plain calls
     def ask(self, step: Asking) -> Any:
@@ -112,22 +115,22 @@ class Advisers:
         return self._counted(step, validation)
 
     # ---------------------------------------------------------------- awaits
-    async def aask(self, step: Asking, executor: Executor) -> Any:
-        """`ask` for event loops; what is no coroutine runs in `executor`."""
+    async def aask(self, step: Asking) -> Any:
+        """`ask` for event loops; what is no coroutine runs in threads of the advisers' own."""
         try:
             if isinstance(step, Verify):
-                return self._scores(await self._averify(step.pairs, executor), step)
+                return self._scores(await self._averify(step.pairs), step)
             if isinstance(step, AskJudge):
                 return self._opinion(await self._aask_judge(step)) if self._may_judge() else None
-            return await self._aall_valid(step, executor)
+            return await self._aall_valid(step)
         except Exception as error:
             return self._spared(step, error)
 
-    async def _averify(self, pairs: Sequence[tuple[str, str]], executor: Executor) -> FloatArray:
+    async def _averify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         assert self.verifier is not None
         if isinstance(self.verifier, AsyncVerifier):
             return await self.verifier.averify(pairs)
-        return await asyncio.get_running_loop().run_in_executor(executor, self.verifier.verify, pairs)
+        return await in_worker(self._advisers(), partial(self.verifier.verify, pairs))
 
     async def _aask_judge(self, step: AskJudge) -> Any:
         assert self.judge is not None
@@ -137,10 +140,10 @@ class Advisers:
         finally:
             _is_judging.reset(token)
 
-    async def _aall_valid(self, step: Validate, executor: Executor) -> Validation:
+    async def _aall_valid(self, step: Validate) -> Validation:
         validation = Validation(True)
         for validator in self.validators:
-            validation = self._validation(await _called(validator, executor, step), validator)
+            validation = self._validation(await _called(validator, self._advisers(), step), validator)
             if not validation.ok:
                 break
         return self._counted(step, validation)
@@ -162,16 +165,19 @@ class Advisers:
         if array.shape != (len(step.pairs),) or not np.isfinite(array).all():
             raise ValueError(f"the verifier gave shape {array.shape} for {len(step.pairs)} pairs, or no numbers")
         self._succeeded(step.component)
-        return [float(score) for score in array.clip(0.0, 1.0)]
+        return [_as_probability(float(score)) for score in array]
 
     def _opinion(self, opinion: Any) -> float | None:
+        if isinstance(opinion, np.bool_ | np.floating | np.integer):
+            opinion = opinion.item()
         if opinion is not None and not isinstance(opinion, bool | int | float):
             raise TypeError(f"a judge says True, False, a probability or None, not {type(opinion).__name__}")
         self._succeeded(AskJudge.component)
-        return None if opinion is None else float(opinion)
+        return None if opinion is None else _as_probability(float(opinion))
 
     def _validation(self, validation: Any, validator: Validator) -> Validation:
-        if isinstance(validation, bool):
+        if isinstance(validation, bool | np.bool_):
+            validation = bool(validation)
             validation = Validation(validation, "" if validation else _name_of(validator))
         if not isinstance(validation, Validation):
             raise TypeError(f"a validator returns a Validation or a bool, not {type(validation).__name__}")
@@ -189,8 +195,15 @@ class Advisers:
             return None
         validation = Validation(False, f"failed: {type(error).__name__}")
         if step.is_counted:
-            self._emit(ValidationEvent(validation, step.request.namespace))
+            self._emit(ValidationEvent(validation, step.request.namespace, has_failed=True))
         return validation
+
+
+def _as_probability(value: float) -> float:
+    """A raw logit or "3 out of 10" is no certainty: what is no probability is refused, not clipped."""
+    if not -1e-6 <= value <= 1.0 + 1e-6:
+        raise ValueError("a verifier or judge gave a number outside [0, 1]")
+    return min(max(value, 0.0), 1.0)
 
 
 async def _called(function: Callable[..., Any], executor: Executor, step: AskJudge | Validate) -> Any:
@@ -198,7 +211,7 @@ async def _called(function: Callable[..., Any], executor: Executor, step: AskJud
     if inspect.iscoroutinefunction(function):
         return await function(step.request, step.entry)
     call = partial(_in_context(function), step.request, step.entry)
-    value = await asyncio.get_running_loop().run_in_executor(executor, call)
+    value = await in_worker(executor, call)
     return await value if inspect.isawaitable(value) else value
 
 

@@ -43,6 +43,8 @@ class Statistics:
             with self._lock:
                 self._errors[event.component] += 1
         elif isinstance(event, ValidationEvent):
+            if event.has_failed:
+                return  # an ErrorEvent said so already; nothing is known about the match
             with self._lock:
                 self._validated += 1
                 self._rejected += not event.validation.ok

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from llmcache_plugins import ConfigError, Entry, Hit, Miss, Outcome, Request, SemanticCache, open_cache
-from llmcache_plugins.protocols import ErrorEvent, Event
+from llmcache_plugins.protocols import ErrorEvent, Event, ValidationEvent
 from llmcache_plugins.quality import Validation
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import FloatArray
@@ -344,10 +344,14 @@ def test_validator_that_breaks_or_says_nothing_clear_rejects(look: Look, answer:
             raise answer
         return answer
 
-    with opened(similarity=0.99, validators=[validator]) as cache:
+    heard: list[Event] = []
+    with opened(similarity=0.99, validators=[validator], recorders=[heard.append]) as cache:
         assert reason(look(cache, ASKED)) == "rejected"
-        assert cache.stats().errors == {"validator": 2}
-        assert cache.stats().rejected == 2
+        stats = cache.stats()
+        assert stats.errors == {"validator": 2}
+        assert (stats.validated, stats.rejected, stats.false_positive_rate) == (0, 0, 0.0)  # no wrong hit was found
+        events = [event for event in heard if isinstance(event, ValidationEvent)]
+        assert [(event.validation.ok, event.has_failed) for event in events] == [(False, True)] * 2
 
 
 def test_what_the_verifier_scored_is_not_scored_again_after_a_rejection(look: Look) -> None:

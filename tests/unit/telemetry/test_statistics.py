@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from llmcache_plugins.counters import StoreStats
-from llmcache_plugins.protocols import ErrorEvent, LookupEvent, UpdateEvent
+from llmcache_plugins.protocols import ErrorEvent, LookupEvent, UpdateEvent, ValidationEvent
+from llmcache_plugins.quality import Validation
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.types import Bypass, Entry, Hit, HitKind, Miss, MissReason, UpdateOutcome, Usage
 
@@ -56,3 +57,11 @@ def test_a_snapshot_stands_still() -> None:
     before = statistics.snapshot({})
     statistics(hit())
     assert before.hits == {}
+
+
+def test_validator_that_broke_is_no_wrong_hit_found() -> None:
+    statistics = Statistics()
+    for validation, has_failed in ((Validation(True), False), (Validation(False), False), (Validation(False), True)):
+        statistics(ValidationEvent(validation, (), has_failed))
+    stats = statistics.snapshot({})
+    assert (stats.validated, stats.rejected, stats.false_positive_rate) == (2, 1, 0.5)
