@@ -6,9 +6,13 @@ sees that an answer is about rtr-001 where rtr-002 was asked for (the guards do)
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
+from llmcache_plugins.errors import ConfigError, EmbedderError
 from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.quality import Validation
@@ -33,6 +37,12 @@ _STOP_WORDS = words_of(
     when where which while who whom whose why will with would yes you your explain describe define difference
     different work works happen happens exactly"""
 )
+
+
+def _checked(least: float, lowest: float) -> float:
+    if isinstance(least, bool) or not isinstance(least, int | float) or not lowest <= least <= 1.0:
+        raise ConfigError(f"least must be a number in [{lowest:g}, 1], not {least!r}")
+    return float(least)
 
 
 def answer_text(answer: JsonValue) -> str:
@@ -68,11 +78,14 @@ class KeywordValidator:
     32 % and 1 %).
 
     Args:
-        least: share of the content words, in [0, 1].
+        least: share of the content words, in [0, 1]; 0 accepts every answer.
+
+    Raises:
+        ConfigError: `least` is out of its range.
     """
 
     def __init__(self, least: float = 0.2) -> None:
-        self.least = least
+        self.least = _checked(least, 0.0)
 
     def __call__(self, request: Request, entry: Entry) -> Validation:
         share = keyword_share(request.text, answer_text(entry.answer))
@@ -120,17 +133,23 @@ class AnswerSimilarityValidator:
     (at 0.3: 86 % and 1 %); bare numbers ("36") are the nearest to being refused.
 
     Args:
-        embedder: turns both into vectors; it costs two embeddings per match by meaning.
-        least: cosine of question and answer.
+        embedder: turns both into vectors, of any length; it costs two embeddings per match by meaning.
+        least: cosine of question and answer, in [-1, 1].
+
+    Raises:
+        ConfigError: `least` is out of its range. When called: EmbedderError for a vector that has no direction.
     """
 
     def __init__(self, embedder: Embedder, least: float = 0.2) -> None:
         self.embedder = embedder
-        self.least = least
+        self.least = _checked(least, -1.0)
 
     def __call__(self, request: Request, entry: Entry) -> Validation:
-        question, answer = self.embedder.embed([request.text, answer_text(entry.answer)[:_EMBEDDED_CHARS]])
-        cosine = float(question @ answer)
+        vectors = self.embedder.embed([request.text, answer_text(entry.answer)[:_EMBEDDED_CHARS]])
+        question, answer = np.asarray(vectors, dtype=np.float64)
+        cosine = float(question @ answer) / math.sqrt(float(question @ question) * float(answer @ answer) or math.nan)
+        if not math.isfinite(cosine):
+            raise EmbedderError("the embedder gave a vector of length zero, or numbers that are not finite")
         if cosine >= self.least:
             return Validation(True)
         return Validation(False, f"cosine of question and answer is {cosine:.2f}")

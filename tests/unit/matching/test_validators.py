@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from llmcache_plugins import Hit, Miss, Request, open_cache
+from llmcache_plugins import ConfigError, Hit, Miss, Request, open_cache
+from llmcache_plugins.errors import EmbedderError
 from llmcache_plugins.matching.validators import AnswerSimilarityValidator, KeywordValidator, answer_text
 from llmcache_plugins.testing import FakeEmbedder
 from llmcache_plugins.types import Entry, FloatArray, JsonValue
@@ -76,6 +78,38 @@ def test_similarity_of_question_and_answer() -> None:
     assert validator(Request("How does OSPF work?"), entry(OSPF)).ok
     refused = validator(Request("How does OSPF work?"), entry("Bake it for an hour."))
     assert (refused.ok, refused.reason) == (False, "cosine of question and answer is 0.00")
+
+
+class Lengths(FakeEmbedder):
+    """Vectors of length 10, 60 degrees apart; those of other lengths by their text."""
+
+    def embed(self, texts: list[str]) -> FloatArray:  # type: ignore[override]
+        length = {"nothing": 0.0, "broken": float("nan"), "huge": 1e30}.get(texts[1], 10.0)
+        return np.array([[10.0, 0.0], [length * 0.5, length * 0.75**0.5]], dtype=np.float32)
+
+
+def test_length_of_a_vector_does_not_count() -> None:
+    refused = AnswerSimilarityValidator(Lengths(), 0.6)(Request("q"), entry("an answer"))
+    assert (refused.ok, refused.reason) == (False, "cosine of question and answer is 0.50")
+    assert AnswerSimilarityValidator(Lengths(), 0.4)(Request("q"), entry("huge")).ok
+
+
+@pytest.mark.parametrize("answer", ["nothing", "broken"])
+def test_vector_without_a_direction_is_an_error_of_the_embedder(answer: str) -> None:
+    with pytest.raises(EmbedderError):
+        AnswerSimilarityValidator(Lengths(), -1.0)(Request("q"), entry(answer))
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.1, float("nan"), True, "0.2", None])
+def test_share_out_of_range_is_refused(least: Any) -> None:
+    with pytest.raises(ConfigError, match=r"least must be a number in \[0, 1\]"):
+        KeywordValidator(least)
+
+
+@pytest.mark.parametrize("least", [-1.1, 20, float("nan"), None])
+def test_cosine_out_of_range_is_refused(least: Any) -> None:
+    with pytest.raises(ConfigError, match=r"least must be a number in \[-1, 1\]"):
+        AnswerSimilarityValidator(Topics(), least)
 
 
 def test_only_the_beginning_of_a_long_answer_is_embedded() -> None:
