@@ -15,53 +15,81 @@ from llmcache_plugins.types import JsonValue
 __all__ = ["LineFile"]
 
 _log = logging.getLogger(__name__)
+_MOST_WAITING = 10_000
 
 
 class LineFile:
-    """Lines on their way to a file. A file that cannot be written costs the lines and one warning, no lookup.
+    """Lines on their way to a file. A file that cannot be written costs one warning and no lookup; its lines wait for
+    the next time, and beyond 10,000 of them the oldest go.
 
     Args:
-        most_bytes: the size at which the file becomes `<name>.1`, and the one before that goes.
+        most_bytes: the size at which the file becomes `<name>.1`, and the one before that goes; None for never.
     """
 
-    def __init__(self, path: Path, most_bytes: int = 10 * 1024 * 1024) -> None:
+    def __init__(self, path: Path, most_bytes: int | None = 10 * 1024 * 1024) -> None:
         self._path = path
         self._most_bytes = most_bytes
-        self._lines: deque[str] = deque(maxlen=10_000)
-        self._lock = threading.Lock()
-        self._pid = os.getpid()
         self._is_failing = False
+        self._start()
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._lines: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._queue = threading.Lock()  # held for moments alone: lookups add lines
+        self._file = threading.Lock()  # held while the disk works
+
+    def never_rotated(self) -> LineFile:
+        """The same file for lines of which none may go."""
+        return LineFile(self._path, None)
 
     def add(self, row: Mapping[str, JsonValue]) -> None:
         """Put one JSON object in the line of those that wait."""
         self._look_for_fork()
-        self._lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+        line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        with self._queue:
+            self._lines.append(line)
 
     def write(self) -> None:
         """Append all lines that wait."""
         self._look_for_fork()
-        with self._lock:
-            lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if not lines:
+        with self._file:
+            with self._queue:
+                waiting = bytearray(b"".join(self._lines))
+                self._lines.clear()
+            if not waiting:
                 return
             try:
-                self._append("".join(lines).encode("utf-8", "backslashreplace"))
+                self._append(waiting)
+                self._rotate()
                 self._is_failing = False
             except OSError as error:
+                self._put_back(bytes(waiting))
                 if not self._is_failing:
                     self._is_failing = True
                     _log.warning("%s cannot be written (%s); the cache goes on", self._path.name, type(error).__name__)
 
     def _look_for_fork(self) -> None:
-        """In a forked child: its parent writes what waited, and may have held the lock."""
+        """In a forked child: its parent writes what waited, and may have held the locks."""
         if self._pid != os.getpid():
-            self._pid, self._lock, self._lines = os.getpid(), threading.Lock(), deque(maxlen=self._lines.maxlen)
+            self._start()
 
-    def _append(self, text: bytes) -> None:
+    def _put_back(self, text: bytes) -> None:
+        """What could not be written waits before what came since; of too many lines the newest stay."""
+        lines = text.splitlines(keepends=True)
+        with self._queue:
+            room = _MOST_WAITING - len(self._lines)
+            self._lines.extendleft(reversed(lines[-room:] if room else ()))
+
+    def _append(self, waiting: bytearray) -> None:
+        """Append what waits and take from it what is written: a disk may be full in the middle of a line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)  # other users read no prompts
-        with os.fdopen(descriptor, "ab") as file:
-            file.write(text)
-            size = file.tell()
-        if size >= self._most_bytes:
+        try:
+            while waiting:
+                del waiting[: os.write(descriptor, waiting)]
+        finally:
+            os.close(descriptor)
+
+    def _rotate(self) -> None:
+        if self._most_bytes is not None and self._path.stat().st_size >= self._most_bytes:
             self._path.replace(self._path.with_name(self._path.name + ".1"))

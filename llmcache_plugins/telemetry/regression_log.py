@@ -17,12 +17,13 @@ class RegressionLog:
     """A recorder of reported pairs.
 
     Args:
-        file: also append them here, as labelled pairs that `llmcache eval` reads.
+        file: also append them here, as labelled pairs that `llmcache eval` reads. It is never rotated: each is
+            a case to test with for good.
     """
 
     def __init__(self, file: LineFile | None = None) -> None:
         self._regressions: deque[Regression] = deque(maxlen=_LIMIT)
-        self._file = file
+        self._file = None if file is None else file.never_rotated()
 
     def __call__(self, event: Event) -> None:
         if not isinstance(event, ReportEvent) or event.reported.regression is None:
