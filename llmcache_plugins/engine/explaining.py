@@ -28,8 +28,8 @@ T = TypeVar("T")
 class _Seen:
     """What the steps of a peeked flow brought to light."""
 
-    scores: dict[str, float] = field(default_factory=dict)  # the verifier's, by stored text
-    rejections: dict[str, str] = field(default_factory=dict)  # the validators' reasons, by key
+    scores: dict[str, float] = field(default_factory=dict, repr=False)  # the verifier's, by stored text
+    rejections: dict[str, str] = field(default_factory=dict, repr=False)  # the validators' reasons, by key
     is_judge_wanted: bool = False
 
 
@@ -40,10 +40,12 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float)
     outcome = yield from _peeked(lookup_flow(request, identity, wide, now), seen)
     troubles = Troubles(rules.fail_open)
     exact = yield from _peeked(find_exact(request, identity, rules, now, troubles), seen)
-    normalised = yield from _peeked(find_normalised(request, identity, rules, now, troubles), seen)
+    normalised, candidates = None, list[CandidateReport]()
     policy = None if request.exact_only or payload_of(request.text) else rules.policy_for(request)
-    candidates: Sequence[CandidateReport] = ()
-    if policy is not None and rules.embedder_id is not None and (yield Fits(request.text)):
+    is_exact_only = policy is None or (rules.embedder_id is not None and not (yield Fits(request.text)))
+    if not is_exact_only:
+        normalised = yield from _peeked(find_normalised(request, identity, rules, now, troubles), seen)
+    if policy is not None and not is_exact_only and rules.embedder_id is not None:
         found = yield from _peeked(neighbours(request.text, identity.scope, rules, now, troubles), seen)
         ranked = [neighbour.candidate for neighbour in found.ranked]
         reasons = {near.key: near.reason for near in outcome.near_misses} if isinstance(outcome, NotFound) else {}
@@ -60,9 +62,10 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float)
         exact=None if exact is None else exact.kind,
         normalised=None if normalised is None else normalised.stored.entry.text,
         query_type=query_type_of(request.text),
-        policy=None if policy is None else _policy_report(policy),
+        policy=None if policy is None or is_exact_only or rules.embedder_id is None else _policy_report(policy, rules),
         embedder_id=rules.embedder_id,
         candidates=tuple(candidates),
+        is_exact_only=is_exact_only,
         is_judge_wanted=seen.is_judge_wanted,
     )
 
@@ -71,8 +74,10 @@ def _kind_of(outcome: Found | NotFound) -> str:
     return f"hit ({outcome.kind})" if isinstance(outcome, Found) else f"miss ({outcome.reason.value})"
 
 
-def _policy_report(policy: Policy) -> PolicyReport:
-    return PolicyReport(policy.policy_id, policy.max_error_rate, policy.floor, policy.min_confidence, policy.grey_from)
+def _policy_report(policy: Policy, rules: Rules) -> PolicyReport:
+    is_anybody_asked = rules.has_verifier or rules.has_judge
+    grey_from = policy.grey_from if is_anybody_asked else policy.min_confidence
+    return PolicyReport(policy.policy_id, policy.max_error_rate, policy.floor, policy.min_confidence, grey_from)
 
 
 def _report(

@@ -75,8 +75,9 @@ class Explanation:
         detail: more about a miss, `"budget"` for example.
         exact: `"exact"` or `"alias"` when the key is known, else None.
         normalised: the stored question that differs in case and spaces alone, or None.
-        policy: what decides by meaning; None when this request is matched exactly only.
+        policy: what decides by meaning; None when this request is matched exactly only, or there is no embedder.
         candidates: the nearest stored questions, nearest first.
+        is_exact_only: no other wording is looked for.
         is_judge_wanted: the judge would be asked too; `explain` does not, and takes it for a miss.
     """
 
@@ -91,6 +92,7 @@ class Explanation:
     policy: PolicyReport | None
     embedder_id: str | None
     candidates: tuple[CandidateReport, ...] = ()
+    is_exact_only: bool = False
     is_judge_wanted: bool = False
 
     @property
@@ -101,13 +103,14 @@ class Explanation:
         end = f"{self.outcome}{': ' + self.detail if self.detail else ''}"
         if self.matched is not None:
             end += f", confidence {self.confidence:.3f}: {self.matched}"
+        others = "exact matches only" if self.is_exact_only else "exact and normalised matches only"
         lines = [
             f"asked:      {self.asked}",
             f"outcome:    {end}",
             f"exact:      {self.exact or 'no'}",
             f"normalised: {'no' if self.normalised is None else self.normalised}",
             f"query type: {self.query_type}",
-            f"policy:     {self.policy or 'exact matches only'}",
+            f"policy:     {self.policy or others}",
             f"embedder:   {self.embedder_id or 'none'}",
         ]
         if self.is_judge_wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from llmcache_plugins.engine.reporting import read_reports
@@ -29,11 +30,12 @@ class Neighbour(NamedTuple):
     tier: int
 
 
-class Neighbours(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Neighbours:
     """The nearest candidates, best first, and the vector of what was asked; None when nothing was stored yet."""
 
     ranked: Sequence[Neighbour] = ()
-    vector: FloatArray | None = None
+    vector: FloatArray | None = field(default=None, repr=False)
 
 
 def find_by_meaning(

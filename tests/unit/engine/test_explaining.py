@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmcache_plugins import Entry, Hit, Request, SemanticCache, Verdict, open_cache
+from llmcache_plugins import CacheConfig, Entry, Hit, Miss, Request, SemanticCache, Tier, Verdict, open_cache
+from llmcache_plugins.engine import Rules
+from llmcache_plugins.engine.explaining import _Seen
 from llmcache_plugins.engine.explanation import Explanation
+from llmcache_plugins.engine.meaning import Neighbours
+from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.protocols import Event
-from llmcache_plugins.testing import FakeEmbedder
+from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
+from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import FloatArray
 
 ASKED, STORED = "Which states does BGP have?", "What are the BGP states?"
@@ -100,11 +106,61 @@ def test_explanation_of_what_is_matched_exactly_only(explain: Explain, request_:
         assert "exact matches only" in str(told)
 
 
+@pytest.mark.parametrize("request_", [Request(STORED.lower(), exact_only="agent_step"), Request("Status of BGP ?")])
+def test_no_other_wording_is_shown_where_a_lookup_would_use_none(explain: Explain, request_: Request) -> None:
+    with opened(max_error_rate_by_query_type={"status": 0}) as cache:
+        cache.update("status of bgp", "x")
+        assert isinstance(cache.lookup(request_), Miss)
+        told = explain(cache, request_)
+        assert (told.normalised, told.is_exact_only) == (None, True)
+
+
+def test_text_that_the_embedder_does_not_read_is_matched_exactly_only(explain: Explain) -> None:
+    class Short(FakeEmbedder):
+        def fits(self, text: str) -> bool:
+            return len(text) <= len(STORED)
+
+    with open_cache("memory://", embedder=Short()) as cache:
+        cache.update(STORED, "x")
+        told = explain(cache, f" {STORED.lower()} ")
+        assert (told.outcome, told.normalised, told.policy) == ("miss (unreadable)", None, None)
+        assert "exact matches only" in str(told)
+
+
 def test_explanation_without_an_embedder(explain: Explain) -> None:
     with open_cache("memory://", embedder=None) as cache:
         cache.update(STORED, "x")
         told = explain(cache, ASKED)
         assert (told.outcome, told.embedder_id, told.candidates) == ("miss (no_embedder)", None, ())
+        assert told.policy is None
+        assert "exact and normalised matches only" in str(told)
+        assert "cosine 0" not in str(told)
+        assert explain(cache, STORED.lower()).normalised == STORED
+
+
+@pytest.mark.parametrize("parts", [{}, {"verifier": True}, {"judge": True}])
+def test_grey_zone_is_shown_where_there_is_somebody_to_ask(explain: Explain, parts: dict[str, bool]) -> None:
+    """Whatever the policy says of itself: without a verifier and a judge nobody is asked."""
+    policy = SimilarityPolicy(0.9, grey_from=0.35)
+    embedder, store = FakeEmbedder(), MemoryStore()
+    rules = Rules(
+        ("hot",),
+        embedder.embedder_id,
+        "p",
+        lambda request: policy,
+        lambda asked, stored: (),
+        has_verifier="verifier" in parts,
+        has_judge="judge" in parts,
+    )
+    cache = SemanticCache(
+        [Tier("hot", store, AsyncStoreAdapter(store))],
+        config=CacheConfig(),
+        rules=rules,
+        embedder=embedder,
+        statistics=Statistics(),
+        clock=FakeClock(),
+    )
+    assert ("asked about from 0.350" in str(explain(cache, ASKED))) is bool(parts)
 
 
 class Half:
@@ -156,6 +212,11 @@ def test_questions_are_in_the_text_and_not_in_the_repr(explain: Explain) -> None
         assert ASKED in str(told)
         assert STORED in str(told)
         assert "BGP" not in repr(told)
+
+
+def test_no_text_and_no_vector_is_in_the_repr_of_what_is_on_the_way() -> None:
+    assert "BGP" not in repr(_Seen(scores={STORED: 0.5}, rejections={"k": STORED}))
+    assert "0.25" not in repr(Neighbours((), np.array([0.25], dtype=np.float32)))
 
 
 def named(guard: Any) -> Any:
