@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.quality.pairs import PairRuns
+from llmcache_plugins.evaluation import LabelledPair
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS, judge
 
-__all__ = ["NEAR", "guard_vetoes"]
+__all__ = ["JUDGED", "NEAR", "guard_vetoes", "has_other_values", "is_paraphrase"]
 
 NEAR = 0.80
+JUDGED = 0.75  # hardly any pair that is further apart is ever served: a veto there changes nothing
+# Sources whose rewordings leave values out or change them, which a guard may well refuse: patients' questions and what
+# somebody made of them (mqp, rqe), and commands in the words of several people (nl2bash).
+_VALUES_DIFFER = ("mqp", "rqe", "nl2bash")
 
 
-def guard_vetoes(runs: PairRuns) -> dict[str, Any]:
-    """Guard -> how many pairs of either label it vetoes at a cosine of `NEAR` and above, and how many it vetoes alone;
+def is_paraphrase(row: LabelledPair) -> bool:
+    """Labelled the same, and nothing is known of its source that a guard could rightly object to."""
+    return row.label == 1 and not row.ambiguous and not _may_differ(row)
+
+
+def has_other_values(row: LabelledPair) -> bool:
+    """Labelled the same, although a value may well differ."""
+    return row.label == 1 and not row.ambiguous and _may_differ(row)
+
+
+def _may_differ(row: LabelledPair) -> bool:
+    return row.kind == "paraphrase_numdiff" or row.source.startswith(_VALUES_DIFFER)
+
+
+def _is_clear(row: LabelledPair) -> bool:
+    return not row.ambiguous
+
+
+def guard_vetoes(
+    runs: PairRuns, near: float = NEAR, keep: Callable[[LabelledPair], bool] = _is_clear
+) -> dict[str, Any]:
+    """Guard -> how many pairs of either label it vetoes at a cosine of `near` and above, and how many it vetoes alone;
     `all` for all guards together, `near` for how many pairs there are."""
-    near, vetoed, alone = Counter[int](), Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+    seen, vetoed, alone = Counter[int](), Counter[tuple[str, int]](), Counter[tuple[str, int]]()
     for row, similarity in zip(runs.rows, runs.similarity, strict=True):
-        if similarity < NEAR or row.ambiguous:
+        if similarity < near or not keep(row):
             continue
-        near[row.label] += 1
+        seen[row.label] += 1
         found = [verdict.guard for verdict in judge(row.b.text, row.a.text) if verdict.verdict == "conflict"]
         vetoed.update((guard, row.label) for guard in found)
         vetoed[("all", row.label)] += bool(found)
@@ -36,4 +62,4 @@ def guard_vetoes(runs: PairRuns) -> dict[str, Any]:
         }
         for name in [*names, "all"]
     }
-    return {"near": {"label 0": near[0], "label 1": near[1]}, "guards": guards}
+    return {"near": {"label 0": seen[0], "label 1": seen[1]}, "guards": guards}

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.quality.blind import run_blind
 from benchmarks.quality.confidence import reliability, timing
 from benchmarks.quality.curves import mean_over
-from benchmarks.quality.guards import NEAR, guard_vetoes
+from benchmarks.quality.guards import JUDGED, NEAR, guard_vetoes, has_other_values, is_paraphrase
 from benchmarks.quality.material import Material, is_english, same_context
 from benchmarks.quality.pairs import BUDGETS, CHAIN, PairRuns, run_pairs
 from benchmarks.quality.streams import one_cosine, pooled, run_stream
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.evaluation import LabelledPair, Progress, StreamScores
 from llmcache_plugins.factory import policies_for
+from llmcache_plugins.matching.calibration import calibration_for
 from llmcache_plugins.matching.guards import GUARDS_VERSION
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import JsonValue
@@ -53,6 +55,8 @@ def measure(material: Material, model: Embedder, progress: Callable[[str], Progr
         "minimal": _minimal(sets[MINIMAL], material),
         "conversations": _conversations(runs["conversations"]),
         "guards": {"near": NEAR, **{name: guard_vetoes(one) for name, one in _guarded(runs).items()}},
+        "guard aim": _guard_aim(runs["pairs"].only(is_english)),
+        "blind": run_blind(material.embedder, progress),
         "reliability": {name: reliability(one) for name, one in sets.items()},
         "streams": {part: _streams(found) for part, found in streams.items()},
         "timing": timing(material.whole[_TIMED_STREAM].stream, material.embedder, model),
@@ -61,10 +65,13 @@ def measure(material: Material, model: Embedder, progress: Callable[[str], Progr
 
 def _about(material: Material) -> dict[str, JsonValue]:
     policy = policies_for(CacheConfig(), material.embedder).default
+    calibration = calibration_for(material.embedder.embedder_id)
     return {
         "data_hash": material.data_hash,
         "embedder_id": material.embedder.embedder_id,
         "guards_version": GUARDS_VERSION,
+        "calibration": None if calibration is None else calibration.version,
+        "calibration_guards_version": None if calibration is None else calibration.guards_version,
         "policy": policy.policy_id,
         "min_confidence": policy.min_confidence,
         "floor": policy.floor,
@@ -100,6 +107,12 @@ def _sets(runs: Mapping[str, PairRuns]) -> dict[str, PairRuns]:
 
 def _guarded(runs: Mapping[str, PairRuns]) -> dict[str, PairRuns]:
     return {"natural": runs["pairs"].only(is_english), "minimal": runs["adversarial"].only(is_english)}
+
+
+def _guard_aim(runs: PairRuns) -> dict[str, JsonValue]:
+    """Vetoes of label 1: of what a guard should let through, and of what it may refuse."""
+    keeps = {"paraphrases": is_paraphrase, "other values": has_other_values}
+    return {"near": JUDGED, **{name: guard_vetoes(runs, JUDGED, keep) for name, keep in keeps.items()}}
 
 
 def _minimal(runs: PairRuns, material: Material) -> dict[str, JsonValue]:

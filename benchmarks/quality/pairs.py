@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality.curves import Scores, curve_of
+from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.material import same_context, similarities
 from benchmarks.quality.peers import FIXED
 from llmcache_plugins.config import CacheConfig
@@ -112,6 +113,9 @@ def run_pairs(rows: Sequence[LabelledPair], embedder: PreparedEmbedder, progress
     for peer in FIXED:
         hits[peer.name] = ((similarity if peer.reads_last_turn_alone else near) >= peer.cosine) | exact
     hits["cosine 0.95 and guards"] = _replayed(rows, embedder, progress, similarity_threshold=0.95) != ""
+    for title, guards in GUARD_SETS.items():
+        served = _replayed(rows, embedder, progress, similarity_threshold=0.95, guards=guards)
+        hits[with_set(title)] = served != ""
     hits[CHAIN] = _replayed(rows, embedder, progress) != ""
     hits[LEXICAL] = _replayed(rows, LexicalMatcher(), progress) != ""
     return PairRuns(rows, similarity, hits, *_scores(rows, embedder, near, exact, scope, progress))

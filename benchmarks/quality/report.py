@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.quality.measure import FOW, NATURAL
+from benchmarks.quality.guard_sets import GUARD_SETS, with_set
+from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
 from benchmarks.quality.pairs import BUDGETS, CHAIN, LEXICAL
 from benchmarks.quality.peers import FIXED
 from benchmarks.quality.streams import DELTAS, ERROR_RATES
@@ -57,6 +58,9 @@ def blocks_of(results: Json) -> dict[str, str]:
         "conversations": _conversations(results["conversations"]),
         "conversation-kinds": _kinds(results["conversations"][CHAIN]),
         "guards": _guards(results["guards"]),
+        "guard-aim": _guard_aim(results["guard aim"]),
+        "guard-sets": _guard_sets(results["pairs"], results["streams"]["report"]["scored"]),
+        "blind": _blind(results["blind"]),
         "streams-report": _streams(results["streams"]["report"]),
         "streams-whole": _streams(results["streams"]["whole"]),
         "means": _means(results["streams"]),
@@ -70,11 +74,20 @@ def _about(about: Json) -> str:
     return "\n".join(
         (
             f"- embedder: `{about['embedder_id']}`",
-            f"- guards: version {about['guards_version']}; policy: {about['policy']}, judged from a cosine of "
+            f"- guards: version {about['guards_version']}; {_calibration(about)}",
+            f"- policy: {about['policy']}, judged from a cosine of "
             f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}",
             f"- the chain's confidence and the public look-up disagree on {about['disagreements']} rows",
             f"- data: sha256 `{about['data_hash'][:16]}`; rows of the report part: {rows}",
         )
+    )
+
+
+def _calibration(about: Json) -> str:
+    if about["calibration"] is None:
+        return "no calibration"
+    return (
+        f"calibration `{about['calibration']}`, fitted behind guards of version {about['calibration_guards_version']}"
     )
 
 
@@ -218,6 +231,43 @@ def _guards(guards: Json) -> str:
         alone = [sum(part["guards"][name][f"alone {label}"] for part in (minimal, natural)) for label in (0, 1)]
         rows.append([name, *cells, f"{alone[0]} / {alone[1]}" if name != "all" else ""])
     return table(head, rows)
+
+
+def _guard_aim(aim: Json) -> str:
+    parts = (aim["paraphrases"], aim["other values"])
+    head = ("guard", "vetoed paraphrases", "vetoed, where values may differ")
+    return table(head, [[name, *(_veto(part, name, "label 1") for part in parts)] for name in parts[0]["guards"]])
+
+
+def _guard_sets(pairs: Json, streams: Json) -> str:
+    """Each set of guards behind a cosine of 0.95, and none and all of them."""
+    rates = ("recall", "wrong_hit_rate", "precision")
+    shown = ("hits / label 1", "wrong / label 0", "precision")
+    head = ("guards", *(f"{name}: {what}" for name in ("natural", "minimal") for what in shown))
+    methods = {"none": "cosine 0.95", **{title: with_set(title) for title in GUARD_SETS}, "all": _GUARDED}
+    rows = []
+    for title, method in methods.items():
+        cells = [_cell(pairs[name]["methods"][method], rate) for name in (NATURAL, MINIMAL) for rate in rates]
+        stream = streams["cosine 0.950" if title == "none" else method]
+        means = [f"{100 * stream[name]:.2f}" for name in ("mean_hit_rate", "worst_error_rate")]
+        rows.append([title, *cells, *means])
+    return table((*head, "streams: mean hits", "streams: worst error"), rows)
+
+
+def _blind(blind: Json) -> str:
+    head = ("set", "wrong hits / look-alikes", "hits / rewordings")
+    rows = [[name, _counted(one, "wrong_hit_rate"), _counted(one, "recall")] for name, one in blind.items()]
+    wrong = [
+        f"- {row}: stored `{stored}`, asked `{asked}`" for one in blind.values() for row, stored, asked in one["wrong"]
+    ]
+    return "\n".join(
+        [table(head, rows), "", "Served wrongly:" if wrong else "None is served wrongly.", "", *wrong]
+    ).rstrip()
+
+
+def _counted(scores: Json, name: str) -> str:
+    count, total = scores["fractions"][name]
+    return f"{count} of {total} = {_share(Rate(count, total))}"
 
 
 def _veto(part: Json, guard: str, label: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.material import vectors_of
 from benchmarks.quality.pairs import CHAIN, LEXICAL
 from benchmarks.quality.peers import FIXED, VerifiedEntry, VerifiedPolicy
@@ -144,7 +145,7 @@ def replay_ours(
 def run_stream(
     rows: Sequence[LabelledRequest], embedder: PreparedEmbedder, progress: Progress, *, in_full: bool
 ) -> dict[str, StreamScores]:
-    """Scores by method. Not `in_full`: without the sweeps over error rates."""
+    """Scores by method. Not `in_full`: without the sets of guards and the sweeps over error rates."""
     stream = Stream.of(rows, embedder)
     scores: dict[str, StreamScores] = {}
     scores["exact and normalised"] = score_stream(rows, replay_ours(rows, None, progress))
@@ -161,6 +162,9 @@ def run_stream(
             scores[peer.name] = alone.score(replay_cosine(alone, peer.cosine))
     for delta in DELTAS if in_full else (0.01,):
         scores[f"vCache {delta:g}"] = alone.score(replay_verified(alone, delta))
+    for title, guards in GUARD_SETS.items() if in_full else ():
+        served = replay_ours(rows, embedder, progress, similarity_threshold=0.95, guards=guards)
+        scores[with_set(title)] = stream.score(served)
     for rate in ERROR_RATES if in_full else ():
         served = replay_ours(rows, embedder, progress, max_error_rate=rate)
         scores[f"{CHAIN} {rate:g}"] = stream.score(served)

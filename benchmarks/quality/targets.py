@@ -10,9 +10,10 @@ from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
 from benchmarks.quality.pairs import CHAIN
 from llmcache_plugins.evaluation import Rate
 
-__all__ = ["Target", "targets_of"]
+__all__ = ["Target", "guard_target", "targets_of"]
 
 _ISSUE_COSINE = 0.97  # the one threshold that was measured when the aims were set
+_MOST_VETOED = 0.01
 _JUDGED_BY_TEXT = ("querylog",)  # every class there is known by its text only, so that no hit is wrong
 
 
@@ -43,7 +44,8 @@ class Target:
 
 def targets_of(results: Mapping[str, Any]) -> list[Target]:
     """Every aim, in order."""
-    return [*_pairs(results), *_conversations(results), *_streams(results), *_timing(results)]
+    found = [*_pairs(results), *_conversations(results), *_streams(results)]
+    return [*found, guard_target(results), *_timing(results)]
 
 
 def _rate(scores: Mapping[str, Any], name: str) -> Rate:
@@ -101,6 +103,18 @@ def _streams(results: Mapping[str, Any]) -> Iterator[Target]:
         ):
             what = f"streams, {part}: mean hit rate ({ours:.1%}) over that of the cosine {cosine:.3f} ({theirs:.1%})"
             yield Target(what, ours / max(theirs, 1e-9), limit, False, unit="times")
+
+
+def guard_target(results: Mapping[str, Any]) -> Target:
+    """No guard vetoes more than 1 % of the labelled paraphrases; names those that do."""
+    aim = results["guard aim"]
+    vetoes, total = aim["paraphrases"]["guards"], aim["paraphrases"]["near"]["label 1"]
+    rates = {name: Rate(counts["label 1"], total) for name, counts in vetoes.items() if name != "all"}
+    worst = max(rates, key=lambda name: rates[name].value)
+    over = [f"{name} {100 * rate.value:.1f} %" for name, rate in rates.items() if rate.value > _MOST_VETOED]
+    said = f"over the limit: {', '.join(over)}" if over else f"the most by {worst}"
+    what = f"each guard: vetoed English paraphrases at cosine {aim['near']:g} and above ({said})"
+    return _most(what, rates[worst], _MOST_VETOED)
 
 
 def _timing(results: Mapping[str, Any]) -> Iterator[Target]:
