@@ -164,16 +164,18 @@ class Advisers:
         array = np.asarray(scores, dtype=np.float64)
         if array.shape != (len(step.pairs),) or not np.isfinite(array).all():
             raise ValueError(f"the verifier gave shape {array.shape} for {len(step.pairs)} pairs, or no numbers")
+        probabilities = [_as_probability(float(score)) for score in array]
         self._succeeded(step.component)
-        return [_as_probability(float(score)) for score in array]
+        return probabilities
 
     def _opinion(self, opinion: Any) -> float | None:
         if isinstance(opinion, np.bool_ | np.floating | np.integer):
             opinion = opinion.item()
         if opinion is not None and not isinstance(opinion, bool | int | float):
             raise TypeError(f"a judge says True, False, a probability or None, not {type(opinion).__name__}")
+        probability = None if opinion is None else _as_probability(float(opinion))
         self._succeeded(AskJudge.component)
-        return None if opinion is None else _as_probability(float(opinion))
+        return probability
 
     def _validation(self, validation: Any, validator: Validator) -> Validation:
         if isinstance(validation, bool | np.bool_):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from llmcache_plugins.engine.steps import (
     Verify,
     Wait,
 )
+from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Store
 from llmcache_plugins.types import FloatArray
@@ -186,7 +188,7 @@ class AsyncPerformer:
             parts.health.succeeded(tier.name, step.work)
             return value
         if isinstance(step, Fits):  # tokenises, and may wait for a model that is embedding
-            return await asyncio.get_running_loop().run_in_executor(self._executor(), parts.fits, step.text)
+            return await in_worker(self._executor(), partial(parts.fits, step.text))
         if isinstance(step, Embed):
             try:
                 return parts.checked(await self._embed(step.texts), step.texts)
@@ -194,7 +196,7 @@ class AsyncPerformer:
                 failure = parts.embedder_error(error)
                 raise failure from failure.__cause__
         if isinstance(step, Verify | AskJudge | Validate):
-            return await parts.advisers.aask(step, self._executor())
+            return await parts.advisers.aask(step)
         if isinstance(step, Enter):
             return parts.flights.enter(step.key, may_wait=True, is_open=step.is_open)
         if isinstance(step, Wait):
@@ -210,7 +212,7 @@ class AsyncPerformer:
         assert embedder is not None
         if isinstance(embedder, AsyncEmbedder):
             return await embedder.aembed(texts)
-        return await asyncio.get_running_loop().run_in_executor(self._executor(), embedder.embed, texts)
+        return await in_worker(self._executor(), partial(embedder.embed, texts))
 
 
 def _is_loop_running() -> bool:

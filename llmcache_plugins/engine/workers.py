@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TypeVar
 
 from llmcache_plugins.engine.forking import follow_forks
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "in_worker"]
+
+T = TypeVar("T")
 
 _THREADS = 4
+
+
+async def in_worker(executor: Executor, call: Callable[[], T]) -> T:
+    """What `call` returns, from a thread of `executor`.
+
+    A `StopIteration` (a bare `next` in code of the user's) comes out as a `RuntimeError`, as it does from a coroutine:
+    a future cannot carry it, and whoever awaits it would wait for ever.
+    """
+    return await asyncio.get_running_loop().run_in_executor(executor, _carried, call)
+
+
+def _carried(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except StopIteration as error:
+        raise RuntimeError("StopIteration raised in a worker thread") from error
 
 
 class Workers:
