@@ -233,11 +233,19 @@ class Census:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one guard says of two texts. `detail` may quote them, so it stays out of logs and reprs."""
+    """What one guard says of two texts. `detail` may quote them, so it stays out of logs and reprs.
+
+    Raises:
+        ValueError: another word than the three: a misspelt veto must not pass for silence.
+    """
 
     guard: str
     verdict: Literal["agree", "conflict", "silent"]
     detail: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.verdict not in ("agree", "conflict", "silent"):
+            raise ValueError(f"a verdict is agree, conflict or silent, not {self.verdict!r}")
 
 
 @dataclass(frozen=True, slots=True)

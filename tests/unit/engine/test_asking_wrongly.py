@@ -13,7 +13,7 @@ import pytest
 
 from llmcache_plugins import Entry, Hit, Miss, Request, SemanticCache, open_cache
 from llmcache_plugins.testing import FakeEmbedder
-from llmcache_plugins.types import FloatArray
+from llmcache_plugins.types import FloatArray, Verdict
 
 ASKED, STORED = "Which states does BGP have?", "What are the BGP states?"
 
@@ -99,3 +99,16 @@ async def test_validators_that_wait_hold_up_no_exact_hit(tmp_path: Path) -> None
         finally:
             release.set()
             await asyncio.gather(*waiting)
+
+
+def test_a_misspelt_verdict_of_an_own_guard_is_no_silence() -> None:
+    class Strict:
+        name = "strict"
+
+        def __call__(self, asked: str, stored: str) -> Verdict:
+            return Verdict(self.name, "veto")  # type: ignore[arg-type]
+
+    with opened(0.97, guards=[Strict()]) as cache:
+        outcome = cache.lookup(ASKED)
+        assert isinstance(outcome, Miss)
+        assert outcome.reason == "internal_error"
