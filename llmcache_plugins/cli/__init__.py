@@ -7,6 +7,8 @@ Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (w
 from __future__ import annotations
 
 import argparse
+import io
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -33,20 +35,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     run: Callable[[argparse.Namespace], int] = options.run
+    _print_any_text()
     try:
-        return run(options)
+        code = run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is said here, not by the interpreter when it ends
+        return code
     except (ConfigError, MissingExtraError) as error:
         print(f"llmcache {options.command}: {error}", file=sys.stderr)
         return 2
     except LLMCacheError as error:
         print(f"llmcache {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader went away, `| head` for example; the interpreter must not flush into it again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader went away, `| head` for example
+        _let_go_of_stdout()
+        return 1
+    except OSError as error:
+        print(f"llmcache {options.command}: {type(error).__name__}: {error}", file=sys.stderr)
+        _let_go_of_stdout()
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130  # 128 + SIGINT, as shells have it
+
+
+def _print_any_text() -> None:
+    """What the output's encoding lacks is printed as an escape: a name in somebody's data must not end the command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_stdout() -> None:
+    """Where the output takes nothing any more, the interpreter must not flush into it again when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -140,7 +164,7 @@ def _add_tune(commands: argparse._SubParsersAction[_Parser]) -> None:
     tuning.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     tuning.add_argument("--plot", type=Path, metavar="FILE.png", help="draw right hits over wrong hits")
     tuning.add_argument(
-        "--cost-per-call", type=float, default=0.01, metavar="X", help="of the model, for the saving (default: 0.01)"
+        "--cost-per-call", type=_cost, default=0.01, metavar="X", help="of the model, for the saving (default: 0.01)"
     )
     tuning.add_argument(
         "--max-error-rate",
@@ -170,6 +194,13 @@ def _milliseconds(text: str) -> float:
     number = float(text)
     if not 0 <= number <= 60_000:
         raise argparse.ArgumentTypeError(f"must be from 0 to 60000, not {text}")
+    return number
+
+
+def _cost(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a finite number of at least 0, not {text}")
     return number
 
 

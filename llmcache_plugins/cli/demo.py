@@ -197,7 +197,7 @@ def _serve_with_progress(questions: Sequence[Question], ask: Ask, listener: List
 
 def _print(summary: Summary, settings: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
-        json.dump({"settings": settings, **summary.as_json()}, sys.stdout, ensure_ascii=False, indent=2)
+        json.dump({"settings": settings, **summary.as_json()}, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
     from llmcache_plugins.cli.report import print_report

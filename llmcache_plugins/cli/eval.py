@@ -71,7 +71,7 @@ def run_eval(
     config = _config_of(options, embedder)
     if show is None:
         content = {"files": {name: one.as_json() for name, one in scores.items()}, "config": config}
-        write(json.dumps(content, ensure_ascii=False))
+        write(json.dumps(content))  # ASCII: any terminal and any reader takes it
     else:
         show(scores, config)
     return 0

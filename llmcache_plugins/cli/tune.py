@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import sys
 import tempfile
@@ -94,8 +95,8 @@ def run_tune(
         ConfigError: a file is missing or malformed or has too few labels, or a number is out of range.
         MissingExtraError: an optional package that this needs is not installed.
     """
-    if not options.cost_per_call >= 0:
-        raise ConfigError(f"cost per call must be at least 0, not {options.cost_per_call}")
+    if not 0 <= options.cost_per_call < math.inf:
+        raise ConfigError(f"cost per call must be a finite number of at least 0, not {options.cost_per_call}")
     if options.plot is not None:
         from llmcache_plugins.cli.tune_plot import save_plot  # before the work, so that its absence is said at once
     if not options.as_json:
@@ -112,7 +113,7 @@ def run_tune(
     if options.plot is not None:
         save_plot(tuning, options.plot)
     if options.as_json:
-        write(json.dumps(report.as_json(), ensure_ascii=False))
+        write(json.dumps(report.as_json()))  # ASCII: any terminal and any reader takes it
     else:
         print_tuning(report)
     return 0
@@ -123,8 +124,12 @@ def run_proposals(log: Path, top: int, *, write: Callable[[str], Any] = print) -
     found = read_log(log)
     proposals = propose(found.misses, top)
     for number, miss in enumerate(proposals, start=1):
-        write(json.dumps({"id": str(number), **miss.as_row()}, ensure_ascii=False))
-    unreadable = f", {found.unreadable} lines were unreadable" if found.unreadable else ""
+        write(json.dumps({"id": str(number), **miss.as_row()}))
+    unreadable = (
+        f", {found.unreadable} lines passed over: they hold no near miss, or a number out of range"
+        if found.unreadable
+        else ""
+    )
     print(
         f"{len(proposals)} of {len(found.misses)} pairs in {found.lines} near misses{unreadable}. Write 1 for null "
         'where the answer to "a" is right for "b", else 0; then: llmcache tune FILE',

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ _MOST_COMPARED = 2_000  # a proposal is compared with those before it: of a long
 class LoggedMiss:
     """A stored question that was not served for an asked one. `count` is how often the log has the two."""
 
-    asked: str
-    stored: str
+    asked: str = field(repr=False)
+    stored: str = field(repr=False)
     similarity: float
     confidence: float
     vetoed_by: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class LoggedMiss:
 @dataclass(frozen=True, slots=True)
 class NearMissLog:
     """Each pair of questions once, in the order of the log; `lines` counts records, `unreadable` those that are none
-    (the last line of a log that is being written)."""
+    (the last line of a log that is being written, a similarity out of range)."""
 
     misses: Sequence[LoggedMiss]
     lines: int
@@ -114,11 +114,13 @@ def _miss_of(line: str) -> LoggedMiss | None:
             confidence=float(record.get("confidence") or 0.0),
             vetoed_by=(guards,) if isinstance(guards, str) else tuple(guards),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     texts = (miss.asked, miss.stored)
     is_whole = all(isinstance(text, str) and text.strip() for text in (*texts, *miss.vetoed_by))
-    return miss if is_whole and math.isfinite(miss.similarity) and math.isfinite(miss.confidence) else None
+    # Float32 cosines pass 1 by a little. What is out of range, an infinity for example, would come before all others.
+    is_in_range = abs(miss.similarity) <= 1.001 and 0.0 <= miss.confidence <= 1.001
+    return miss if is_whole and is_in_range else None
 
 
 def _plain(text: str) -> str:

@@ -122,3 +122,16 @@ def test_a_stored_question_comes_once_before_others_do() -> None:
 def test_a_row_is_ready_to_be_labelled() -> None:
     row = miss("asked", "stored", confidence=0.51239, count=3).as_row()
     assert (row["a"], row["b"], row["label"], row["confidence"]) == ("stored", "asked", None, 0.5124)
+
+
+@pytest.mark.parametrize("values", [{"similarity": 10**400}, {"similarity": 1e300}, {"confidence": 7.0}])
+def test_a_number_out_of_range_is_no_near_miss(tmp_path: Path, values: dict[str, Any]) -> None:
+    path = tmp_path / "near.jsonl"
+    path.write_text("\n".join([record(), record(asked="other", **values)]), encoding="utf-8")
+    found = read_log(path)
+    assert [one.asked for one in found.misses] == ["hi"]
+    assert found.unreadable == 1
+
+
+def test_a_logged_miss_shows_no_question() -> None:
+    assert "secret" not in repr(miss("my secret", "your secret"))
