@@ -116,6 +116,11 @@ class CacheConfig:
             _integer(name, getattr(self, name), least=1)
         for name in ("near_miss_file", "regression_file"):
             object.__setattr__(self, name, _path_or_none(name, getattr(self, name)))
+        if not _names_of(self.near_miss_file).isdisjoint(_names_of(self.regression_file)):
+            raise ConfigError(
+                f"near_miss_file and regression_file must be two files, not {str(self.near_miss_file)!r} and "
+                f"{str(self.regression_file)!r} (the older part of a file is <name>.1)"
+            )
         for name in ("near_misses", "near_miss_log", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
@@ -125,11 +130,14 @@ class CacheConfig:
     def _check_budgets(self) -> None:
         _number("max_error_rate", self.max_error_rate, least=0.0, exclusive=True, most=_MOST_ERROR)
         by_query_type = _budgets("max_error_rate_by_query_type", self.max_error_rate_by_query_type)
-        by_namespace = _budgets("max_error_rate_by_namespace", self.max_error_rate_by_namespace)
+        if not all(isinstance(name, str) for name in by_query_type):
+            raise ConfigError(f"max_error_rate_by_query_type must map names of types, not {list(by_query_type)!r}")
+        given = _budgets("max_error_rate_by_namespace", self.max_error_rate_by_namespace)
+        by_namespace = {as_namespace(start): rate for start, rate in given.items()}
+        if len(by_namespace) < len(given):
+            raise ConfigError(f"max_error_rate_by_namespace must name a namespace once, not be {given!r}")
         object.__setattr__(self, "max_error_rate_by_query_type", by_query_type)
-        object.__setattr__(
-            self, "max_error_rate_by_namespace", {as_namespace(start): rate for start, rate in by_namespace.items()}
-        )
+        object.__setattr__(self, "max_error_rate_by_namespace", by_namespace)
         if self.similarity_threshold is None:
             return
         _number("similarity_threshold", self.similarity_threshold, least=0.0, exclusive=True, most=1.0)
@@ -169,6 +177,14 @@ def _path_or_none(name: str, value: Any) -> Path | None:
     if value is None or (isinstance(value, str | os.PathLike) and os.fspath(value)):
         return None if value is None else Path(value).expanduser()
     raise ConfigError(f"{name} must be the path of a file or None, not {value!r}")
+
+
+def _names_of(path: str | os.PathLike[str] | None) -> frozenset[str]:
+    """Where such a file and its older part are."""
+    if path is None:
+        return frozenset()
+    place = os.path.normpath(Path(path).absolute())
+    return frozenset({place, f"{place}.1"})
 
 
 def _positive_or_none(name: str, value: float | None) -> None:

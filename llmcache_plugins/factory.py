@@ -80,6 +80,8 @@ def open_cache(
     chosen = _embedder(embedder, config)
     advisers = _advisers(verifier, judge, validators, config)
     rules = _rules(config, chosen, _guards(guards, config), advisers)
+    if not isinstance(recorders, Sequence) or not all(callable(recorder) for recorder in recorders):
+        raise ConfigError("recorders must be a list or tuple of callables")
     store, name = _store(url or os.environ.get("LLMCACHE_URL") or "memory://", config)  # last: it opens files
     workers = Workers()
     cache = SemanticCache(
@@ -105,7 +107,7 @@ def _rules(config: CacheConfig, embedder: Embedder | None, guards: tuple[Guard, 
     return Rules(
         tiers=(),
         embedder_id=None if embedder is None else embedder.embedder_id,
-        policy_id=_policy_id(embedder, [guard.name for guard in guards], advisers),
+        policy_id=_policy_id(embedder, guards, advisers),
         policy_for=policies_for(config, embedder, guards=guards, has_grey_zone=has_grey_zone),
         guards=partial(judge_texts, guards=guards),
         max_candidates=config.max_candidates,
@@ -146,9 +148,12 @@ def _guards(given: Sequence[Guard] | None, config: CacheConfig) -> tuple[Guard, 
         return DEFAULT_GUARDS if config.use_guards else ()
     if not config.use_guards:
         raise ConfigError("guards are given and use_guards is False; leave one of them out")
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f"guards must be a list or tuple of guards, not {type(given).__name__}")
     for guard in given:
         if not callable(guard) or not isinstance(getattr(guard, "name", None), str):
             raise ConfigError(f"a guard is callable and has a name, a str; {type(guard).__name__} is not and has not")
+        _version_of(guard)
     return tuple(given)
 
 
@@ -239,7 +244,8 @@ def policies_for(
         has_grey_zone: a verifier or a judge is asked below a plain threshold too, down to 0.15 under it.
 
     Raises:
-        ConfigError: a budget names a query type that does not exist.
+        ConfigError: a budget names a query type that does not exist, or the matcher has a threshold of its own and
+            there are budgets by query type or namespace.
     """
     unknown = sorted(set(config.max_error_rate_by_query_type) - set(QUERY_TYPES))
     if unknown:
@@ -261,6 +267,13 @@ def _maker(
 ) -> Callable[[float], Policy]:
     threshold = config.similarity_threshold
     if isinstance(embedder, LexicalMatcher):
+        if embedder.threshold is not None and (
+            config.max_error_rate_by_query_type or config.max_error_rate_by_namespace
+        ):
+            raise ConfigError(
+                "LexicalMatcher(threshold=...) and budgets by query type or namespace exclude each other: one score "
+                "would decide for all of them"
+            )
         return partial(embedder.policy, threshold=threshold, has_grey_zone=has_grey_zone)
     calibration = None
     if threshold is None:
@@ -315,12 +328,33 @@ def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float,
     )
 
 
-def _policy_id(embedder: Embedder | None, guards: list[str], advisers: Advisers) -> str:
+def _policy_id(embedder: Embedder | None, guards: Sequence[Guard], advisers: Advisers) -> str:
+    """Of all that decides a match and is not in the id of the request's policy. Validators are not in it: they are
+    asked about aliases too."""
     parts = [
         None if embedder is None else embedder.embedder_id,
         GUARDS_VERSION if guards else "",
-        guards,
+        [[guard.name, _version_of(guard)] for guard in guards],
         None if advisers.verifier is None else advisers.verifier.verifier_id,
-        advisers.judge is not None,
+        None if advisers.judge is None else [_judge_id(advisers.judge), _version_of(advisers.judge)],
     ]
     return fingerprint(canonical_json(parts))[:16]
+
+
+def _version_of(part: Guard | Judge) -> str:
+    version = getattr(part, "version", "")  # optional, so no part of the protocols
+    if not isinstance(version, str):
+        raise ConfigError(f"the version of {type(part).__name__} must be a str, not {type(version).__name__}")
+    return version
+
+
+def _judge_id(judge: Judge) -> str:
+    given = getattr(judge, "judge_id", None)
+    if given is not None:
+        if not isinstance(given, str):
+            raise ConfigError(f"judge_id must be a str, not {type(given).__name__}")
+        return given
+    while isinstance(judge, partial):
+        judge = judge.func
+    named = judge if hasattr(judge, "__qualname__") else type(judge)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -201,7 +201,10 @@ class AsyncEmbedder(Embedder, Protocol):
 
 
 class Guard(Protocol):
-    """A deterministic rule on two texts, the asked and the stored question. Pure, microseconds, never raises."""
+    """A deterministic rule on two texts, the asked and the stored question. Pure, microseconds, never raises.
+
+    A guard may have a `version`, a str. The name or the version must change with the rule: stored matches (aliases) of
+    another one are judged again."""
 
     @property
     def name(self) -> str: ...
@@ -233,7 +236,8 @@ class AsyncVerifier(Verifier, Protocol):
 Judge: TypeAlias = Callable[[Request, Entry], bool | float | Awaitable[bool | float | None] | None]
 """Says of the best candidate that is still undecided whether its answer is right for the request: True, False, a
 probability, or None for "cannot say". A function or a coroutine function; the latter is asked by asynchronous lookups
-only."""
+only. It may have a `judge_id` (else its qualified name counts) and a `version`, both str: one of them must change with
+what it says, for stored matches (aliases) of another judge are judged again."""
 
 Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[Validation | bool]]
 """Has the last word on a semantic match before it is served. A function or a coroutine function, as a `Judge`."""
