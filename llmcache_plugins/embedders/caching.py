@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -93,14 +93,21 @@ class CachingEmbedder:
                 known[digest] = vector
         return digests, known, new
 
-    def _remember(self, new: dict[bytes, str], vectors: FloatArray) -> dict[bytes, FloatArray]:
+    def _remember(self, new: dict[bytes, str], raw: Any) -> dict[bytes, FloatArray]:
+        """The vectors of the new texts. One that is zero or not finite is handed on, for who asked to refuse it, but
+        never kept: a model that recovers would be asked no more."""
+        try:
+            vectors = np.asarray(raw, np.float32)
+        except (TypeError, ValueError) as error:
+            raise EmbedderError(f"{self.embedder_id} did not give one row of numbers for each text") from error
         if vectors.ndim != 2 or len(vectors) != len(new):
             raise EmbedderError(f"{self.embedder_id} gave an array of shape {vectors.shape} for {len(new)} texts")
         self._dimension = vectors.shape[1]
         # A row of its own each: a view would keep the whole batch alive.
         rows = {digest: vector.copy() for digest, vector in zip(new, vectors, strict=True)}
         for digest, vector in rows.items():
-            self._vectors.put(digest, vector)
+            if np.isfinite(vector).all() and vector.any():
+                self._vectors.put(digest, vector)
         return rows
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,3 +208,44 @@ async def test_async_and_sync_share_what_is_remembered():
 def test_wrong_max_entries_is_refused(max_entries):
     with pytest.raises(ConfigError, match="max_entries"):
         CachingEmbedder(FakeEmbedder(), max_entries=max_entries)
+
+
+class Recovering(FakeEmbedder):
+    """Gives one text bad numbers the first time."""
+
+    def __init__(self, bad: float) -> None:
+        super().__init__()
+        self._bad = bad
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        vectors = super().embed(texts)
+        if self.batches == 1:
+            vectors[0] = self._bad
+        return vectors
+
+
+@pytest.mark.parametrize("bad", [0.0, float("nan"), float("inf")])
+def test_vector_that_is_zero_or_not_finite_is_not_kept(bad: float) -> None:
+    inner = Recovering(bad)
+    embedder = CachingEmbedder(inner, max_entries=10)
+    assert np.array_equal(embedder.embed(["a", "b"])[0], np.full(inner.dimension, bad), equal_nan=True)
+    assert np.array_equal(embedder.embed(["a", "b"]), FakeEmbedder().embed(["a", "b"]))
+    assert inner.embedded == ["a", "b", "a"]
+
+
+def test_lists_of_numbers_are_vectors_too() -> None:
+    class Lists(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> Any:
+            return super().embed(texts).tolist()
+
+    assert np.array_equal(CachingEmbedder(Lists(), max_entries=9).embed(["a"]), FakeEmbedder().embed(["a"]))
+
+
+@pytest.mark.parametrize("given", [[["x"]], [[1.0, 2.0], [1.0]], None, [None]])
+def test_what_is_no_row_of_numbers_each_is_an_error(given: Any) -> None:
+    class Odd(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> Any:
+            return given
+
+    with pytest.raises(EmbedderError):
+        CachingEmbedder(Odd(), max_entries=9).embed(["a", "b"])
