@@ -79,7 +79,8 @@ def _is_reported(
         return True
     if vector is None or rules.embedder_id is None or not reports.are_near(asked, stored, vector, rules.embedder_id):
         return False
-    return match.confidence < (policy.min_confidence + 1.0) / 2.0
+    own = policy.for_stored(stored) or policy
+    return match.confidence < (own.min_confidence + 1.0) / 2.0
 
 
 def is_valid(request: Request, entry: Entry, rules: Rules, troubles: Troubles) -> Flow[bool]:

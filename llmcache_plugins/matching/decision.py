@@ -73,7 +73,9 @@ def decide(
         one = judged(asked, candidates, place, policy=policy, guards=guards, refused=refused or {})
         if one.reason is None:
             return Decision(one, (), tuple(other.near_miss() for other in nearest[:near_misses]))
-        if one.reason is MissReason.LOW_CONFIDENCE and one.confidence >= policy.grey_from:
+        # Where the stored question has a smaller budget nobody is asked: an opinion is held against this policy's.
+        is_grey = one.reason is MissReason.LOW_CONFIDENCE and one.confidence >= policy.grey_from
+        if is_grey and policy.for_stored(candidate.entry.text) is policy:
             grey.append(one)
         nearest.append(one)
     grey.sort(key=lambda one: -one.confidence)  # stable: of equal ones the nearest first
@@ -96,18 +98,22 @@ def judged(
 ) -> Judged:
     """What is thought of the candidate at `place` of the ranked list.
 
-    The confidence is 0 where it was not worked out: below the policy's floor, and after a veto.
+    The confidence is 0 where it was not worked out: below the policy's floor, after a veto, and where the type of the
+    stored question must not be matched by meaning.
     """
     candidate = candidates[place]
     entry, similarity = candidate.entry, candidate.similarity
     if similarity < policy.floor:
         return Judged(candidate, 0.0, (), MissReason.BELOW_THRESHOLD)
+    own = policy.for_stored(entry.text)
+    if own is None:
+        return Judged(candidate, 0.0, (), MissReason.EXACT_ONLY)
     verdicts = guards(asked, entry.text)
     if has_conflict(verdicts):
         return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
     others = [other.similarity for at, other in enumerate(candidates) if at != place]
-    confidence = policy.confidence(asked, entry.text, similarity, others, verdicts)
-    reason = None if confidence >= policy.min_confidence else MissReason.LOW_CONFIDENCE
+    confidence = own.confidence(asked, entry.text, similarity, others, verdicts)
+    reason = None if confidence >= own.min_confidence else MissReason.LOW_CONFIDENCE
     return Judged(candidate, confidence, verdicts, refused.get(entry.key, reason))
 
 

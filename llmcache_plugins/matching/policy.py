@@ -6,6 +6,7 @@ A policy turns the evidence about one candidate into a confidence and says how m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from llmcache_plugins.types import Namespace, Request, Verdict
@@ -46,6 +47,10 @@ class Policy(Protocol):
     def combine(self, confidence: float, score: float) -> float:
         """The confidence once the verifier gave its `score`. It has read both texts together: its word counts."""
         return score
+
+    def for_stored(self, stored: str) -> Policy | None:
+        """What decides about a candidate of this text; None when it must never be served by meaning."""
+        return self
 
 
 class SimilarityPolicy(Policy):
@@ -110,13 +115,47 @@ class ConfidencePolicy(Policy):
         return f"ConfidencePolicy({self.policy_id}, at least {self.min_confidence:.4f})"
 
 
+class _TypedPolicy(Policy):
+    """A policy that gives way to a stricter one where the stored question is of a type with a smaller budget: a status
+    asked for in words that no rule of the types knows must not be answered out of a larger budget.
+
+    Args:
+        policy: what decides otherwise.
+        of_type: what decides about a stored question: `policy` itself, a stricter one or None.
+        types: the budgets by type, for the id: who changes one of them has the aliases judged again.
+    """
+
+    def __init__(self, policy: Policy, of_type: Callable[[str], Policy | None], types: str) -> None:
+        self.policy_id = f"{policy.policy_id} types {types}"
+        self.floor, self.grey_from, self.min_confidence = policy.floor, policy.grey_from, policy.min_confidence
+        self.max_error_rate = policy.max_error_rate
+        self._policy = policy
+        self._of_type = of_type
+
+    def confidence(
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
+    ) -> float:
+        return self._policy.confidence(asked, stored, similarity, others, verdicts)
+
+    def combine(self, confidence: float, score: float) -> float:
+        return self._policy.combine(confidence, score)
+
+    def for_stored(self, stored: str) -> Policy | None:
+        found = self._of_type(stored)
+        return self if found is self._policy else found
+
+    def __repr__(self) -> str:
+        return repr(self._policy)
+
+
 class Policies:
     """Which policy a request is decided by. There is one policy for each error budget, made when the cache is opened.
 
     Args:
         make: the policy for a budget above 0.
         max_error_rate: the budget of a request for which none of the two tables has one.
-        by_query_type: budgets by query type; 0 is "never by meaning".
+        by_query_type: budgets by query type; 0 is "never by meaning". The types of the asked and of the stored
+            question both count.
         by_namespace: budgets by the start of a full namespace; the longest start decides.
         query_type_of: the query type of a question; asked only when there are budgets by query type.
         root: the cache's own namespace, put before a request's.
@@ -141,6 +180,16 @@ class Policies:
         self._policies = {budget: make(budget) for budget in budgets if budget > 0.0}
         self._default_budget = max_error_rate
         self.default = self._policies[max_error_rate]
+        types = ", ".join(f"{name} {rate:g}" for name, rate in sorted(self._by_query_type.items()))
+        self._typed = {
+            budget: _TypedPolicy(policy, partial(self._of_type, budget), types)
+            for budget, policy in self._policies.items()
+        }
+
+    def _of_type(self, budget: float, stored: str) -> Policy | None:
+        """What decides about a stored question in a request of this budget: the smaller budget of the two."""
+        own = self._by_query_type.get(self._query_type_of(stored), budget)
+        return self._policies.get(min(own, budget))
 
     def budget_of(self, request: Request) -> float:
         """Wrong hits / requests that this request may cost. Of the two tables' budgets the smaller one counts."""
@@ -157,4 +206,5 @@ class Policies:
         """The policy of this request; None when it must never be matched by meaning."""
         if not self._by_namespace and not self._by_query_type:
             return self.default
-        return self._policies.get(self.budget_of(request))
+        budget = self.budget_of(request)
+        return (self._typed if self._by_query_type else self._policies).get(budget)

@@ -5,13 +5,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from llmcache_plugins import CacheConfig, ConfigError, Hit, Miss, Request, SemanticCache, Verdict, factory, open_cache
+from llmcache_plugins import (
+    CacheConfig,
+    ConfigError,
+    Entry,
+    Hit,
+    Miss,
+    Request,
+    SemanticCache,
+    Verdict,
+    factory,
+    open_cache,
+)
 from llmcache_plugins.matching import ConfidencePolicy, Policies, SimilarityPolicy
+from llmcache_plugins.matching.guards import DEFAULT_GUARDS
 from llmcache_plugins.testing import FakeEmbedder
 from llmcache_plugins.types import FloatArray
 
@@ -99,12 +112,37 @@ def test_budget_of_a_request(tables: dict[str, Any], request_: Request, budget: 
     policies = budgets(**tables)
     assert policies.budget_of(request_) == budget
     policy = policies(request_)
-    assert isinstance(policy, ConfidencePolicy)
+    assert policy is not None
     assert policy.max_error_rate == budget
 
 
 def test_budget_of_zero_is_never_by_meaning() -> None:
     assert budgets(by_query_type={"status": 0})(Request("status")) is None
+
+
+@pytest.mark.parametrize(
+    ("tables", "asked", "stored", "budget"),
+    [
+        ({"status": 0.002}, "is it up", "status", 0.002),
+        ({"status": 0.002}, "status", "is it up", 0.002),
+        ({"status": 0.002}, "is it up", "define BGP", 0.01),
+        ({"status": 0.05}, "is it up", "status", 0.01),
+        ({"status": 0.002, "general": 0.001}, "is it up", "status", 0.001),
+        ({"status": 0}, "is it up", "status", None),
+    ],
+)
+def test_the_smaller_budget_of_the_asked_and_the_stored_question_counts(
+    tables: dict[str, float], asked: str, stored: str, budget: float | None
+) -> None:
+    policy = budgets(by_query_type=tables)(Request(asked))
+    assert policy is not None
+    own = policy.for_stored(stored)
+    assert (None if own is None else own.max_error_rate) == budget
+
+
+def test_policy_id_changes_with_the_budgets_by_query_type() -> None:
+    found = [budgets(by_query_type=table)(Request("define BGP")) for table in ({}, {"status": 0}, {"status": 0.002})]
+    assert len({policy.policy_id for policy in found if policy is not None}) == 3
 
 
 # ---------------------------------------------------------------------------------------------- through `open_cache`
@@ -192,6 +230,62 @@ def test_query_type_with_a_budget_of_zero_is_matched_exactly_only() -> None:
         assert isinstance(outcome, Miss)
         assert (outcome.reason, outcome.detail) == ("exact_only", "budget")
         assert isinstance(cache.lookup("say what BGP is"), Hit)
+
+
+class Sure:
+    """A verifier and a judge that find everything right."""
+
+    verifier_id = "sure"
+
+    def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        return np.full(len(pairs), 1.0, dtype=np.float32)
+
+    def __call__(self, request: Request, entry: Entry) -> bool:
+        return True
+
+
+def test_stored_question_of_a_type_without_budget_answers_no_other_wording() -> None:
+    groups = {"what is the BGP status": "s", "tell me how BGP fares": "s"}
+    kinds: tuple[tuple[float, type], ...] = ((0, Miss), (0.01, Hit))
+    for budget, kind in kinds:
+        settings: dict[str, Any] = {
+            "embedder": FakeEmbedder(groups),
+            "max_error_rate_by_query_type": {"status": budget},
+        }
+        with open_cache("memory://", **settings) as cache:
+            cache.update("what is the BGP status", "up")
+            assert isinstance(cache.lookup("tell me how BGP fares"), kind)
+            [said] = cache.explain("tell me how BGP fares").candidates
+            assert said.reason == (None if kind is Hit else "exact_only")
+            assert isinstance(cache.lookup("what is the BGP status"), Hit)
+
+
+@pytest.mark.usefixtures("calibrated")
+def test_stored_question_of_a_smaller_budget_is_held_to_it_whoever_vouches_for_the_answer() -> None:
+    embedder = FakeEmbedder({"axy BGP status": "x", "axy BGP fares": "x"}, similarity=0.99)
+    kinds: tuple[tuple[float, type], ...] = ((0.001, Miss), (0.01, Hit))
+    for budget, kind in kinds:  # the fake confidence of these two is 0.97
+        settings: dict[str, Any] = {
+            "embedder": embedder,
+            "max_error_rate_by_query_type": {"status": budget},
+            "guards": DEFAULT_GUARDS,
+        }
+        vouchers: tuple[dict[str, Any], ...] = ({}, {"verifier": Sure(), "judge": Sure()})
+        for others in vouchers:
+            with open_cache("memory://", **settings, **others) as cache:
+                cache.update("axy BGP status", "up")
+                assert isinstance(cache.lookup("axy BGP fares"), kind)
+
+
+def test_alias_is_judged_again_when_the_budget_of_its_stored_question_becomes_zero(tmp_path: Path) -> None:
+    groups = {"what is the BGP status": "s", "tell me how BGP fares": "s"}
+    url = f"disk://{tmp_path}/cache.db"
+    settings: dict[str, Any] = {"embedder": FakeEmbedder(groups)}
+    with open_cache(url, **settings, max_error_rate_by_query_type={"status": 0.01}) as cache:
+        cache.update("what is the BGP status", "up")
+        assert isinstance(cache.lookup("tell me how BGP fares"), Hit)
+    with open_cache(url, **settings, max_error_rate_by_query_type={"status": 0}) as cache:
+        assert isinstance(cache.lookup("tell me how BGP fares"), Miss)
 
 
 def test_namespace_with_a_budget_of_zero_is_matched_exactly_only() -> None:
