@@ -41,7 +41,8 @@ class CacheConfig:
         similarity_threshold: least cosine of a semantic hit, in (0, 1], in place of the calibrated confidence; None
             to leave the choice to `max_error_rate`.
         max_error_rate_by_query_type: other budgets by query type (`"status"`, ...), in [0, 0.5]; 0 is "by the
-            same text alone".
+            same text alone". The stored question's type counts too. Types are rules over words: a budget by
+            namespace is the safer fence.
         max_error_rate_by_namespace: other budgets by the start of the full namespace (the cache's own and the
             request's), in [0, 0.5]; the longest start decides. Between query type and namespace the smaller budget
             counts.

@@ -77,12 +77,13 @@ _OPERATED = _NETWORK | _set(
     """link links session sessions device devices cpu memory disk disks log logs traffic bandwidth queue queues alarm
     alarms alert alerts server servers service services pod pods node nodes container containers cluster clusters
     pipeline pipelines build builds deployment deployments backup backups database databases replication
-    sensor sensors fan fans host hosts daemon vm vms"""
+    sensor sensors fan fans host hosts daemon vm vms rack racks"""
 )
 _INTERFACE = re.compile(r"[a-z]{2,20}\d+(?:/\d+)+|(?!covid)[a-z]{2,6}-\d+")  # gi0/1, rtr-001
 _STATES = _set(
     "up down running reachable unreachable online offline alive active inactive established failed failing healthy"
 )
+_HOW_LOADED = _set("busy full loaded hot healthy congested")
 _MEASURES = _set("load usage utilization utilisation temperature throughput uptime counters")
 
 _TROUBLE = _set("troubleshoot troubleshooting debug debugging flap flaps flapping flapped malfunctioning")
@@ -98,10 +99,12 @@ _WORKING = _set(
     """work working connect connecting boot booting ping pinging reach respond responding responds establish reachable
     starting load loading login authenticate sync syncing forwarding"""
 )
+_KEEPS = _set("keeps constantly repeatedly randomly")
 _REPAIR = _set("fix fixing resolve resolving repair clear diagnose solve")
 _PROBLEMS = _set(
     "issue issues problem problems error errors fault faults alarm alarms bug bugs outage outages conflict"
 )
+_ALERTS = _set("alert alerts drops packets")
 _HOW = _set("how")
 _GETTING = _set("get getting got gives see seeing throws returns shows says")
 
@@ -142,7 +145,8 @@ _PROCEDURE = _phrases(
     ),
 )
 _OUT_OF_ORDER = _phrases(
-    "root cause", "wrong with", "not working", "doesn't work", "won't work", "diagnose the", "diagnose why"
+    "root cause", "wrong with", "not working", "doesn't work", "won't work", "diagnose the", "diagnose why",
+    "not coming up", "not come up", "won't come up", "doesn't come up", "isn't coming up",
 )  # fmt: skip
 _WHY = _phrases("why", "reason", "cause", "causes", "causing", "caused", "how come", "what happened to")
 _OWN = _set("i i'm we we're my our why me")
@@ -151,6 +155,9 @@ _TIME_DIFFERENCE = _phrases("time difference", "difference in time")
 _HOW_MANY = _phrases("how many", "how much")
 _SET_UP = _phrases("set up", "setup", "shut down", "no shutdown")
 _STATUS_CODE = _phrases("status code", "status codes")
+_IS_IT = _phrases("is it", "are they", "is that")
+_ANY = _phrases("are there any", "is there any", "is there an", "is there a")
+_LOGGED_IN = _phrases("logged in", "logged on", "logged into", "logged onto")
 _STATE_OF = _phrases("health of", "state of", "currently")
 _ABOUT_SHOWING = _set("example examples command commands how difference")
 _KINDS = _phrases(
@@ -168,6 +175,8 @@ def _is_troubleshooting(asked: _Question) -> bool:
     if "error" in asked.known and asked.has(_GETTING) and asked.has(_OWN):
         return True
     if asked.has(_CANNOT) and asked.has(_WORKING) and (asked.has(_OWN) or _is_operated(asked)):
+        return True
+    if asked.has(_KEEPS) and asked.has(_FAULTS) and _is_operated(asked):
         return True
     if not asked.says(_WHY):
         return False
@@ -207,6 +216,8 @@ def _is_status(asked: _Question) -> bool:
     if "status" in asked.known:
         is_asked_for = asked.starts("what", "what's", "how", "status", *_SHOWING) or len(asked.words) <= 4
         return (is_asked_for or _is_operated(asked)) and not asked.says(_STATUS_CODE)
+    if asked.starts("who", "who's", "whos") and asked.says(_LOGGED_IN):
+        return True
     if not _is_operated(asked):
         return asked.starts("is", "are") and 3 <= len(asked.words) <= 5 and asked.words[-1] in _STATES
     if asked.starts(*_SHOWING):
@@ -215,7 +226,21 @@ def _is_status(asked: _Question) -> bool:
         return True
     if asked.has(_STATES) and asked.starts("is", "are", "which", "what", "list", "any", "how"):
         return not asked.says(_PROCEDURE)
-    return asked.words[-1] == "state" and len(asked.words) <= 5
+    return _is_state_in_short(asked) or (asked.words[-1] == "state" and len(asked.words) <= 5)
+
+
+def _is_state_in_short(asked: _Question) -> bool:
+    """As in "BGP established on rtr-001?", "the gateway in Berlin, is it up?", "any alarms on rtr-001?"."""
+    words = asked.words
+    if asked.starts("how") and len(words) > 1 and words[1] in _HOW_LOADED:
+        return True
+    if asked.starts("any") or asked.says(_ANY):
+        return asked.has(_PROBLEMS) or asked.has(_ALERTS)
+    if not asked.has(_STATES):
+        return False
+    first = words[1:2] if asked.starts("the", "our", "my") else words[:1]
+    is_named_first = bool(first) and (first[0] in _OPERATED or _INTERFACE.fullmatch(first[0]) is not None)
+    return asked.says(_IS_IT) or (is_named_first and len(words) <= 6)
 
 
 def _is_how_to(asked: _Question) -> bool:

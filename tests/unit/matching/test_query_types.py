@@ -62,6 +62,8 @@ QUESTIONS = {
         "What causes a BGP session to flap?",
         "I get an error when I save my file",
         "What's wrong with rtr-001?",
+        "bgp not coming up",
+        "VPN keeps dropping",
     ),
     "status": (
         "Show BGP status",
@@ -72,6 +74,14 @@ QUESTIONS = {
         "show interfaces on rtr-001",
         "What is the CPU load of rtr-001?",
         "check the status of my order",
+        "BGP established on rtr-001?",
+        "VPN gateway up?",
+        "the VPN gateway in Berlin, is it up?",
+        "any alarms on rtr-001?",
+        "Are there any errors on Gi0/1?",
+        "Who's logged in on rtr-001?",
+        "How busy is rtr-001's CPU?",
+        "What is the temperature in rack 4?",
     ),
     "configuration": (
         "How do I configure OSPF?",
