@@ -6,7 +6,6 @@ Runs `llmcache demo --fresh --json` with a cache file of its own and writes what
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -15,22 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import table, with_blocks
+from llmcache_plugins.evaluation.intervals import Interval
 
-__all__ = ["numbers_table", "wilson"]
+__all__ = ["numbers_table"]
 
 _README = Path(__file__).parent.parent / "README.md"
-_Z = 1.959964  # of 95 %, the normal distribution
-
-
-def wilson(count: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a share `count` / `total` (total of at least 1), both ends in [0, 1].
-
-    Source: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927).
-    """
-    share, weight = count / total, _Z * _Z / total
-    middle = (share + weight / 2) / (1 + weight)
-    half = _Z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def numbers_table(summary: dict[str, Any]) -> str:
@@ -63,8 +51,8 @@ def _policy(settings: dict[str, Any]) -> str:
 
 
 def _share(count: int, total: int) -> str:
-    low, high = wilson(count, total)
-    return f"{count} of {total} = {count / total:.1%} ({low:.1%} - {high:.1%})"
+    interval = Interval.wilson(count, total)
+    return f"{count} of {total} = {count / total:.1%} ({interval.low:.1%} - {interval.high:.1%})"
 
 
 def main() -> None:

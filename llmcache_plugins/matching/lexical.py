@@ -26,6 +26,7 @@ import numpy as np
 
 from llmcache_plugins.errors import ConfigError, EmbedderError
 from llmcache_plugins.matching.features import Features, features_of
+from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.matching.policy import Policy
 from llmcache_plugins.types import FloatArray, Verdict
 
@@ -42,11 +43,7 @@ _FLOOR = 0.4  # labelled pairs with a score of 0.6 have a cosine of 0.52 at leas
 _GREY_WIDTH = 0.15
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_STOP = _set(
+_STOP = words_of(
     """a an the this that these those there here it its is am are was were be been being do does did done doing have has
     had having will would shall should can could may might must i i'd i'm i've i'll me my mine myself we us our you
     you're your yours he him his she her they them their one ones of in on at to for from by with about into onto as and
@@ -67,9 +64,9 @@ _INTENTS = {
     "who": "person", "whom": "person", "whose": "person", "when": "time", "where": "place", "why": "reason",
     "how": "way", "what": "fact", "which": "fact", "what's": "fact",
 }  # fmt: skip
-_COMPARING = _set("difference differences differ differs compare compared comparison versus vs")
-_AMOUNTS = _set("many much long old far often big tall fast")
-_ASKING = _set(
+_COMPARING = words_of("difference differences differ differs compare compared comparison versus vs")
+_AMOUNTS = words_of("many much long old far often big tall fast")
+_ASKING = words_of(
     """is are was were am can could do does did will would should shall has have had may might isn't aren't don't
     doesn't can't won't"""
 )
@@ -80,7 +77,7 @@ _SAME = {  # words of operations that mean the same, and spellings
     "configuration": "configure", "utilisation": "utilization", "intf": "interface", "difference": "differ",
     "differences": "differ", "colour": "color", "favourite": "favorite", "wifi": "wi-fi", "pc": "computer",
 }  # fmt: skip
-_DENIALS = _set(
+_DENIALS = words_of(
     """no not never cannot nobody nothing isn't aren't wasn't weren't don't doesn't didn't can't couldn't won't wouldn't
     shouldn't haven't hasn't hadn't"""
 )

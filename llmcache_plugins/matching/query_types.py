@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from llmcache_plugins.matching.guards.base import words_of
+
 __all__ = ["QUERY_TYPES", "query_type_of"]
 
 QUERY_TYPES: tuple[str, ...] = (
@@ -58,63 +60,59 @@ class _Question(NamedTuple):
         return self.words[0] in words
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 def _phrases(*phrases: str) -> tuple[str, ...]:
     return tuple(f" {phrase} " for phrase in phrases)
 
 
 # What is operated: its state changes, it is configured, and it fails.
-_NETWORK = _set(
+_NETWORK = words_of(
     """bgp ospf eigrp isis is-is mpls vrrp hsrp stp lacp lldp cdp snmp ntp dhcp dns vpn ipsec vxlan nat acl vlan vlans
     arp interface interfaces port ports uplink uplinks tunnel tunnels route routes routing neighbor neighbors neighbour
     neighbours peer peers adjacency adjacencies router routers switch switches firewall firewalls subnet trunk gateway
     wan lan wifi ssid packet packets latency"""
 )
-_OPERATED = _NETWORK | _set(
+_OPERATED = _NETWORK | words_of(
     """link links session sessions device devices cpu memory disk disks log logs traffic bandwidth queue queues alarm
     alarms alert alerts server servers service services pod pods node nodes container containers cluster clusters
     pipeline pipelines build builds deployment deployments backup backups database databases replication
     sensor sensors fan fans host hosts daemon vm vms rack racks"""
 )
 _INTERFACE = re.compile(r"[a-z]{2,20}\d+(?:/\d+)+|(?!covid)[a-z]{2,6}-\d+")  # gi0/1, rtr-001
-_STATES = _set(
+_STATES = words_of(
     "up down running reachable unreachable online offline alive active inactive established failed failing healthy"
 )
-_HOW_LOADED = _set("busy full loaded hot healthy congested")
-_MEASURES = _set("load usage utilization utilisation temperature throughput uptime counters")
+_HOW_LOADED = words_of("busy full loaded hot healthy congested")
+_MEASURES = words_of("load usage utilization utilisation temperature throughput uptime counters")
 
-_TROUBLE = _set("troubleshoot troubleshooting debug debugging flap flaps flapping flapped malfunctioning")
-_FAULTS = _set(
+_TROUBLE = words_of("troubleshoot troubleshooting debug debugging flap flaps flapping flapped malfunctioning")
+_FAULTS = words_of(
     """down fail fails failed failing failure failures crash crashes crashed crashing slow slowly stuck drop drops
     dropped dropping unreachable offline reboot reboots rebooting rebooted restart restarts restarting timeout timeouts
     error errors flapping flap looping reset resets resetting hang hangs hanging freezes freezing broken loss"""
 )
-_CANNOT = _set(
+_CANNOT = words_of(
     "can't cannot won't doesn't isn't aren't don't unable couldn't not never fails failing failed fail stopped stops"
 )
-_WORKING = _set(
+_WORKING = words_of(
     """work working connect connecting boot booting ping pinging reach respond responding responds establish reachable
     starting load loading login authenticate sync syncing forwarding"""
 )
-_KEEPS = _set("keeps constantly repeatedly randomly")
-_REPAIR = _set("fix fixing resolve resolving repair clear diagnose solve")
-_PROBLEMS = _set(
+_KEEPS = words_of("keeps constantly repeatedly randomly")
+_REPAIR = words_of("fix fixing resolve resolving repair clear diagnose solve")
+_PROBLEMS = words_of(
     "issue issues problem problems error errors fault faults alarm alarms bug bugs outage outages conflict"
 )
-_ALERTS = _set("alert alerts drops packets")
-_HOW = _set("how")
-_GETTING = _set("get getting got gives see seeing throws returns shows says")
+_ALERTS = words_of("alert alerts drops packets")
+_HOW = words_of("how")
+_GETTING = words_of("get getting got gives see seeing throws returns shows says")
 
-_COMPARING = _set("compare compared compares comparing comparison versus vs distinguish")
-_DIFFERENCE = _set("difference differences distinction similarities similarity")
-_BETWEEN = _set("between of in among from")
-_BETTER = _set("better worse faster slower cheaper safer")
+_COMPARING = words_of("compare compared compares comparing comparison versus vs distinguish")
+_DIFFERENCE = words_of("difference differences distinction similarities similarity")
+_BETWEEN = words_of("between of in among from")
+_BETTER = words_of("better worse faster slower cheaper safer")
 
-_RECKONING = _set("calculate calculating compute multiply subtract")
-_UNITS = _set(
+_RECKONING = words_of("calculate calculating compute multiply subtract")
+_UNITS = words_of(
     """second seconds minute minutes hour hours day days week weeks month months year years inch inches foot feet yards
     mile miles meter meters metre metres km kilometers kilometres gram grams kg kilogram kilograms pound pounds ounce
     ounces liter liters litre litres gallon gallons cup cups bit bits byte bytes kilobytes megabytes gigabytes kb mb gb
@@ -124,10 +122,12 @@ _SUM = re.compile(
     r"(?<![\w./-])[($]?\d[\d.,]*\)? ?(?:[+*×÷^]|(?:plus|minus|times|divided by|%? ?% of|percent of) ) ?\(?\d"
 )
 
-_CONFIGURING = _set("configure configures configured configuring configuration config reconfigure provision")
-_SWITCHING = _set("enable enabling disable disabling activate deactivate")
-_CHANGING = _set("add create remove delete assign apply change set update edit modify set-up install")
-_SETTINGS = _NETWORK | _set("hostname mtu timer timers policy banner password timezone settings setting snmpd syslog")
+_CONFIGURING = words_of("configure configures configured configuring configuration config reconfigure provision")
+_SWITCHING = words_of("enable enabling disable disabling activate deactivate")
+_CHANGING = words_of("add create remove delete assign apply change set update edit modify set-up install")
+_SETTINGS = _NETWORK | words_of(
+    "hostname mtu timer timers policy banner password timezone settings setting snmpd syslog"
+)
 
 _SHOWING = ("show", "display", "check", "get", "view", "monitor", "print")
 _PROCEDURE = _phrases(
@@ -149,7 +149,7 @@ _OUT_OF_ORDER = _phrases(
     "not coming up", "not come up", "won't come up", "doesn't come up", "isn't coming up",
 )  # fmt: skip
 _WHY = _phrases("why", "reason", "cause", "causes", "causing", "caused", "how come", "what happened to")
-_OWN = _set("i i'm we we're my our why me")
+_OWN = words_of("i i'm we we're my our why me")
 _DIFFERS = _phrases("pros and cons", "differ from", "different from", "different to")
 _TIME_DIFFERENCE = _phrases("time difference", "difference in time")
 _HOW_MANY = _phrases("how many", "how much")
@@ -159,12 +159,12 @@ _IS_IT = _phrases("is it", "are they", "is that")
 _ANY = _phrases("are there any", "is there any", "is there an", "is there a")
 _LOGGED_IN = _phrases("logged in", "logged on", "logged into", "logged onto")
 _STATE_OF = _phrases("health of", "state of", "currently")
-_ABOUT_SHOWING = _set("example examples command commands how difference")
+_ABOUT_SHOWING = words_of("example examples command commands how difference")
 _KINDS = _phrases(
     "examples of", "types of", "kinds of", "categories of", "list of", "give me all", "give me some", "give me a list"
 )  # fmt: skip
 _MEANING = _phrases("meaning of", "definition of", "stand for", "stands for", "meant by", "me about")
-_SUPERLATIVES = _set("best worst most least longest shortest largest biggest smallest highest lowest good top")
+_SUPERLATIVES = words_of("best worst most least longest shortest largest biggest smallest highest lowest good top")
 
 
 def _is_troubleshooting(asked: _Question) -> bool:
