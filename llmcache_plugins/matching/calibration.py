@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.matching.evidence import EVIDENCE, EVIDENCE_VERSION, evidence_of
@@ -28,9 +30,10 @@ _MOST_LEAVES = 64  # of one tree: its leaves are the bits of one integer
 class Calibration:
     """A fitted confidence. Safe to share between threads; one confidence takes tens of microseconds.
 
-    The trees are evaluated all at once: every inner node is compared, those that turn right cross out the leaves to
-    their left, and the first leaf that is left of each tree is its answer (C. Lucchese et al., "QuickScorer", SIGIR
-    2015).
+    The trees are evaluated all at once: the inner nodes that turn right cross out the leaves to their left, and the
+    first leaf that is left of each tree is its answer (C. Lucchese et al., "QuickScorer", SIGIR 2015). All leaves of
+    all trees are the bits of one integer here. The nodes of one number turn right in the order of their thresholds, so
+    that for each number one search finds the leaves that its nodes leave, worked out beforehand.
 
     Args:
         content: what `training/fit_confidence.py` wrote.
@@ -53,16 +56,22 @@ class Calibration:
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = float(content["grey_from"])
         self._baseline = float(content["baseline"])
-        self._features = np.array(content["features"], np.intp)  # (trees, inner nodes)
-        self._thresholds = np.array(content["thresholds"], np.float64)
-        self._crossed_out = ~np.array(content["left_leaves"], np.uint64)
+        features = np.array(content["features"], np.intp)  # (trees, inner nodes)
+        thresholds = np.array(content["thresholds"], np.float64)
+        crossed_out = np.array(content["left_leaves"], np.uint64)
         leaves = np.array(content["leaves"], np.float64)  # (trees, leaves)
-        if not self._features.shape == self._thresholds.shape == self._crossed_out.shape:
+        if not features.shape == thresholds.shape == crossed_out.shape:
             raise ConfigError("this calibration is damaged: its trees differ in size")
         if leaves.ndim != 2 or leaves.shape[1] > _MOST_LEAVES or not self._budgets:
             raise ConfigError("this calibration is damaged: no trees, no budgets or too many leaves")
+        trees, width = leaves.shape[0], next(width for width in (8, 16, 32, 64) if width >= leaves.shape[1])
+        self._bits = np.dtype(f"<u{width // 8}")  # the leaves of one tree, the first one lowest
+        self._bytes = trees * width // 8
+        self._all = (1 << trees * width) - 1
+        self._firsts = self._all // ((1 << width) - 1)  # the lowest bit of each tree
+        self._splits = tuple(_splits_of(features, thresholds, crossed_out, width, self._all))
         self._leaves = leaves.ravel()
-        self._starts = np.arange(leaves.shape[0]) * leaves.shape[1]
+        self._starts = np.arange(trees) * leaves.shape[1]
 
     @property
     def embedder_id(self) -> str:
@@ -83,11 +92,13 @@ class Calibration:
 
     def probability(self, evidence: Sequence[float]) -> float:
         """The same from evidence that is at hand; one number for each name in `EVIDENCE`."""
-        values = np.array(evidence)
-        goes_right = values[self._features] > self._thresholds
-        left = np.bitwise_and.reduce(np.where(goes_right, self._crossed_out, _ALL), axis=1)
-        first = np.log2((left & (~left + _ONE)).astype(np.float64)).astype(np.intp)
-        score = self._baseline + float(self._leaves[self._starts + first].sum())
+        left = self._all
+        for place, thresholds, kept in self._splits:
+            left &= kept[bisect_left(thresholds, float(evidence[place]))]
+        lowest = left & ~(left - self._firsts)  # no tree borrows from the next: each has a leaf left
+        bits = np.frombuffer(lowest.to_bytes(self._bytes, "little"), self._bits)
+        leaves = self._starts + np.log2(bits, dtype=np.float64).astype(np.intp)
+        score = self._baseline + float(self._leaves[leaves].sum())
         return 1.0 / (1.0 + math.exp(-score))
 
     def min_confidence(self, max_error_rate: float) -> float:
@@ -115,8 +126,28 @@ class Calibration:
         return f"Calibration({self.embedder_id!r}, version {self.version!r})"
 
 
-_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-_ONE = np.uint64(1)
+def _splits_of(
+    features: NDArray[np.intp],
+    thresholds: NDArray[np.float64],
+    crossed_out: NDArray[np.uint64],
+    width: int,
+    everything: int,
+) -> Iterator[tuple[int, list[float], list[int]]]:
+    """For each number that a tree looks at: its place, its thresholds in order, and the leaves that are left when none,
+    the first, the first two, ... of them are below the number. A tree has `width` bits."""
+    for place in sorted(set(features.ravel().tolist())):
+        trees, nodes = np.nonzero(features == place)
+        rows = zip(thresholds[trees, nodes].tolist(), trees.tolist(), crossed_out[trees, nodes].tolist(), strict=True)
+        ordered: list[float] = []
+        kept = [everything]
+        for threshold, tree, leaves in sorted(rows):
+            left = kept[-1] & ~(leaves << tree * width)
+            if ordered and ordered[-1] == threshold:
+                kept[-1] = left
+            else:
+                ordered.append(threshold)
+                kept.append(left)
+        yield place, ordered, kept
 
 
 def calibration_for(embedder_id: str | None) -> Calibration | None:
