@@ -8,15 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmcache_plugins.engine.reports import (
+    MOST_REPORTS,
     NO_REPORTS,
     Report,
     Reports,
     key_of_reports,
-    reports_entry,
-    reports_of,
+    report_entry,
+    report_of,
+    stalest,
+    superfluous,
 )
 from llmcache_plugins.engine.rules import Flow, Rules, Troubles
-from llmcache_plugins.engine.steps import Delete, Embed, Put, ReadExact, StoreStep
+from llmcache_plugins.engine.steps import Delete, Embed, Put, ReadExact, ReadNormalised, StoreStep
 from llmcache_plugins.engine.touching import touch
 from llmcache_plugins.errors import ConfigError, EmbedderError, StoreError
 from llmcache_plugins.keys.fingerprint import fingerprint
@@ -25,7 +28,7 @@ from llmcache_plugins.types import Damaged, FloatArray, Hit, MissReason, Namespa
 
 __all__ = ["Served", "Wrong", "read_reports", "report_flow"]
 
-_ATTEMPTS = 3  # another process may report in the same scope at the same moment
+_TIDIED = 4 * MOST_REPORTS  # reports that one new report may find in its scope
 _REMEMBERED = 1000
 _LEAST_KEY = 12  # digits of a key that name an entry
 _KEY = 40  # digits of a whole key
@@ -122,32 +125,29 @@ class Served:
 
 
 def read_reports(scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[Reports | None]:
-    """The reports of a scope, asked for when a match is about to be served. None when they cannot be read: the match
-    may be a reported one, so it must not be served."""
+    """The reports of a scope in all tiers, asked for when a match is about to be served. None when they cannot be read
+    and no tier has them: the match may be a reported one, so it must not be served."""
     key = key_of_reports(scope)
-    is_unread = False
+    found: list[Report] = []
+    is_unread = is_read = False
     for tier in range(len(rules.tiers)):
         try:
-            stored = yield ReadExact(tier, scope, key)
+            kept = yield ReadNormalised(tier, scope, key, MOST_REPORTS)
         except StoreError as error:
             troubles.spare(error)
             is_unread = True
             continue
-        reports = _reports_in(stored)
-        if isinstance(stored, Stored) and reports is not None:
-            yield from touch(tier, stored.entry, now, troubles)  # what is in use is not evicted
-            return reports
-        is_unread |= reports is None
-    if not is_unread:
-        return NO_REPORTS
-    troubles.note(MissReason.STORE_ERROR)
-    return None
-
-
-def _reports_in(stored: Stored | Damaged | None) -> Reports | None:
-    if stored is None:
-        return NO_REPORTS
-    return reports_of(stored.entry.answer_json) if isinstance(stored, Stored) else None
+        if not kept:
+            continue
+        reports = [report for report in (report_of(stored.entry.answer_json) for stored in kept) if report is not None]
+        found += reports
+        is_complete = len(reports) == len(kept)
+        is_read, is_unread = is_read or is_complete, is_unread or not is_complete
+        yield from touch(tier, stalest(kept), now, troubles)  # what is in use is not evicted
+    if is_unread and not is_read:
+        troubles.note(MissReason.STORE_ERROR)
+        return None
+    return Reports(tuple(dict.fromkeys(found))) if found else NO_REPORTS
 
 
 def report_flow(wrong: Wrong, rules: Rules, now: float) -> Flow[tuple[Reported, StoreError | None]]:
@@ -239,12 +239,10 @@ def _remember(report: Report, wrong: Wrong, rules: Rules, now: float, failures: 
 
 
 def _remember_in(tier: int, report: Report, wrong: Wrong, now: float) -> Flow[bool]:
-    """Add the report to those of one tier. Read again afterwards: of two processes that do this at once one may
-    overwrite the other."""
-    for _ in range(_ATTEMPTS):
-        known = _reports_in((yield ReadExact(tier, wrong.scope, key_of_reports(wrong.scope))))
-        known = known or NO_REPORTS  # those that cannot be read make way
-        if any(other == report for other in known.reports):
-            return True
-        yield Put(tier, reports_entry(wrong.scope, wrong.namespace, known.with_one(report), now))
-    return False
+    """Add the report to those of one tier, and remove what it makes superfluous."""
+    if not (yield Put(tier, report_entry(wrong.scope, wrong.namespace, report, now))):
+        return False
+    kept = yield ReadNormalised(tier, wrong.scope, key_of_reports(wrong.scope), _TIDIED)
+    if surplus := superfluous(kept):
+        yield Delete(tier, wrong.scope, surplus)
+    return True

@@ -1,8 +1,13 @@
 """Matches that users reported as wrong, by scope: what they forbid, what they make harder. Pure.
 
-The reports of a scope are one entry of that scope, under a key that no question has. So they survive restarts, are seen
-by every process that shares the store, and go with `clear`. Like any entry they can be evicted when a store is full;
-each read keeps them young.
+Each report is an entry of its scope, under a key that no question has and no other report; a normalised key that no
+question has finds all of them at once. So reports made at the same moment, by whatever process, never overwrite each
+other; they survive restarts, are seen by every process that shares the store, and go with `clear`. The newest 64 of a
+scope count.
+
+Like any entry a report can be evicted when a store is full; then its pair may match again, as it may when the bytes of
+its entry are damaged. Each time the reports of a scope are read, the one that waited longest is counted as read, so
+that those in use stay young.
 """
 
 from __future__ import annotations
@@ -17,12 +22,22 @@ from functools import lru_cache
 import numpy as np
 
 from llmcache_plugins.keys.fingerprint import fingerprint, normalise_text
-from llmcache_plugins.types import Entry, FloatArray, Namespace
+from llmcache_plugins.types import Entry, FloatArray, Namespace, Stored
 
-__all__ = ["NO_REPORTS", "Report", "Reports", "key_of_reports", "reports_entry", "reports_of"]
+__all__ = [
+    "MOST_REPORTS",
+    "NO_REPORTS",
+    "Report",
+    "Reports",
+    "key_of_reports",
+    "report_entry",
+    "report_of",
+    "stalest",
+    "superfluous",
+]
 
-_FORM = "llmcache/reports/1"
-_MOST = 64  # reports of one scope; a scope that needs more has another problem than single pairs
+MOST_REPORTS = 64  # of one scope; a scope that needs more has another problem than single pairs
+_FORM = "llmcache/report/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +60,21 @@ class Report:
     def pair(self) -> frozenset[str]:
         return frozenset((self.asked, self.stored))
 
+    def to_json(self) -> str:
+        content = {
+            "form": _FORM,
+            "asked": self.asked,
+            "stored": self.stored,
+            "similarity": self.similarity,
+            "embedder_id": self.embedder_id,
+            "vectors": _packed(self.vectors),
+        }
+        return json.dumps(content, separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """All reports of one scope, oldest first."""
+    """All reports of one scope, newest first."""
 
     reports: tuple[Report, ...] = ()
 
@@ -75,46 +101,23 @@ class Reports:
             for report in self.reports
         )
 
-    def with_one(self, report: Report) -> Reports:
-        """These and one more; it replaces an older one of the same pair, and the oldest go beyond the limit."""
-        others = tuple(other for other in self.reports if other.pair != report.pair)
-        return Reports((*others, report)[-_MOST:])
-
-    def to_json(self) -> str:
-        rows = [
-            {
-                "asked": report.asked,
-                "stored": report.stored,
-                "similarity": report.similarity,
-                "embedder_id": report.embedder_id,
-                "vectors": _packed(report.vectors),
-            }
-            for report in self.reports
-        ]
-        return json.dumps({"form": _FORM, "reports": rows}, separators=(",", ":"))
-
 
 NO_REPORTS = Reports()
 
 
-@lru_cache(maxsize=64)
-def reports_of(answer_json: str) -> Reports | None:
-    """The reports in a stored answer; None when it cannot be read."""
+@lru_cache(maxsize=1024)
+def report_of(answer_json: str) -> Report | None:
+    """The report in a stored answer; None when it cannot be read."""
     try:
         content = json.loads(answer_json)
         if content["form"] != _FORM:
             return None
-        return Reports(
-            tuple(
-                Report(
-                    str(row["asked"]),
-                    str(row["stored"]),
-                    float(row["similarity"]),
-                    row["embedder_id"],
-                    _unpacked(row["vectors"]),
-                )
-                for row in content["reports"]
-            )
+        return Report(
+            str(content["asked"]),
+            str(content["stored"]),
+            float(content["similarity"]),
+            content["embedder_id"],
+            _unpacked(content["vectors"]),
         )
     except (ValueError, KeyError, TypeError, binascii.Error):
         return None
@@ -134,21 +137,53 @@ def _unpacked(packed: Sequence[str] | None) -> FloatArray | None:
 
 
 def key_of_reports(scope: str) -> str:
-    """Where the reports of a scope are: a key that no question has."""
+    """The normalised key of all reports of a scope: one that no question has."""
     return fingerprint(b"reports", scope.encode("ascii"))
 
 
-def reports_entry(scope: str, namespace: Namespace, reports: Reports, now: float) -> Entry:
-    """The entry that holds them: never expires, never matches anything."""
-    key = key_of_reports(scope)
+def report_entry(scope: str, namespace: Namespace, report: Report, now: float) -> Entry:
+    """The entry that holds a report made at this time: never expires, never matches anything.
+
+    The time is part of the key. So a pair that is reported again has an entry of its own, and who removes an old one
+    never removes the new one.
+    """
+    normalised_key = key_of_reports(scope)
+    texts = (text.encode("utf-8", "replace") for text in (report.asked, report.stored))
     return Entry(
         scope=scope,
-        key=key,
-        normalised_key=fingerprint(b"no question", key.encode("ascii")),
+        key=fingerprint(b"report", normalised_key.encode("ascii"), *texts, repr(now).encode("ascii")),
+        normalised_key=normalised_key,
         namespace=namespace,
         text="",
-        answer_json=reports.to_json(),
+        answer_json=report.to_json(),
         created_at=now,
         expires_at=None,
         is_candidate=False,
     )
+
+
+def superfluous(kept: Sequence[Stored]) -> list[str]:
+    """Keys of those that may go: of a pair all but its newest report, what cannot be read, and all beyond the limit.
+
+    Args:
+        kept: the entries of a scope's reports, newest first.
+    """
+    pairs: set[frozenset[str]] = set()
+    keys = []
+    for stored in kept:
+        report = report_of(stored.entry.answer_json)
+        if report is None or report.pair in pairs or len(pairs) == MOST_REPORTS:
+            keys.append(stored.entry.key)
+        else:
+            pairs.add(report.pair)
+    return keys
+
+
+def stalest(kept: Sequence[Stored]) -> Entry:
+    """Of these reports the one that was counted as read, or made, longest ago."""
+
+    def age(stored: Stored) -> tuple[float, int]:
+        read = stored.last_access
+        return (stored.entry.created_at if read is None else read), stored.access_count
+
+    return min(kept, key=age).entry

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llmcache_plugins.engine.flow import Found, NotFound, Rules, lookup_flow, update_flow
-from llmcache_plugins.engine.reports import NO_REPORTS, key_of_reports, reports_entry
+from llmcache_plugins.engine.reports import Report, key_of_reports, report_entry
 from llmcache_plugins.engine.steps import (
     CensusOf,
     Embed,
@@ -126,7 +126,8 @@ def test_no_embedding_while_the_scope_is_empty() -> None:
 def test_normalised_match_is_taken_without_embedding() -> None:
     walk = look("What is BGP", tiers=("hot",)).expect(ReadExact).expect(Fits, True)
     walk.expect(ReadNormalised, [Stored(entry_of("what is bgp?"))])
-    walk.expect(ReadExact, key=key_of_reports(identify(Request("What is BGP")).scope)).expect(Touch)
+    scope = identify(Request("What is BGP")).scope
+    walk.expect(ReadNormalised, [], normalised_key=key_of_reports(scope)).expect(Touch)
     assert walk.result.kind == "normalised"
 
 
@@ -168,7 +169,7 @@ def semantic_walk(*candidates: Candidate, **changes: Any) -> Walk:
 def test_semantic_hit_stores_an_alias_that_points_to_the_entry() -> None:
     stored = entry_of("stored")
     walk = semantic_walk(Candidate(stored, 0.97, access_count=4))
-    walk.expect(ReadExact, key=key_of_reports(stored.scope)).expect(Touch, key=stored.key)
+    walk.expect(ReadNormalised, [], normalised_key=key_of_reports(stored.scope)).expect(Touch, key=stored.key)
     alias = walk.step.alias
     walk.expect(PutAlias)
     assert (alias.target_key, alias.similarity, alias.policy_id) == (stored.key, 0.97, "p cosine 0.9")
@@ -178,7 +179,7 @@ def test_semantic_hit_stores_an_alias_that_points_to_the_entry() -> None:
 
 
 def test_similarity_equal_to_the_threshold_is_a_hit() -> None:
-    walk = semantic_walk(Candidate(entry_of("stored"), 0.9)).expect(ReadExact).expect(Touch).expect(PutAlias)
+    walk = semantic_walk(Candidate(entry_of("stored"), 0.9)).expect(ReadNormalised, []).expect(Touch).expect(PutAlias)
     assert isinstance(walk.result, Found)
 
 
@@ -193,7 +194,7 @@ def test_vetoed_candidate_gives_way_to_the_next_one() -> None:
         return (Verdict("g", "conflict" if stored == "first" else "agree"),)
 
     walk = semantic_walk(Candidate(entry_of("first"), 0.99), Candidate(entry_of("second"), 0.95), guards=guards)
-    walk.expect(ReadExact).expect(Touch).expect(PutAlias)
+    walk.expect(ReadNormalised, []).expect(Touch).expect(PutAlias)
     assert walk.result.stored.entry.text == "second"
 
 
@@ -207,8 +208,8 @@ def test_best_over_all_tiers_wins() -> None:
     walk = look("asked").expect(ReadExact).expect(ReadExact).expect(Fits, True)
     walk.expect(ReadNormalised, []).expect(ReadNormalised, []).expect(CensusOf, Census(1)).expect(CensusOf, Census(1))
     walk.expect(Embed, VECTOR).expect(Search, [Candidate(entry_of("hot one"), 0.92)], tier=0)
-    walk.expect(Search, [Candidate(entry_of("cold one"), 0.99)], tier=1).expect(ReadExact, tier=0)
-    walk.expect(ReadExact, tier=1).expect(Touch, tier=1).expect(PutAlias, tier=1)
+    walk.expect(Search, [Candidate(entry_of("cold one"), 0.99)], tier=1).expect(ReadNormalised, [], tier=0)
+    walk.expect(ReadNormalised, [], tier=1).expect(Touch, tier=1).expect(PutAlias, tier=1)
     assert walk.result.stored.entry.text == "cold one"
     assert walk.result.tier == "cold"
 
@@ -226,7 +227,7 @@ def test_a_stored_text_that_no_longer_embeds_does_not_blind_the_scope() -> None:
     walk = look("asked", tiers=("hot",)).expect(ReadExact).expect(Fits, True).expect(ReadNormalised, [])
     walk.expect(CensusOf, Census(2, (Pending("k", "poison"),))).expect(Embed, EmbedderError("x"))
     walk.expect(Embed, VECTOR, texts=("asked",)).expect(Search, [Candidate(entry_of("s"), 0.99)])
-    walk.expect(ReadExact).expect(Touch).expect(PutAlias)
+    walk.expect(ReadNormalised, []).expect(Touch).expect(PutAlias)
     assert isinstance(walk.result, Found)
 
 
@@ -256,26 +257,59 @@ def test_broken_tier_does_not_hide_the_answer_of_the_next() -> None:
     assert walk.result.tier == "cold"
 
 
-@pytest.mark.parametrize("unread", [StoreUnavailable("down"), Damaged("bad_bytes"), "of another form"])
+def report(entry: Entry, asked: str = "x", last_access: float | None = None) -> Stored:
+    """A report in the scope of this entry, made at time 0."""
+    made = report_entry(entry.scope, (), Report.of(asked, "y", 0.9, None, None), 0.0)
+    return Stored(made, last_access=last_access)
+
+
+@pytest.mark.parametrize("unread", [StoreUnavailable("down"), "of another form"])
 def test_match_is_not_served_while_its_reports_cannot_be_read(unread: Any) -> None:
     """It may be the one that was reported."""
     stored = entry_of("What is BGP?")
-    answer = Stored(replace(stored, answer_json='{"form":"?"}')) if unread == "of another form" else unread
-    walk = semantic_walk(Candidate(stored, 0.97)).expect(ReadExact, answer, key=key_of_reports(stored.scope))
-    assert walk.result.reason is MissReason.STORE_ERROR
-    walk = look("what is bgp", tiers=("hot",), embedder_id=None).expect(ReadExact)
-    walk.expect(ReadNormalised, [Stored(stored)]).expect(ReadExact, answer, key=key_of_reports(stored.scope))
-    assert walk.result.reason is MissReason.STORE_ERROR
+    answer, key = unread, key_of_reports(stored.scope)
+    by_meaning = semantic_walk(Candidate(stored, 0.97))
+    by_text = look("what is bgp", tiers=("hot",), embedder_id=None).expect(ReadExact)
+    for walk in (by_meaning, by_text.expect(ReadNormalised, [Stored(stored)])):
+        if unread == "of another form":
+            answer = [report(stored), Stored(replace(stored, answer_json='{"form":"?"}'))]
+        walk.expect(ReadNormalised, answer, normalised_key=key)
+        if unread == "of another form":
+            walk.expect(Touch)
+        assert walk.result.reason is MissReason.STORE_ERROR
 
 
 def test_reports_of_a_lower_tier_count_while_the_upper_one_is_down() -> None:
     stored = entry_of("stored")
-    kept = Stored(reports_entry(stored.scope, (), NO_REPORTS, NOW))
     walk = look("asked").expect(ReadExact).expect(ReadExact).expect(Fits, True)
     walk.expect(ReadNormalised, []).expect(ReadNormalised, []).expect(CensusOf, Census(0)).expect(CensusOf, Census(1))
     walk.expect(Embed, VECTOR).expect(Search, [Candidate(stored, 0.97)])
-    walk.expect(ReadExact, StoreUnavailable("down"), tier=0).expect(ReadExact, kept, tier=1).expect(Touch, tier=1)
+    walk.expect(ReadNormalised, StoreUnavailable("down"), tier=0)
+    walk.expect(ReadNormalised, [report(stored)], tier=1).expect(Touch, tier=1)
     assert walk.expect(Touch, tier=1).expect(PutAlias).result.kind == "semantic"
+
+
+def test_reports_of_all_tiers_count() -> None:
+    stored = entry_of("stored")
+    walk = look("asked").expect(ReadExact).expect(ReadExact).expect(Fits, True)
+    walk.expect(ReadNormalised, []).expect(ReadNormalised, []).expect(CensusOf, Census(1)).expect(CensusOf, Census(0))
+    walk.expect(Embed, VECTOR).expect(Search, [Candidate(stored, 0.97)])
+    walk.expect(ReadNormalised, [report(stored)], tier=0).expect(Touch, tier=0)
+    forbidden = report_entry(stored.scope, (), Report.of("asked", "stored", 0.9, None, None), 0.0)
+    walk.expect(ReadNormalised, [Stored(forbidden)], tier=1).expect(Touch, tier=1)
+    assert walk.result.reason is MissReason.REPORTED
+
+
+def test_report_that_waited_longest_is_counted_as_read() -> None:
+    """One step for however many reports; in turn they all stay young."""
+    stored = entry_of("stored")
+    kept = [report(stored, "a", last_access=7.0), report(stored, "b", last_access=3.0), report(stored, "c", 5.0)]
+    walk = semantic_walk(Candidate(stored, 0.97)).expect(ReadNormalised, kept)
+    walk.expect(Touch, key=kept[1].entry.key)
+    assert walk.expect(Touch, key=stored.key).expect(PutAlias).result.kind == "semantic"
+    never_read = report(stored, "d")
+    walk = semantic_walk(Candidate(stored, 0.97)).expect(ReadNormalised, [*kept, never_read])
+    walk.expect(Touch, key=never_read.entry.key)
 
 
 def test_broken_embedder_is_a_miss() -> None:

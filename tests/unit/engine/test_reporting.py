@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +19,18 @@ import pytest
 from llmcache_plugins import CacheConfig, ConfigError, Hit, Miss, Reported, Request, SemanticCache, Tier, open_cache
 from llmcache_plugins.engine import Rules
 from llmcache_plugins.engine.reporting import Wrong, report_flow
-from llmcache_plugins.engine.reports import Report, Reports, key_of_reports, reports_entry, reports_of
-from llmcache_plugins.engine.steps import Delete, Put, ReadExact
+from llmcache_plugins.engine.reports import (
+    MOST_REPORTS,
+    Report,
+    Reports,
+    key_of_reports,
+    report_entry,
+    report_of,
+    superfluous,
+)
+from llmcache_plugins.engine.steps import Delete, Put, ReadExact, ReadNormalised
 from llmcache_plugins.errors import StoreError
+from llmcache_plugins.keys.fingerprint import normalised_key_of
 from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import RegressionLog, Statistics
@@ -411,7 +425,7 @@ def test_tier_that_is_down_does_not_keep_a_report_from_the_other(report: Report_
     assert not reported.is_remembered  # the tier that was down does not know of it
     entry = wrong.entry
     assert stores[1 - down].inner.get(entry.scope, entry.key) is None
-    assert stores[1 - down].inner.get(entry.scope, key_of_reports(entry.scope)) is not None
+    assert stores[1 - down].inner.get_normalised(entry.scope, key_of_reports(entry.scope), limit=1)
 
 
 def test_report_that_fails_is_raised_after_it_was_kept_when_errors_are_wanted(report: Report_) -> None:
@@ -424,29 +438,140 @@ def test_report_that_fails_is_raised_after_it_was_kept_when_errors_are_wanted(re
     assert len(cache.regressions()) == 1
 
 
-def test_report_that_another_process_overwrote_is_written_again() -> None:
-    """Fed by hand: what is read after the first write is the other process's."""
+def pairs(number: int, of: str = "") -> list[tuple[str, str]]:
+    """Wrong matches: what was asked, what was stored."""
+    return [(f"asked {of}{place}", f"stored {of}{place}") for place in range(number)]
+
+
+def matching(url: str, wrong: Sequence[tuple[str, str]]) -> SemanticCache:
+    """A cache in which each of these pairs matches, and no other."""
+    groups = {text: str(place) for place, pair in enumerate(wrong) for text in pair}
+    embedder = FakeEmbedder(groups, similarity=0.96)
+    return open_cache(url, embedder=embedder, clock=FakeClock(), similarity_threshold=0.9, guards=())
+
+
+def served(cache: SemanticCache, wrong: Sequence[tuple[str, str]]) -> list[str]:
+    """What is answered of the pairs, once their answers are stored (anew)."""
+    for _, stored in wrong:
+        cache.update(stored, "x")
+    return [asked for asked, _ in wrong if isinstance(cache.lookup(asked), Hit)]
+
+
+def test_reports_of_many_threads_at_once_are_all_kept(url: str) -> None:
+    wrong = pairs(48)
+    with matching(url, wrong) as cache:
+        for _, stored in wrong:
+            cache.update(stored, "x")
+        hits = [hit(cache, asked) for asked, _ in wrong]
+        together = threading.Barrier(8)
+
+        def tell(some: list[Hit]) -> list[Reported]:
+            together.wait()
+            return [cache.report_wrong(one) for one in some]
+
+        with ThreadPoolExecutor(8) as threads:
+            told = [one for some in threads.map(tell, [hits[n::8] for n in range(8)]) for one in some]
+        assert all(one.is_remembered for one in told)
+        assert served(cache, wrong) == []
+
+
+def test_reports_of_many_tasks_at_once_are_all_kept(url: str) -> None:
+    wrong = pairs(48)
+
+    async def tell(cache: SemanticCache) -> None:
+        hits = [hit(cache, asked) for asked, _ in wrong]
+        await asyncio.gather(*(cache.areport_wrong(one) for one in hits))
+
+    with matching(url, wrong) as cache:
+        for _, stored in wrong:
+            cache.update(stored, "x")
+        asyncio.run(tell(cache))
+        assert served(cache, wrong) == []
+
+
+_TELL = """
+import sys
+from llmcache_plugins import open_cache
+url, which = sys.argv[1:]
+with open_cache(url, embedder=None) as cache:
+    names = [(cache.identify(f"stored {which}{n}").key, f"asked {which}{n}") for n in range(24)]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    told = [cache.report_wrong(key, asked=asked) for key, asked in names]
+assert all(one.is_remembered and one.removed for one in told)
+"""
+
+
+def test_reports_of_two_processes_at_once_are_all_kept(tmp_path: Path) -> None:
+    url, wrong = f"disk://{tmp_path}/cache.db", pairs(24, "a") + pairs(24, "b")
+    with matching(url, wrong) as cache:
+        assert len(served(cache, wrong)) == 48
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", _TELL, url, which], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for which in "ab"
+        ]
+        try:
+            for process in processes:
+                assert process.stdout is not None
+                assert process.stdout.readline() == "ready\n"
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("go\n")
+                process.stdin.flush()
+            for process in processes:
+                process.communicate(timeout=60)
+            assert [process.returncode for process in processes] == [0, 0]
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+        assert served(cache, wrong) == []
+
+
+def test_newest_64_reports_of_a_scope_are_kept(url: str, report: Report_) -> None:
+    wrong = pairs(70)
+    with matching(url, wrong) as cache:
+        assert len(served(cache, wrong)) == 70
+        for asked, _ in wrong:
+            assert report(cache, hit(cache, asked)).is_remembered
+        [tier] = cache.stats().tiers.values()
+        assert tier.entries == MOST_REPORTS
+        assert served(cache, wrong) == [asked for asked, _ in wrong[:6]]
+
+
+def test_pair_reported_again_is_kept_once_and_longest(url: str, report: Report_) -> None:
+    wrong = pairs(65)
+    with matching(url, wrong) as cache:
+        served(cache, wrong)
+        hits = [hit(cache, asked) for asked, _ in wrong]
+        for one in (*hits[:64], hits[0], hits[64]):
+            report(cache, one)
+        assert served(cache, wrong) == [wrong[1][0]]  # of the others none is older
+
+
+def test_report_is_one_write_and_one_read_more() -> None:
+    """Fed by hand. What another process wrote meanwhile is not touched."""
     policy = SimilarityPolicy(0.9)
     rules = Rules(("hot",), None, "p", lambda request: policy, lambda asked, stored: ())
-    other = Reports((Report.of("x", "y", 0.9, None, None),))
+    other = Stored(report_entry("s", (), Report.of("x", "y", 0.9, None, None), 0.0))
     flow = report_flow(Wrong("s", "k" * 40, "a" * 40, ASKED, STORED, 0.93), rules, 0.0)
     assert isinstance(next(flow), ReadExact)
     assert isinstance(flow.send(None), Delete)
-    assert isinstance(flow.send(1), ReadExact)
-    assert isinstance(flow.send(None), Put)
-    assert isinstance(flow.send(True), ReadExact)
-    again = flow.send(Stored(reports_entry("s", (), other, 0.0)))
-    assert isinstance(again, Put)
-    kept = reports_of(again.entry.answer_json)
-    assert kept is not None
-    assert kept.forbid("x", "y")
-    assert kept.forbid(ASKED, STORED)
-    assert isinstance(flow.send(True), ReadExact)
+    put = flow.send(1)
+    assert isinstance(put, Put)
+    assert isinstance(flow.send(True), ReadNormalised)
     with pytest.raises(StopIteration) as done:
-        flow.send(Stored(again.entry))
+        flow.send([other, Stored(put.entry)])
     reported, error = done.value.value
     assert reported.is_remembered
     assert error is None
+
+
+def test_report_that_no_store_keeps_is_not_remembered(report: Report_) -> None:
+    with open_cache("null://", embedder=None) as cache:
+        assert not report(cache, cache.identify(STORED).scope + ":" + "a" * 40, asked=ASKED).is_remembered
 
 
 # --------------------------------------------------------------------------------------------------- the stored form
@@ -455,39 +580,38 @@ def vectors(*rows: list[float]) -> Any:
 
 
 def test_reports_come_back_from_their_stored_form() -> None:
-    given = Reports(
-        (Report.of("A", "b ", 0.93, "e", vectors([1, 0], [0.6, 0.8])), Report.of("c", "d", 0.9, None, None))
-    )
-    back = reports_of(given.to_json())
-    assert back is not None
-    assert back == given
+    given = (Report.of("A", "b ", 0.93, "e", vectors([1, 0], [0.6, 0.8])), Report.of("c", "d", 0.9, None, None))
+    read = [report_of(one.to_json()) for one in given]
+    back = Reports(tuple(one for one in read if one is not None))
+    assert back == Reports(given)
     assert back.are_near("x", "y", vectors([0.6, 0.8])[0], "e")
     assert not back.are_near("x", "y", vectors([-1, 0])[0], "e")
     assert not back.are_near("x", "y", vectors([0.6, 0.8])[0], "another embedder")
 
 
-@pytest.mark.parametrize("stored", ["", "null", "[]", '{"form": "x"}', '{"form":"llmcache/reports/1","reports":[{}]}'])
-def test_reports_of_another_form_cannot_be_read(stored: str) -> None:
-    assert reports_of(stored) is None
+@pytest.mark.parametrize("stored", ["", "null", "[]", '{"form": "x"}', '{"form":"llmcache/report/1","asked":""}'])
+def test_report_of_another_form_cannot_be_read(stored: str) -> None:
+    assert report_of(stored) is None
 
 
-def test_oldest_reports_go_first() -> None:
-    reports = Reports()
-    for number in range(100):
-        reports = reports.with_one(Report.of(f"a{number}", "b", 0.9, None, None))
-    assert len(reports.reports) == 64
-    assert reports.forbid("a99", "b")
-    assert not reports.forbid("a0", "b")
+def test_what_cannot_be_read_makes_way_for_a_new_report() -> None:
+    new = Stored(report_entry("s", (), Report.of("x", "y", 0.9, None, None), 0.0))
+    unread = Stored(replace(new.entry, key="other", answer_json="{}"))
+    assert superfluous([new, unread]) == ["other"]
 
 
-def test_pair_reported_twice_is_kept_once() -> None:
-    report = Report.of("a", "b", 0.9, None, None)
-    assert Reports().with_one(report).with_one(Report.of("B", "A", 0.95, None, None)).reports == (
-        Report.of("B", "A", 0.95, None, None),
-    )
+def test_of_a_pair_reported_twice_in_either_direction_the_newest_is_kept() -> None:
+    old = Stored(report_entry("s", (), Report.of("a", "b", 0.9, None, None), 0.0))
+    new = Stored(report_entry("s", (), Report.of("B", "A", 0.95, None, None), 1.0))
+    assert superfluous([new, old]) == [old.entry.key]
+    again = report_entry("s", (), Report.of("a", "b", 0.9, None, None), 2.0)
+    assert again.key != old.entry.key  # who removes the old one does not remove it
 
 
 def test_key_of_reports_is_no_question_s_key() -> None:
     with opened() as cache:
         scope = cache.identify("x").scope
-        assert key_of_reports(scope) not in {cache.identify(text).key for text in ("", "reports", scope)}
+        made = report_entry(scope, (), Report.of("x", "y", 0.9, None, None), 0.0)
+        for text in ("", "reports", scope, "x", "y"):
+            assert made.key != cache.identify(text).key
+            assert key_of_reports(scope) != normalised_key_of(scope, text)
