@@ -27,6 +27,10 @@ class Default(Enum):
 DEFAULT = Default.DEFAULT
 
 
+class _NotGiven(float):
+    """A default that can be told from the same number given by the user. It survives `dataclasses.replace`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheConfig:
     """Settings of a cache; durations in seconds, sizes in bytes.
@@ -39,7 +43,7 @@ class CacheConfig:
             calibration of the embedder (the shipped one knows budgets up to 0.1; larger ones are treated as that);
             without a calibration a cosine of 0.95 is the threshold.
         similarity_threshold: least cosine of a semantic hit, in (0, 1], in place of the calibrated confidence; None
-            to leave the choice to `max_error_rate`.
+            to leave the choice to `max_error_rate`. Not together with an error budget of any kind: a cosine keeps none.
         max_error_rate_by_query_type: other budgets by query type (`"status"`, ...), in [0, 0.5]; 0 is "by the
             same text alone". The stored question's type counts too. Types are rules over words: a budget by
             namespace is the safer fence.
@@ -72,7 +76,7 @@ class CacheConfig:
 
     namespace: Namespace = ()
     ttl: float | None = 24 * 3600.0
-    max_error_rate: float = 0.01
+    max_error_rate: float = _NotGiven(0.01)
     similarity_threshold: float | None = None
     max_error_rate_by_query_type: Mapping[str, float] = field(default_factory=dict, hash=False)
     max_error_rate_by_namespace: Mapping[str | Namespace, float] = field(default_factory=dict, hash=False)
@@ -142,11 +146,22 @@ class CacheConfig:
         if self.similarity_threshold is None:
             return
         _number("similarity_threshold", self.similarity_threshold, least=0.0, exclusive=True, most=1.0)
-        for name in ("max_error_rate_by_query_type", "max_error_rate_by_namespace"):
-            if getattr(self, name):
+        budgets = {
+            "max_error_rate": self.max_error_rate if self.is_budget_given else None,
+            "max_error_rate_by_query_type": by_query_type or None,
+            "max_error_rate_by_namespace": by_namespace or None,
+        }
+        for name, budget in budgets.items():
+            if budget is not None:
                 raise ConfigError(
-                    f"{name} and similarity_threshold exclude each other: a cosine says nothing of error rates"
+                    f"{name}={budget!r} and similarity_threshold={self.similarity_threshold!r} exclude each other: a "
+                    f"plain cosine keeps no error budget; leave one of them out"
                 )
+
+    @property
+    def is_budget_given(self) -> bool:
+        """True when `max_error_rate` was given, be it the default's number."""
+        return not isinstance(self.max_error_rate, _NotGiven)
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -245,7 +245,7 @@ def policies_for(
 
     Raises:
         ConfigError: a budget names a query type that does not exist, or the matcher has a threshold of its own and
-            there are budgets by query type or namespace.
+            there is an error budget.
     """
     unknown = sorted(set(config.max_error_rate_by_query_type) - set(QUERY_TYPES))
     if unknown:
@@ -267,12 +267,11 @@ def _maker(
 ) -> Callable[[float], Policy]:
     threshold = config.similarity_threshold
     if isinstance(embedder, LexicalMatcher):
-        if embedder.threshold is not None and (
-            config.max_error_rate_by_query_type or config.max_error_rate_by_namespace
-        ):
+        has_budgets = config.max_error_rate_by_query_type or config.max_error_rate_by_namespace
+        if embedder.threshold is not None and (config.is_budget_given or has_budgets):
             raise ConfigError(
-                "LexicalMatcher(threshold=...) and budgets by query type or namespace exclude each other: one score "
-                "would decide for all of them"
+                f"LexicalMatcher(threshold={embedder.threshold!r}) and an error budget (max_error_rate, or one by "
+                f"query type or namespace) exclude each other: one score would decide for all; leave one of them out"
             )
         return partial(embedder.policy, threshold=threshold, has_grey_zone=has_grey_zone)
     calibration = None
@@ -319,7 +318,7 @@ def _line_file(path: str | os.PathLike[str] | None) -> LineFile | None:
 def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float, is_guarded: bool) -> None:
     """A default says so quietly; who set an error budget that cannot be kept is warned."""
     budgets = (*config.max_error_rate_by_query_type.values(), *config.max_error_rate_by_namespace.values())
-    is_promised = config.max_error_rate != CacheConfig().max_error_rate or any(budgets)
+    is_promised = config.is_budget_given or any(budgets)
     _log.log(
         logging.WARNING if is_promised else logging.INFO,
         "%s: a cosine of %g decides, whatever the error budget",
