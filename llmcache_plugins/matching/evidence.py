@@ -5,9 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import dropwhile, pairwise, takewhile
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.matching.guards.base import words_of
@@ -97,26 +96,29 @@ _MEASURES = words_of(
 )
 _JOINING = words_of("and or vs versus nor")  # what stands around them may change places
 _ARTICLES = words_of("a an the")
+_ONCE: Counter[str] = Counter()  # every word that a text has stands in it once
 _LONGEST_JOINED = 6  # words on either side of a joining word
 _LONGEST_ORDERED = 200  # words: further ones are left out of the order, for the time must stay linear
 
+_Triple: TypeAlias = tuple[str, str, str]  # letters: made faster than strings of three, and compared as well
 
-@dataclass(frozen=True, slots=True)
-class _Profile:
+
+class _Profile(NamedTuple):
     """What one text brings to the comparison."""
 
     words: tuple[str, ...]
     stems: tuple[str, ...]
     all_stems: frozenset[str]
     content: frozenset[str]
+    function: frozenset[str]  # the other stems
     pairs: frozenset[tuple[str, str]]
-    triples: frozenset[str]
+    triples: frozenset[_Triple]
     capitals: frozenset[str]  # stems of words with a capital that no sentence begins with
     letters: str
     opening: str
     ending: str
     subject: frozenset[str]
-    counts: Counter[str]
+    counts: Counter[str] | None  # of the content stems; None when none stands twice
     query_type: str
     limits: frozenset[str]
     bearing: frozenset[str]
@@ -140,11 +142,11 @@ def evidence_of(
     left, right = features_of(asked).get(_profile), features_of(stored).get(_profile)
     shared = left.content & right.content
     mine, theirs = _unmatched(left.content - shared, right.content - shared)
-    fewer, more = sorted((len(mine), len(theirs)))
+    fewer, more = (len(mine), len(theirs)) if len(mine) <= len(theirs) else (len(theirs), len(mine))
     contents = len(left.content) + len(right.content)
     least = min(len(left.content), len(right.content))
-    function = len((left.all_stems - left.content) ^ (right.all_stems - right.content))
-    counts = sorted((len(left.words), len(right.words)))
+    shorter, longer = sorted((len(left.words), len(right.words)))
+    same_type = left.query_type if left.query_type == right.query_type else ""
     return [
         similarity,
         *crowding_of(similarity, others),
@@ -156,33 +158,33 @@ def evidence_of(
         float(fewer),
         float(more),
         (fewer + more) / contents if contents else 0.0,
-        float(function),
-        float(fewer == more == 1),
-        float(max(map(len, (*mine, *theirs)), default=0)),
+        float(len(left.function ^ right.function)),
+        1.0 if fewer == more == 1 else 0.0,
+        float(max(map(len, (*mine, *theirs)))) if more else 0.0,
         float(len(mine & left.capitals) + len(theirs & right.capitals)),
         _nearest_spelling(mine, theirs),
         _in_order(left, right),
-        float(left.all_stems == right.all_stems and _is_rotation(left.stems, right.stems)),
-        float(left.opening == right.opening),
+        1.0 if left.all_stems == right.all_stems and _is_rotation(left.stems, right.stems) else 0.0,
+        1.0 if left.opening == right.opening else 0.0,
         float((left.opening in right.content) + (right.opening in left.content)),
-        float(left.ending == right.ending),
+        1.0 if left.ending == right.ending else 0.0,
         _dice(left.subject, right.subject),
-        float(sum(abs(left.counts[stem] - right.counts[stem]) for stem in shared)),
-        float(left.query_type == right.query_type),
-        float(left.query_type == right.query_type == "how_to"),
-        float(left.query_type == right.query_type == "listing"),
-        float(left.query_type == right.query_type == "definition"),
-        float(left.query_type == right.query_type == "general"),
+        _repeated(left, right, shared),
+        1.0 if same_type else 0.0,
+        1.0 if same_type == "how_to" else 0.0,
+        1.0 if same_type == "listing" else 0.0,
+        1.0 if same_type == "definition" else 0.0,
+        1.0 if same_type == "general" else 0.0,
         float(len(left.limits ^ right.limits)),
         float(len(left.bearing ^ right.bearing)),
-        float(left.asks_amount != right.asks_amount),
+        1.0 if left.asks_amount != right.asks_amount else 0.0,
         float(max(left.specifics, right.specifics)),
-        float(counts[0]),
-        counts[0] / counts[1] if counts[1] else 1.0,
-        float(left.letters == right.letters),
-        float(left.asking == right.asking),
-        float(sum(verdict.verdict == "agree" for verdict in verdicts)),
-        float(left.is_ascii and right.is_ascii),
+        float(shorter),
+        shorter / longer if longer else 1.0,
+        1.0 if left.letters == right.letters else 0.0,
+        1.0 if left.asking == right.asking else 0.0,
+        float([verdict.verdict for verdict in verdicts].count("agree")),
+        1.0 if left.is_ascii and right.is_ascii else 0.0,
         float(max(left.sentences, right.sentences)),
     ]
 
@@ -192,47 +194,74 @@ def crowding_of(similarity: float, others: Sequence[float]) -> tuple[float, floa
     if not others:
         return 0.2, 0.0
     margin = min(max(similarity - max(others), 0.0), 0.2)
-    return margin, float(sum(other > similarity - 0.1 for other in others))
+    near = similarity - 0.1
+    return margin, float(len([other for other in others if other > near]))
 
 
 def _profile(features: Features) -> _Profile:
-    words = tuple(word for word in features.words if word not in _MARKS)
-    if not features.text.isascii():
+    words = tuple([word for word in features.words if word not in _MARKS])
+    is_ascii = features.text.isascii()
+    if not is_ascii:
         words = tuple(piece for word in words for piece in _pieces(word))
     stems = tuple(map(stem_of, words))
-    content = frozenset(stem for word, stem in zip(words, stems, strict=True) if word not in _FUNCTION)
-    running = f" {' '.join(words)} "
-    ends = [mark for mark in features.words[:-1] if mark in (".", "?")]
+    content = frozenset([stem for word, stem in zip(words, stems, strict=True) if word not in _FUNCTION])
+    all_stems = frozenset(stems)
+    of_content = [stem for stem in stems if stem in content]  # a stem can stand for a function word as well
     return _Profile(
         words=words,
         stems=stems,
-        all_stems=frozenset(stems),
+        all_stems=all_stems,
         content=content,
+        function=all_stems - content,
         pairs=frozenset(pairwise(stems)),
-        triples=frozenset(running[place : place + 3] for place in range(len(running) - 2)),
-        capitals=frozenset(
-            stem_of(token.lower)
-            for token in features.tokens[1:]
-            if token.kind == "word" and token.text[0].isupper() and not token.text.isupper()
-        ),
+        triples=_triples(" ".join(words)),
+        capitals=_capitals(features),
         letters="".join(words),
-        opening=next((stem for stem in stems if stem in content), ""),
-        ending=next((stem for stem in reversed(stems) if stem in content), ""),
+        opening=of_content[0] if of_content else "",
+        ending=of_content[-1] if of_content else "",
         subject=_first_run(stems, content),
-        counts=Counter(stem for stem in stems if stem in content),
+        counts=Counter(of_content) if len(of_content) > len(content) else None,
         query_type=query_type_of(features.text),
         limits=_LIMITS.intersection(words),
-        bearing=frozenset(kind for word in words if (kind := BEARING.get(word))),
-        asks_amount=any(first == "how" and second in _AMOUNTS for first, second in pairwise(words))
-        or any(word in _MEASURES and after == "of" for word, after in pairwise(words)),
-        specifics=sum(
-            token.kind not in ("word", "operator") or (place > 0 and token.text[0].isupper())
-            for place, token in enumerate(features.tokens)
-        ),
+        bearing=frozenset([BEARING[word] for word in words if word in BEARING]),
+        asks_amount=_asks_amount(words),
+        specifics=_specifics(features),
         asking=next((word for word in words if word in _ASKING), ""),
-        sentences=min(len(ends), 5),
-        is_ascii=features.text.isascii(),
+        sentences=min(_ends_inside(features.words), 5),
+        is_ascii=is_ascii,
     )
+
+
+def _capitals(features: Features) -> frozenset[str]:
+    return frozenset(
+        [
+            stem_of(lower)
+            for text, lower, kind in features.tokens[1:]
+            if kind == "word" and text[0].isupper() and not text.isupper()
+        ]
+    )
+
+
+def _asks_amount(words: Sequence[str]) -> bool:
+    if "how" in words and any(first == "how" and second in _AMOUNTS for first, second in pairwise(words)):
+        return True
+    return not _MEASURES.isdisjoint(words) and any(
+        word in _MEASURES and after == "of" for word, after in pairwise(words)
+    )
+
+
+def _specifics(features: Features) -> int:
+    """Tokens with a shape of their own, and those with a capital that the text does not begin with."""
+    found = [
+        place
+        for place, (text, _, kind) in enumerate(features.tokens)
+        if (kind != "word" and kind != "operator") or (place > 0 and text[0].isupper())
+    ]
+    return len(found)
+
+
+def _ends_inside(words: Sequence[str]) -> int:
+    return words[:-1].count(".") + words[:-1].count("?")
 
 
 def _first_run(stems: Sequence[str], content: frozenset[str]) -> frozenset[str]:
@@ -293,9 +322,17 @@ def _nearest_spelling(mine: frozenset[str], theirs: frozenset[str]) -> float:
     return max(_dice(_triples(word), other) for word in mine for other in right)
 
 
-def _triples(word: str) -> frozenset[str]:
-    padded = f" {word} "
-    return frozenset(padded[place : place + 3] for place in range(len(padded) - 2))
+def _triples(text: str) -> frozenset[_Triple]:
+    padded = f" {text} "
+    return frozenset(zip(padded, padded[1:], padded[2:], strict=False))
+
+
+def _repeated(left: _Profile, right: _Profile, shared: frozenset[str]) -> float:
+    """Content words that one side has more often than the other."""
+    if left.counts is None and right.counts is None:
+        return 0.0
+    mine, theirs = left.counts or _ONCE, right.counts or _ONCE
+    return float(sum(abs(mine.get(stem, 1) - theirs.get(stem, 1)) for stem in shared))
 
 
 def _in_order(left: _Profile, right: _Profile) -> float:
