@@ -55,7 +55,7 @@ def find_by_meaning(
             near_misses=rules.near_misses,
             refused=troubles.refused,
         )
-        match = decision.match or (yield from settle(request, decision.grey, rules, policy, opinions))
+        match = decision.match or (yield from settle(request, decision.grey, rules, opinions))
         if match is None:
             return troubles.miss(decision.reason, decision.near_misses)
         entry = match.candidate.entry
@@ -63,24 +63,21 @@ def find_by_meaning(
             reports = yield from read_reports(identity.scope, rules, now, troubles)
         if reports is None:
             return troubles.miss(MissReason.STORE_ERROR, decision.near_misses)
-        if _is_reported(request.text, match, found.vector, reports, rules, policy):
+        if _is_reported(request.text, match, found.vector, reports, rules):
             troubles.refused[entry.key] = MissReason.REPORTED
         elif (yield from is_valid(request, entry, rules, troubles)):
             tier = next(n.tier for n in found.ranked if n.candidate is match.candidate)
             return (yield from _serve(request, identity, match, tier, rules, policy, now, troubles))
 
 
-def _is_reported(
-    asked: str, match: Judged, vector: FloatArray | None, reports: Reports, rules: Rules, policy: Policy
-) -> bool:
+def _is_reported(asked: str, match: Judged, vector: FloatArray | None, reports: Reports, rules: Rules) -> bool:
     """Was this pair reported as wrong, or is it near a reported one and not sure enough for that?"""
     stored = match.candidate.entry.text
     if reports.forbid(asked, stored):
         return True
     if vector is None or rules.embedder_id is None or not reports.are_near(asked, stored, vector, rules.embedder_id):
         return False
-    own = policy.for_stored(stored) or policy
-    return match.confidence < (own.min_confidence + 1.0) / 2.0
+    return match.policy is None or match.confidence < (match.policy.min_confidence + 1.0) / 2.0
 
 
 def is_valid(request: Request, entry: Entry, rules: Rules, troubles: Troubles) -> Flow[bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from llmcache_plugins.engine.rules import Flow, Rules
 from llmcache_plugins.engine.steps import AskJudge, Verify
-from llmcache_plugins.matching import Judged, Policy
+from llmcache_plugins.matching import Judged
 from llmcache_plugins.types import Request
 
 __all__ = ["Opinions", "settle"]
@@ -22,27 +22,27 @@ class Opinions:
     has_judged: bool = False
 
 
-def settle(
-    request: Request, grey: Sequence[Judged], rules: Rules, policy: Policy, opinions: Opinions
-) -> Flow[Judged | None]:
-    """The candidate of the grey zone that may be served after all, or None."""
+def settle(request: Request, grey: Sequence[Judged], rules: Rules, opinions: Opinions) -> Flow[Judged | None]:
+    """The candidate of the grey zone that may be served after all, or None. Each is held to its own policy: where the
+    stored question has the smaller budget, an opinion has to be that much surer."""
     if not grey or not (rules.has_verifier or rules.has_judge):
         return None
     if rules.has_verifier:
         yield from _verify(request, grey, opinions)
-        grey = [one for one in (_scored(one, policy, opinions) for one in grey) if one is not None]
+        grey = [one for one in (_scored(one, opinions) for one in grey) if one is not None]
         grey.sort(key=lambda one: -one.confidence)
-        if grey and grey[0].confidence >= policy.min_confidence:
-            return grey[0]
-    undecided = [one for one in grey if one.confidence >= policy.grey_from]
+        sure = next((one for one in grey if one.is_sure), None)
+        if sure is not None:
+            return replace(sure, reason=None)
+    undecided = [one for one in grey if one.is_grey]
     if not undecided or not rules.has_judge or opinions.has_judged:
         return None
     opinions.has_judged = True  # a judge is a model call: one of them in a lookup, for the best candidate
-    best = undecided[0]
-    opinion = yield AskJudge(request, best.candidate.entry)
-    if opinion is None or not opinion >= policy.min_confidence:
+    opinion = yield AskJudge(request, undecided[0].candidate.entry)
+    if opinion is None:
         return None
-    return replace(best, confidence=min(float(opinion), 1.0), reason=None)
+    best = replace(undecided[0], confidence=min(float(opinion), 1.0), reason=None)
+    return best if best.is_sure else None
 
 
 def _verify(request: Request, grey: Sequence[Judged], opinions: Opinions) -> Flow[None]:
@@ -54,9 +54,9 @@ def _verify(request: Request, grey: Sequence[Judged], opinions: Opinions) -> Flo
         )
 
 
-def _scored(one: Judged, policy: Policy, opinions: Opinions) -> Judged | None:
+def _scored(one: Judged, opinions: Opinions) -> Judged | None:
     """The candidate with the verifier's score; None when the verifier failed on it: not sure, so not served."""
     score = opinions.scores[one.candidate.entry.key]
-    if score is None:
+    if score is None or one.policy is None:
         return None
-    return replace(one, confidence=policy.combine(one.confidence, score), verifier_score=score)
+    return replace(one, confidence=one.policy.combine(one.confidence, score), verifier_score=score)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmcache_plugins.matching.policy import Policy
 from llmcache_plugins.types import Candidate, MissReason, NearMiss, Verdict
@@ -19,13 +19,28 @@ _MAX_GREY = 8  # a verifier reads that many pairs in one batch
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One candidate and what is thought of it. `reason` is why it may not be served as it is; None when it may.
-    `verifier_score` is None until a verifier was asked."""
+    `verifier_score` is None until a verifier was asked.
+
+    `policy` is what decides about it, the stricter one where the stored question has the smaller budget; None when it
+    was not judged, or must never be matched by meaning.
+    """
 
     candidate: Candidate
     confidence: float
     verdicts: tuple[Verdict, ...] = ()
     reason: MissReason | None = None
     verifier_score: float | None = None
+    policy: Policy | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_sure(self) -> bool:
+        """Sure enough to be served."""
+        return self.policy is not None and self.confidence >= self.policy.min_confidence
+
+    @property
+    def is_grey(self) -> bool:
+        """Sure enough to ask somebody."""
+        return self.policy is not None and self.confidence >= self.policy.grey_from
 
     def near_miss(self) -> NearMiss:
         entry = self.candidate.entry
@@ -73,9 +88,7 @@ def decide(
         one = judged(asked, candidates, place, policy=policy, guards=guards, refused=refused or {})
         if one.reason is None:
             return Decision(one, (), tuple(other.near_miss() for other in nearest[:near_misses]))
-        # Where the stored question has a smaller budget nobody is asked: an opinion is held against this policy's.
-        is_grey = one.reason is MissReason.LOW_CONFIDENCE and one.confidence >= policy.grey_from
-        if is_grey and policy.for_stored(candidate.entry.text) is policy:
+        if one.reason is MissReason.LOW_CONFIDENCE and one.is_grey:
             grey.append(one)
         nearest.append(one)
     grey.sort(key=lambda one: -one.confidence)  # stable: of equal ones the nearest first
@@ -108,13 +121,15 @@ def judged(
     own = policy.for_stored(entry.text)
     if own is None:
         return Judged(candidate, 0.0, (), MissReason.EXACT_ONLY)
+    if similarity < own.floor:
+        return Judged(candidate, 0.0, (), MissReason.BELOW_THRESHOLD)
     verdicts = guards(asked, entry.text)
     if has_conflict(verdicts):
         return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
     others = [other.similarity for at, other in enumerate(candidates) if at != place]
     confidence = own.confidence(asked, entry.text, similarity, others, verdicts)
-    reason = None if confidence >= own.min_confidence else MissReason.LOW_CONFIDENCE
-    return Judged(candidate, confidence, verdicts, refused.get(entry.key, reason))
+    one = Judged(candidate, confidence, verdicts, policy=own)
+    return replace(one, reason=refused.get(entry.key, None if one.is_sure else MissReason.LOW_CONFIDENCE))
 
 
 def has_conflict(verdicts: Sequence[Verdict]) -> bool:

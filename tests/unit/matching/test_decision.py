@@ -115,3 +115,28 @@ def test_confidence_that_is_no_number_is_not_served() -> None:
 def test_no_near_misses_are_listed_when_none_are_wanted() -> None:
     found = decision(SimilarityPolicy(0.9), candidate("a", 0.8), near_misses=0)
     assert (found.near_misses, found.reason) == ((), MissReason.BELOW_THRESHOLD)
+
+
+class Stricter(Table):
+    """For the stored text "strict" this policy gives way to one that asks for more."""
+
+    class Strict(Table):
+        policy_id, floor, grey_from, min_confidence = "strict", 0.8, 0.6, 0.95
+
+    def for_stored(self, stored: str) -> Policy | None:
+        return self.Strict(**self._confidences) if stored == "strict" else self
+
+
+def test_grey_zone_is_that_of_the_stored_question_s_own_policy() -> None:
+    for confidence, own, is_grey in ((0.92, 0.95, True), (0.5, 0.95, False)):
+        found = decision(Stricter(strict=confidence), candidate("strict", 0.9))
+        assert found.match is None
+        assert texts(found) == (["strict"] if is_grey else [])
+        assert [one.policy.min_confidence for one in found.grey if one.policy is not None] == [own] * is_grey
+    assert texts(decision(Stricter(other=0.5), candidate("other", 0.9))) == ["other"]
+
+
+def test_floor_is_that_of_the_stored_question_s_own_policy() -> None:
+    found = decision(Stricter(strict=0.99), candidate("strict", 0.79))
+    assert found.reason is MissReason.BELOW_THRESHOLD
+    assert decision(Stricter(strict=0.99), candidate("strict", 0.81)).match is not None

@@ -232,16 +232,19 @@ def test_query_type_with_a_budget_of_zero_is_matched_exactly_only() -> None:
         assert isinstance(cache.lookup("say what BGP is"), Hit)
 
 
-class Sure:
-    """A verifier and a judge that find everything right."""
+class Saying:
+    """A verifier and a judge that give everything the same probability."""
 
-    verifier_id = "sure"
+    verifier_id = "saying"
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        return np.full(len(pairs), 1.0, dtype=np.float32)
+        return np.full(len(pairs), self.probability, dtype=np.float32)
 
-    def __call__(self, request: Request, entry: Entry) -> bool:
-        return True
+    def __call__(self, request: Request, entry: Entry) -> float:
+        return self.probability
 
 
 def test_stored_question_of_a_type_without_budget_answers_no_other_wording() -> None:
@@ -261,20 +264,26 @@ def test_stored_question_of_a_type_without_budget_answers_no_other_wording() -> 
 
 
 @pytest.mark.usefixtures("calibrated")
-def test_stored_question_of_a_smaller_budget_is_held_to_it_whoever_vouches_for_the_answer() -> None:
+@pytest.mark.parametrize(
+    ("budget", "said", "kind"),
+    [  # the fake confidence of the two is 0.97; a budget of 0.01 asks for 0.95, one of 0.001 for 0.995
+        (0.01, None, Hit),
+        (0.001, None, Miss),
+        (0.001, 0.99, Miss),
+        (0.001, 0.999, Hit),
+    ],
+)
+@pytest.mark.parametrize("asked", ["verifier", "judge"])
+def test_stored_question_of_a_smaller_budget_is_held_to_it_whoever_is_asked(
+    budget: float, said: float | None, kind: type, asked: str
+) -> None:
     embedder = FakeEmbedder({"axy BGP status": "x", "axy BGP fares": "x"}, similarity=0.99)
-    kinds: tuple[tuple[float, type], ...] = ((0.001, Miss), (0.01, Hit))
-    for budget, kind in kinds:  # the fake confidence of these two is 0.97
-        settings: dict[str, Any] = {
-            "embedder": embedder,
-            "max_error_rate_by_query_type": {"status": budget},
-            "guards": DEFAULT_GUARDS,
-        }
-        vouchers: tuple[dict[str, Any], ...] = ({}, {"verifier": Sure(), "judge": Sure()})
-        for others in vouchers:
-            with open_cache("memory://", **settings, **others) as cache:
-                cache.update("axy BGP status", "up")
-                assert isinstance(cache.lookup("axy BGP fares"), kind)
+    others: dict[str, Any] = {} if said is None else {asked: Saying(said)}
+    with open_cache(
+        "memory://", embedder=embedder, guards=DEFAULT_GUARDS, max_error_rate_by_query_type={"status": budget}, **others
+    ) as cache:
+        cache.update("axy BGP status", "up")
+        assert isinstance(cache.lookup("axy BGP fares"), kind)
 
 
 def test_alias_is_judged_again_when_the_budget_of_its_stored_question_becomes_zero(tmp_path: Path) -> None:
