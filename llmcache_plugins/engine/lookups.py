@@ -1,0 +1,102 @@
+"""The verbs that read: look up, and lead or leave the flight of a miss."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from llmcache_plugins.engine.core import Core
+from llmcache_plugins.engine.drivers import arun, run
+from llmcache_plugins.engine.flow import Flow, Found, NotFound, look_exact_flow, lookup_flow
+from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.joining import Joined, lead_flow
+from llmcache_plugins.engine.outcomes import outcome_of
+from llmcache_plugins.engine.singleflight import Lead
+from llmcache_plugins.protocols import LookupEvent
+from llmcache_plugins.types import Hit, Identity, Miss, MissReason, Outcome, Request
+
+__all__ = ["Lookups"]
+
+
+class Lookups(Core):
+    """Look-ups of a cache."""
+
+    def lookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
+        """Ask the cache. Never raises for a broken store or embedder (unless `fail_open=False`): that is a Miss.
+
+        Args:
+            request: a plain string is a request without model, parameters or context.
+            lead: join the request's single flight on a miss: either this thread or task becomes its leader (and must
+                call `update` or `release_leads`), or it waits for the running leader and looks again.
+            identity: what `identify` gave for this request, from a caller that keeps it: hashing a long history costs
+                more than the rest of an exact hit.
+        """
+        start = perf_counter()
+        request, identity = self._resolve(request, identity)
+        joined = self._join(request, identity, lead=lead, is_open=True)
+        return self._report(joined.found, request, identity, start)
+
+    async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
+        """`lookup` for event loops: nothing in it blocks."""
+        start = perf_counter()
+        request, identity = self._resolve(request, identity)
+        joined = await self._ajoin(request, identity, lead=lead, is_open=True)
+        return self._report(joined.found, request, identity, start)
+
+    def release_leads(self) -> int:
+        """The calls that this thread or task leads since a `lookup(lead=True)` have failed: the next of their followers
+        leads. How many there were."""
+        return self._flights.release()
+
+    def current_lead(self) -> Lead:
+        """What this thread or task leads; `release_lead` takes it from any thread."""
+        return self._flights.current_lead()
+
+    def release_lead(self, lead: Lead) -> int:
+        return self._flights.release(lead)
+
+    # ---------------------------------------------------------------- inside
+    def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
+        return lookup_flow(request, identity, self._rules, self._clock.now())
+
+    def _lead_flow(self, found: NotFound, request: Request, identity: Identity, is_open: bool) -> Flow[Joined]:
+        return lead_flow(
+            found,
+            lambda: self._lookup_flow(request, identity),
+            lambda: look_exact_flow(request, identity, self._rules, self._clock.now()),
+            identity.key,
+            is_open=is_open,
+        )
+
+    def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
+        if self._is_closed:
+            return Joined(NotFound(MissReason.CLOSED))
+        try:
+            found = run(self._lookup_flow(request, identity), self._perform)
+            self._health.succeeded("engine")
+            if lead and isinstance(found, NotFound) and self.config.single_flight:
+                return run(self._lead_flow(found, request, identity, is_open), self._perform)
+            return Joined(found)
+        except Exception as error:
+            return Joined(self._spared(error))
+
+    async def _ajoin(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
+        if self._is_closed:
+            return Joined(NotFound(MissReason.CLOSED))
+        try:
+            found = await arun(self._lookup_flow(request, identity), self._aperform)
+            self._health.succeeded("engine")
+            if lead and isinstance(found, NotFound) and self.config.single_flight:
+                return await arun(self._lead_flow(found, request, identity, is_open), self._aperform)
+            return Joined(found)
+        except Exception as error:
+            return Joined(self._spared(error))
+
+    def _report(self, found: Found | NotFound, request: Request, identity: Identity, start: float) -> Hit | Miss:
+        latency = perf_counter() - start
+        outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
+        self._emit(event := LookupEvent(outcome, request.namespace))
+        if isinstance(outcome, Miss):
+            self._log(event)
+        elif outcome.kind != "exact":  # the entry alone does not tell what was asked
+            self._served.remember(outcome)
+        return outcome

@@ -1,0 +1,89 @@
+"""The verbs about whether matches are right: explain one, list the near ones, report a wrong one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from llmcache_plugins.engine.core import Core
+from llmcache_plugins.engine.drivers import arun, run
+from llmcache_plugins.engine.explaining import explain_flow
+from llmcache_plugins.engine.explanation import Explanation
+from llmcache_plugins.engine.flow import Flow
+from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.reporting import Wrong, report_flow
+from llmcache_plugins.errors import ConfigError, StoreError
+from llmcache_plugins.protocols import ReportEvent
+from llmcache_plugins.quality import NearMissRecord, Regression, Reported
+from llmcache_plugins.types import Hit
+
+__all__ = ["Quality"]
+
+
+class Quality(Core):
+    """Why a cache answers as it does, and what users say of it."""
+
+    def explain(self, request: AnyRequest) -> Explanation:
+        """What a lookup of this request would do now, and why: every candidate with its similarity, confidence and the
+        verdicts on it. Nothing is counted, stored or served; the judge is not asked. `print` it.
+
+        Raises:
+            StoreError: the store is broken, unless `fail_open`.
+            EmbedderError: the embedder is.
+        """
+        request, identity = self._resolve(request)
+        return run(explain_flow(request, identity, self._rules, self._clock.now()), self._perform)
+
+    async def aexplain(self, request: AnyRequest) -> Explanation:
+        """`explain` for event loops."""
+        request, identity = self._resolve(request)
+        return await arun(explain_flow(request, identity, self._rules, self._clock.now()), self._aperform)
+
+    def near_misses(self) -> tuple[NearMissRecord, ...]:
+        """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""
+        return () if self._near_miss_log is None else self._near_miss_log.snapshot()
+
+    def report_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
+        """The answer of this hit was wrong. Its entry is removed with all its aliases; what was asked and what was
+        stored never match again in their scope, and matches near them need more confidence from now on.
+
+        Args:
+            hit_or_key: the hit, its `reference`, or a key: of the request or of the entry. Bare keys are known for the
+                last thousand hits of this process that were not exact, and for requests that were plain strings.
+            asked: the question, where a name does not tell it: that of a `normalised` hit of another process, or of
+                an entry that is gone. Without it the entry goes and no pair is remembered.
+
+        Raises:
+            ConfigError: `hit_or_key` is none of these, or a bare key that is not known.
+            StoreError: a store is broken, unless `fail_open`. The pair is among the `regressions` by then.
+        """
+        wrong = self._served.wrong_of(hit_or_key, asked)
+        reported, error = run(self._report_flow(wrong), self._perform)
+        self._emit(event := ReportEvent(reported))
+        self._log(event)
+        return self._told(reported, error)
+
+    async def areport_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
+        """`report_wrong` for event loops."""
+        wrong = self._served.wrong_of(hit_or_key, asked)
+        reported, error = await arun(self._report_flow(wrong), self._aperform)
+        self._emit(event := ReportEvent(reported))
+        await asyncio.get_running_loop().run_in_executor(self._workers(), self._log, event)
+        return self._told(reported, error)
+
+    def _report_flow(self, wrong: Wrong) -> Flow[tuple[Reported, StoreError | None]]:
+        try:
+            return (yield from report_flow(wrong, self._rules, self._clock.now()))
+        except ConfigError:
+            raise
+        except Exception as error:
+            self._spared(error)
+            return Reported(0, has_failed=True), None
+
+    def _told(self, reported: Reported, error: StoreError | None) -> Reported:
+        if error is not None:
+            self._spared(error)
+        return reported
+
+    def regressions(self) -> tuple[Regression, ...]:
+        """The pairs that were reported as wrong in this process, newest last: cases to test other settings with."""
+        return () if self._regression_log is None else self._regression_log.snapshot()

@@ -1,0 +1,102 @@
+"""The verbs that write: store an answer, remove what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from llmcache_plugins.config import DEFAULT, Default
+from llmcache_plugins.engine.admitting import entry_of
+from llmcache_plugins.engine.core import Core
+from llmcache_plugins.engine.drivers import arun, run
+from llmcache_plugins.engine.flow import Flow, update_flow
+from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.singleflight import Flight
+from llmcache_plugins.protocols import UpdateEvent
+from llmcache_plugins.types import Answer, Identity, JsonValue, MissReason, Namespace, Request, UpdateOutcome
+
+__all__ = ["Updates"]
+
+
+class Updates(Core):
+    """Updates of a cache."""
+
+    def update(
+        self,
+        request: AnyRequest,
+        answer: Answer | JsonValue,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> UpdateOutcome:
+        """Store the answer to a request, and free the callers that wait for it.
+
+        Args:
+            answer: JSON, or an `Answer` when its usage, finish reason or duration are known.
+            ttl: seconds this answer may be served, None for ever; by default the setting of that name.
+            identity: as in `lookup`.
+
+        Raises:
+            ConfigError: `ttl` is neither above 0 nor None.
+        """
+        now = self._clock.now()
+        expires_at = self.config.expiry(now, ttl)
+        request, identity = self._resolve(request, identity)
+        outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
+        try:
+            outcome = run(self._update_flow(request, identity, answer, flight, now, expires_at), self._perform)
+        except Exception as error:
+            self._spared(error)
+        finally:
+            self._flights.end(flight, is_stored=outcome.stored)
+        self._emit(UpdateEvent(outcome, request.namespace))
+        return outcome
+
+    async def aupdate(
+        self,
+        request: AnyRequest,
+        answer: Answer | JsonValue,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> UpdateOutcome:
+        """`update` for event loops."""
+        now = self._clock.now()
+        expires_at = self.config.expiry(now, ttl)
+        request, identity = self._resolve(request, identity)
+        outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
+        try:
+            outcome = await arun(self._update_flow(request, identity, answer, flight, now, expires_at), self._aperform)
+        except Exception as error:
+            self._spared(error)
+        finally:
+            self._flights.end(flight, is_stored=outcome.stored)
+        self._emit(UpdateEvent(outcome, request.namespace))
+        return outcome
+
+    def clear(self, namespace: str | Namespace = ()) -> int:
+        """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
+        return max(tier.store.clear(self._resolve.below(namespace)) for tier in self._tiers)
+
+    async def aclear(self, namespace: str | Namespace = ()) -> int:
+        return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._tiers])
+
+    # ---------------------------------------------------------------- inside
+    def _update_flow(
+        self,
+        request: Request,
+        identity: Identity,
+        answer: Answer | JsonValue,
+        flight: Flight | None,
+        now: float,
+        expires_at: float | None,
+    ) -> Flow[UpdateOutcome]:
+        if self._is_closed:
+            return UpdateOutcome(False, MissReason.CLOSED.value)
+        if not isinstance(answer, Answer):
+            answer = Answer(answer)
+        if answer.generation_seconds is None and flight is not None and self._flights.leads(flight):
+            answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
+        entry = entry_of(request, identity, answer, self.config, now, expires_at)
+        if isinstance(entry, UpdateOutcome):
+            return entry
+        return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due()))
