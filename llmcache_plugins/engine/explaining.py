@@ -1,13 +1,13 @@
-"""What a lookup would do and why, without doing it: the flows of a lookup without the steps that leave a trace.
+"""What a lookup would do and why, without doing it: the flows of a lookup, by a performer that leaves no trace.
 
 Vectors that stored questions still lack are computed and kept, as by a lookup: without them they could not be found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from llmcache_plugins.engine.explanation import CandidateReport, Explanation, PolicyReport
 from llmcache_plugins.engine.flow import find_exact, find_normalised, lookup_flow
@@ -19,34 +19,67 @@ from llmcache_plugins.matching.query_types import query_type_of
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.types import Candidate, Identity, MissReason, Request
 
-__all__ = ["explain_flow"]
-
-T = TypeVar("T")
+__all__ = ["Peek", "explain_flow"]
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What the steps of a peeked flow brought to light."""
+class Peek:
+    """Performs the steps of one explanation without a trace, and keeps what they brought to light."""
 
     scores: dict[str, float] = field(default_factory=dict, repr=False)  # the verifier's, by stored text
     rejections: dict[str, str] = field(default_factory=dict, repr=False)  # the validators' reasons, by key
     is_judge_wanted: bool = False
 
+    def by(self, perform: Callable[[Step], Any]) -> Callable[[Step], Any]:
+        """This performer, less what leaves a trace."""
 
-def explain_flow(request: Request, identity: Identity, rules: Rules, now: float) -> Flow[Explanation]:
-    """Explain one lookup. The verifier and the validators are asked, the judge is not: that would be a model call."""
-    seen = _Seen()
+        def peek(step: Step) -> Any:
+            seen = self._harmless(step)
+            return None if seen is None else self._noted(seen, perform(seen))
+
+        return peek
+
+    def aby(self, perform: Callable[[Step], Awaitable[Any]]) -> Callable[[Step], Awaitable[Any]]:
+        """`by` for a performer that awaits."""
+
+        async def peek(step: Step) -> Any:
+            seen = self._harmless(step)
+            return None if seen is None else self._noted(seen, await perform(seen))
+
+        return peek
+
+    def _harmless(self, step: Step) -> Step | None:
+        """The step as it may be performed; None where it may not."""
+        if isinstance(step, Touch | PutAlias | AskJudge):
+            self.is_judge_wanted |= isinstance(step, AskJudge)
+            return None
+        return replace(step, is_counted=False) if isinstance(step, Validate) else step
+
+    def _noted(self, step: Step, value: Any) -> Any:
+        if isinstance(step, Verify) and value is not None:
+            self.scores.update((stored, score) for (_, stored), score in zip(step.pairs, value, strict=True))
+        elif isinstance(step, Validate) and not value.ok:
+            self.rejections[step.entry.key] = value.reason or "rejected"
+        return value
+
+
+def explain_flow(request: Request, identity: Identity, rules: Rules, now: float, seen: Peek) -> Flow[Explanation]:
+    """Explain one lookup. The verifier and the validators are asked, the judge is not: that would be a model call.
+
+    Args:
+        seen: performs the steps of this flow; what it sees is part of the explanation.
+    """
     wide = replace(rules, near_misses=rules.max_candidates)
-    outcome = yield from _peeked(lookup_flow(request, identity, wide, now), seen)
+    outcome = yield from lookup_flow(request, identity, wide, now)
     troubles = Troubles(rules.fail_open)
-    exact = yield from _peeked(find_exact(request, identity, rules, now, troubles), seen)
+    exact = yield from find_exact(request, identity, rules, now, troubles)
     normalised, candidates = None, list[CandidateReport]()
     policy = None if request.exact_only or payload_of(request.text) else rules.policy_for(request)
     is_exact_only = policy is None or (rules.embedder_id is not None and not (yield Fits(request.text)))
     if not is_exact_only:
-        normalised = yield from _peeked(find_normalised(request, identity, rules, now, troubles), seen)
+        normalised = yield from find_normalised(request, identity, rules, now, troubles)
     if policy is not None and not is_exact_only and rules.embedder_id is not None:
-        found = yield from _peeked(neighbours(request.text, identity.scope, rules, now, troubles), seen)
+        found = yield from neighbours(request.text, identity.scope, rules, now, troubles)
         ranked = [neighbour.candidate for neighbour in found.ranked]
         reasons = {near.key: near.reason for near in outcome.near_misses} if isinstance(outcome, NotFound) else {}
         candidates = [
@@ -86,7 +119,7 @@ def _report(
     ranked: Sequence[Candidate],
     rules: Rules,
     policy: Policy,
-    seen: _Seen,
+    seen: Peek,
     reason: MissReason | None,
 ) -> CandidateReport:
     one = judged(request.text, ranked, place, policy=policy, guards=rules.guards, refused={})
@@ -102,34 +135,3 @@ def _report(
         verifier_score=seen.scores.get(entry.text),
         rejection=seen.rejections.get(entry.key, ""),
     )
-
-
-def _peeked(flow: Flow[T], seen: _Seen) -> Flow[T]:
-    """The flow, with every step that would leave a trace answered here."""
-    resume: Callable[[Any], Step] = flow.send
-    value: Any = None
-    while True:
-        try:
-            step = resume(value)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        resume = flow.send
-        if isinstance(step, Touch | PutAlias | AskJudge):
-            seen.is_judge_wanted |= isinstance(step, AskJudge)
-            value = None
-            continue
-        if isinstance(step, Validate):
-            step = replace(step, is_counted=False)
-        try:
-            value = yield step
-        except BaseException as error:
-            resume, value = flow.throw, error
-        else:
-            _note(step, value, seen)
-
-
-def _note(step: Step, value: Any, seen: _Seen) -> None:
-    if isinstance(step, Verify) and value is not None:
-        seen.scores.update((stored, score) for (_, stored), score in zip(step.pairs, value, strict=True))
-    elif isinstance(step, Validate) and not value.ok:
-        seen.rejections[step.entry.key] = value.reason or "rejected"

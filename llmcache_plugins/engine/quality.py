@@ -6,7 +6,7 @@ import asyncio
 
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
-from llmcache_plugins.engine.explaining import explain_flow
+from llmcache_plugins.engine.explaining import Peek, explain_flow
 from llmcache_plugins.engine.explanation import Explanation
 from llmcache_plugins.engine.flow import Flow
 from llmcache_plugins.engine.generating import AnyRequest
@@ -31,12 +31,14 @@ class Quality(Core):
             EmbedderError: the embedder is.
         """
         request, identity = self._resolve(request)
-        return run(explain_flow(request, identity, self._rules, self._clock.now()), self._perform)
+        flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
+        return run(flow, peek.by(self._perform))
 
     async def aexplain(self, request: AnyRequest) -> Explanation:
         """`explain` for event loops."""
         request, identity = self._resolve(request)
-        return await arun(explain_flow(request, identity, self._rules, self._clock.now()), self._aperform)
+        flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
+        return await arun(flow, peek.aby(self._aperform))
 
     def near_misses(self) -> tuple[NearMissRecord, ...]:
         """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""

@@ -11,7 +11,7 @@ import pytest
 
 from llmcache_plugins import CacheConfig, Entry, Hit, Miss, Request, SemanticCache, Tier, Verdict, open_cache
 from llmcache_plugins.engine import Rules
-from llmcache_plugins.engine.explaining import _Seen
+from llmcache_plugins.engine.explaining import Peek
 from llmcache_plugins.engine.explanation import Explanation
 from llmcache_plugins.engine.meaning import Neighbours
 from llmcache_plugins.matching import SimilarityPolicy
@@ -215,7 +215,7 @@ def test_questions_are_in_the_text_and_not_in_the_repr(explain: Explain) -> None
 
 
 def test_no_text_and_no_vector_is_in_the_repr_of_what_is_on_the_way() -> None:
-    assert "BGP" not in repr(_Seen(scores={STORED: 0.5}, rejections={"k": STORED}))
+    assert "BGP" not in repr(Peek(scores={STORED: 0.5}, rejections={"k": STORED}))
     assert "0.25" not in repr(Neighbours((), np.array([0.25], dtype=np.float32)))
 
 
