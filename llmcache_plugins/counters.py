@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from llmcache_plugins.types import Usage
 
-__all__ = ["CacheStats", "StoreStats"]
+__all__ = ["CacheStats", "Share", "StoreStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What of a store is placed in one tier: entries and their bytes."""
+
+    entries: int = 0
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,7 @@ class StoreStats:
     evictions: int = 0
     expirations: int = 0
     damaged: int = 0
+    shares: Mapping[str, Share] = field(default_factory=dict)  # by name of the tier
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from llmcache_plugins.counters import CacheStats, StoreStats
 from llmcache_plugins.quality import Reported, Validation
+from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import (
     Alias,
     Candidate,
@@ -32,6 +33,7 @@ __all__ = [
     "Embedder",
     "ErrorEvent",
     "Event",
+    "EvictionPolicy",
     "Guard",
     "Judge",
     "Log",
@@ -79,6 +81,39 @@ class Clock(Protocol):
         ...
 
 
+class EvictionPolicy(Protocol):
+    """In which order entries leave: the one with the lowest priority first, of equal ones the older.
+
+    A priority is a number that a read can only raise, and that needs no ageing: comparing two of them gives the same
+    answer at any later time. So a store keeps it beside the entry, and finds the lowest without looking at all.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def weight(self, entry: Entry, size: int) -> float:
+        """What about the entry counts for ever; kept beside its priority.
+
+        Args:
+            size: bytes that count towards the limit, at least 1.
+        """
+        ...
+
+    def on_put(self, weight: float, now: float, order: int) -> float:
+        """The priority of an entry that is stored, replaced or placed in another tier.
+
+        Args:
+            weight: what `weight` gave.
+            now: wall clock, seconds.
+            order: grows with every write and read of the store.
+        """
+        ...
+
+    def on_read(self, priority: float, weight: float, reads: int, now: float, order: int) -> float:
+        """The priority after `reads` more served reads, the last of them `now`; never lower than before."""
+        ...
+
+
 class Store(Protocol):
     """Keeps entries, aliases and vectors by scope. Knows no policy but its capacity.
 
@@ -114,10 +149,19 @@ class Store(Protocol):
         """
         ...
 
-    def put(self, entry: Entry) -> bool:
-        """Store or replace the entry; an alias under its key is removed. The access count starts at 0. Evicts the least
-        recently used entries until the limits hold again. False when it was not kept: it is larger than the whole
-        byte limit (what it was to replace is gone then), or the store keeps nothing."""
+    def put(self, entry: Entry, *, tier: str = "", seen: int | None = None, fence: Lease | None = None) -> bool:
+        """Store or replace the entry; an alias under its key is removed. The access count starts at 0. Evicts entries
+        in the order of the eviction policy until the limits hold again, those placed in the last tier first. False when
+        it was not kept: it is larger than the whole byte limit (what it was to replace is gone then), or the store
+        keeps nothing.
+
+        Args:
+            tier: where it is placed.
+            seen: what `sequence` gave before the answer was asked for: when an invalidation since then selects the
+                entry, the answer may be older than what has changed, and is not kept.
+            fence: the lease the answer was computed under: when a later one of that name was given meanwhile, its
+                holder's answer counts, and this one is not kept.
+        """
         ...
 
     def put_alias(self, alias: Alias) -> None:
@@ -144,6 +188,65 @@ class Store(Protocol):
         """Remove everything, or what is stored under this namespace and those below it; how many entries that was."""
         ...
 
+    def select(self, selector: Selector, *, limit: int, after: int = 0) -> Page:
+        """At most `limit` entries that match, oldest stored first, without vectors; expired ones too, notes never.
+
+        Args:
+            after: what the page before said; 0 for the first.
+        """
+        ...
+
+    def place(self, addresses: Sequence[tuple[str, str]], tier: str, now: float, *, is_demotion: bool) -> int:
+        """Place entries, by (scope, key), in a tier; how many were there. Their priority is that of the tier's own
+        eviction policy from now on; after a demotion `reads` counts from 0."""
+        ...
+
+    def lowest(self, tier: str, *, limit: int) -> list[Stored]:
+        """The at most `limit` entries of the tier that its eviction policy lets go first, in that order."""
+        ...
+
+    def invalidate(
+        self, selector: Selector, now: float, *, is_lazy: bool, reason: str = "", mode: str = "now", limit: int
+    ) -> Invalidated:
+        """Note an invalidation in the log and remove what it selects (with its aliases), `limit` entries at most; with
+        `is_lazy` mark them stale instead, those that are not yet. From the noting on no `put` with an earlier `seen`
+        brings any of them back. What is beyond the limit is found by a `select` that follows."""
+        ...
+
+    def invalidations(self, *, since: float) -> list[Invalidation]:
+        """What was noted from this instant on, oldest first, whoever did it."""
+        ...
+
+    def forget_invalidations(self, *, before: float) -> int:
+        """Drop what was noted before this instant; how many. The sequence goes on."""
+        ...
+
+    def sequence(self) -> int:
+        """The number of the last invalidation; 0 before the first."""
+        ...
+
+    def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None:
+        """A lease of this name, unless another holder has one that ends after `now`: None then. Its own is renewed,
+        with the same token."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back; does nothing when somebody else has one of that name by now."""
+        ...
+
+    def note(self, name: str, value: str | None) -> None:
+        """Keep a small text under a name beside the entries; None removes it. `clear` leaves notes alone."""
+        ...
+
+    def notes(self, prefix: str = "") -> dict[str, str]:
+        """The notes whose name starts so."""
+        ...
+
+    def version(self) -> Hashable:
+        """Changes when entries or notes may have changed through another store object. Cheap: copies of entries and
+        notes that a process keeps are checked with it at each use."""
+        ...
+
     def stats(self) -> StoreStats: ...
 
     def close(self) -> None:
@@ -162,13 +265,29 @@ class AsyncStore(Protocol):
     async def search(
         self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float
     ) -> list[Candidate]: ...
-    async def put(self, entry: Entry) -> bool: ...
+    async def put(
+        self, entry: Entry, *, tier: str = "", seen: int | None = None, fence: Lease | None = None
+    ) -> bool: ...
     async def put_alias(self, alias: Alias) -> None: ...
     async def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None: ...
     async def touch(self, scope: str, key: str, now: float) -> None: ...
     async def delete(self, scope: str, keys: Sequence[str]) -> int: ...
     async def sweep(self, now: float, *, limit: int) -> int: ...
     async def clear(self, namespace: Namespace | None = None) -> int: ...
+    async def select(self, selector: Selector, *, limit: int, after: int = 0) -> Page: ...
+    async def place(self, addresses: Sequence[tuple[str, str]], tier: str, now: float, *, is_demotion: bool) -> int: ...
+    async def lowest(self, tier: str, *, limit: int) -> list[Stored]: ...
+    async def invalidate(
+        self, selector: Selector, now: float, *, is_lazy: bool, reason: str = "", mode: str = "now", limit: int
+    ) -> Invalidated: ...
+    async def invalidations(self, *, since: float) -> list[Invalidation]: ...
+    async def forget_invalidations(self, *, before: float) -> int: ...
+    async def sequence(self) -> int: ...
+    async def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None: ...
+    async def release(self, lease: Lease) -> None: ...
+    async def note(self, name: str, value: str | None) -> None: ...
+    async def notes(self, prefix: str = "") -> dict[str, str]: ...
+    async def version(self) -> Hashable: ...
     async def stats(self) -> StoreStats: ...
     async def close(self) -> None: ...
 

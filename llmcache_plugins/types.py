@@ -33,6 +33,7 @@ __all__ = [
     "NearMiss",
     "Outcome",
     "Pending",
+    "Profile",
     "Request",
     "Stored",
     "UpdateOutcome",
@@ -82,6 +83,22 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What a question is about, as far as freshness, tags and statistics go.
+
+    Args:
+        query_type: `"status"`, `"definition"`, ...; `"general"` when nobody can tell.
+        volatility: class of freshness, `"static"`, `"stable"`, `"dynamic"`, `"volatile"` or one of the user's; empty
+            when nobody can tell: the default `ttl` counts then.
+        tags: what the answer depends on, `"device:rtr-001"` for example; invalidation goes by them.
+    """
+
+    query_type: str = "general"
+    volatility: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One question to a model, canonical: equal requests deserve equal answers.
 
@@ -95,6 +112,10 @@ class Request:
         context: system prompt, earlier turns and the frame around the question; JSON.
         namespace: tenant, application, ...; put behind the cache's own namespace.
         exact_only: why this request may only be matched exactly (`"agent_step"`, `"media"`, ...), or None.
+        tags: what the answer depends on, besides what the profiler finds. Shapes neither scope nor key.
+        query_type: in place of what the profiler finds; None to leave it to that.
+        volatility: in place of what the profiler finds; None to leave it to that.
+        label: the readable key of a structured question (see `QueryContext`): part of the scope, and the entry's name.
     """
 
     text: str = field(repr=False)
@@ -104,6 +125,10 @@ class Request:
     context: JsonValue = field(default=None, repr=False)
     namespace: Namespace = ()
     exact_only: str | None = None
+    tags: tuple[str, ...] = ()
+    query_type: str | None = None
+    volatility: str | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +166,9 @@ class Entry:
     then `embedder_id` says that there is one);
     `is_candidate` is False for entries that may only be matched exactly (they never get a vector, and no normalised
     match finds them).
+    `stale_at` is when a lazy invalidation marked the entry: from then on it is served only while it is refreshed.
+    `tolerant` are the parameters that are not part of the scope but compared (`{"temperature": 0.2}`).
+    `is_note` marks what the cache keeps for itself under the same roof (reports): no selector finds it.
     """
 
     scope: str
@@ -158,6 +186,12 @@ class Entry:
     usage: Usage = Usage()
     generation_seconds: float | None = None
     node_id: str = ""
+    profile: Profile = Profile()
+    label: str = ""
+    stale_at: float | None = None
+    tolerant: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    finish_reason: str | None = None
+    is_note: bool = False
 
     @property
     def answer(self) -> JsonValue:
@@ -190,13 +224,17 @@ class Stored:
     """An entry as a store returns it, with what only the store knows.
 
     `access_count` counts the reads that were served, this one not included. `alias` is set when the key that was asked
-    for is an alias of the entry.
+    for is an alias of the entry. `tier` is where it was placed last (empty: nowhere in particular), at `placed_at`;
+    `reads` counts the served reads since it was stored or last demoted.
     """
 
     entry: Entry
     access_count: int = 0
     last_access: float | None = None
     alias: Alias | None = None
+    tier: str = ""
+    placed_at: float | None = None
+    reads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +251,8 @@ class Candidate:
     entry: Entry
     similarity: float
     access_count: int = 0
+    tier: str = ""
+    reads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,20 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "quality", "counters", "protocols"}
+BASE = {"types", "errors", "quality", "selection", "counters", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "quality": {"types", "errors"},
+    "selection": {"types", "errors"},
     "counters": {"types"},
-    "protocols": {"types", "errors", "quality", "counters"},
+    "protocols": {"types", "errors", "quality", "selection", "counters"},
     "config": BASE,
     "keys": BASE,
     "policies": BASE,
     "matching": BASE,
-    "stores": BASE,
+    "stores": BASE | {"policies"},
     "embedders": BASE,
     "telemetry": BASE,
     "engine": INNER,
