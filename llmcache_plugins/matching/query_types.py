@@ -54,7 +54,7 @@ class _Question(NamedTuple):
         return not self.known.isdisjoint(words)
 
     def says(self, phrases: tuple[str, ...]) -> bool:
-        return any(phrase in self.line for phrase in phrases)
+        return any(map(self.line.__contains__, phrases))
 
     def starts(self, *words: str) -> bool:
         return self.words[0] in words

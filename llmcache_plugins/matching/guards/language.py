@@ -36,9 +36,10 @@ def _is_english(features: Features) -> bool:
     text = features.text
     if not text.isascii() and sum(character.isascii() for character in text) * 2 < len(text):
         return False
+    if _FOREIGN.isdisjoint(features.words):
+        return True
     words = set(features.words)
-    foreign = len(words & _FOREIGN)
-    return foreign == 0 or foreign <= len(words & _ENGLISH)
+    return len(words & _FOREIGN) <= len(words & _ENGLISH)
 
 
 def has_english(features: Features) -> bool:

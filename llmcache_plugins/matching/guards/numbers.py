@@ -47,6 +47,7 @@ _ROMAN = {
 _NUMBERED = frozenset({"war", "part", "volume", "chapter", "type", "phase", "level", "act", "class", "tier", "stage"})
 _SOFT_ORDINALS = frozenset({"first", "second", "third"})  # also adverbs, a unit of time, a share
 _COUNTING = _ONES.keys() | _TENS.keys() | {"dozen", "half"} | SCALED_WORDS.keys()
+_CUES = _COUNTING | _ORDINALS.keys() | UNITS.keys()
 _SCALES_APART = SCALED_WORDS | MULTIPLIERS  # "5 million", "5 bn"
 _JOINERS = frozenset({"to", "and", "or", "-", "through", "by"})
 _ARTICLES = frozenset({"a", "an", "per", "each", "every"})
@@ -68,8 +69,10 @@ _NONE = _Numbers((), (), (), frozenset())
 
 def quantities_in(features: Features) -> _Numbers:
     """The quantities of a text that no date, version or identifier has claimed."""
-    claimed = features.get(dates_in).claimed | features.get(versions_in).claimed | features.get(identifiers_in).claimed
     tokens = features.tokens
+    if not _may_count(tokens):
+        return _NONE
+    claimed = features.get(dates_in).claimed | features.get(versions_in).claimed | features.get(identifiers_in).claimed
     hard: list[Quantity] = []
     soft: list[Quantity] = []
     spare: list[Quantity] = []
@@ -96,6 +99,11 @@ def quantities_in(features: Features) -> _Numbers:
                 _read_name(token.lower, hard)
         position += 1
     return _Numbers(tuple(hard), tuple(soft), tuple(spare), frozenset(asked))
+
+
+def _may_count(tokens: tuple[Token, ...]) -> bool:
+    """Whether any token can be part of a quantity: most questions have none, and this is soon seen."""
+    return any(kind != "word" or lower in _CUES or text in _ROMAN or "-" in lower for text, lower, kind in tokens)
 
 
 def _is_numbered(before: Token, token: Token) -> bool:

@@ -104,6 +104,9 @@ _PAST = {
 }
 _POLES = _index()
 _PARTICLE_POLES = _particle_index()
+_PARTICLE_VERBS = {
+    particle: frozenset(verb for _, _, verbs in poles for verb in verbs) for particle, poles in _PARTICLE_POLES.items()
+}
 _CUES = _POLES.keys() | _PARTICLE_POLES.keys()
 
 
@@ -119,14 +122,15 @@ def poles_in(features: Features) -> tuple[Pole, ...]:
         word = words[position]
         if word in _PARTICLE_POLES:
             window = words[max(0, position - 1 - _PARTICLE_REACH) : position]
-            found.extend(
-                Pole(pair, side, position in negated, word)
-                for pair, side, verbs in _PARTICLE_POLES[word]
-                if not verbs.isdisjoint(window)
-            )
+            if not _PARTICLE_VERBS[word].isdisjoint(window):
+                found.extend(
+                    Pole(pair, side, position in negated, word)
+                    for pair, side, verbs in _PARTICLE_POLES[word]
+                    if not verbs.isdisjoint(window)
+                )
         if word in _ADVERBIAL and not _is_state(words, position):
             continue
-        found.extend(Pole(pair, side, position in negated, word) for pair, side in _POLES.get(word, ()))
+        found.extend([Pole(pair, side, position in negated, word) for pair, side in _POLES.get(word, ())])
     return tuple(found)
 
 

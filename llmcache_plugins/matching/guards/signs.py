@@ -51,7 +51,8 @@ def signs_in(features: Features) -> tuple[str, ...]:
     pieces = features.text.split()
     if len(pieces) >= _SENTENCE and pieces[-1] == ".":
         del pieces[-1]  # of a sentence; `docker build .` is shorter
-    return tuple(p for p in pieces if not any(map(str.isalnum, p)) and not _PUNCTUATION.issuperset(p))
+    bare = [piece for piece in pieces if not (piece[0].isalnum() or any(map(str.isalnum, piece)))]
+    return tuple([piece for piece in bare if not _PUNCTUATION.issuperset(piece)])
 
 
 def _compare_signs(asked: Features, stored: Features) -> Finding:

@@ -45,10 +45,12 @@ _VERBS = words_of("is are am do does was were did")
 _LISTING = words_of("show list display find get give search are is there have has do does")
 
 
-class _Frame(NamedTuple):
-    """The content words, and what the small words around them say."""
+_NO_CONTENT = BEARING.keys() | _OTHER
 
-    content: tuple[str, ...]
+
+class _Frame(NamedTuple):
+    """What the small words around the content words say."""
+
     asking: frozenset[str]
     modes: frozenset[str]
     is_past: bool
@@ -58,10 +60,14 @@ class _Frame(NamedTuple):
     role: tuple[str, str]
 
 
+def _content(features: Features) -> tuple[str, ...]:
+    """Stems of the content words, sorted: most pairs differ in them, and then nothing else need be known."""
+    return tuple(sorted([stem_of(word) for word in features.words if word not in _NO_CONTENT]))
+
+
 def _frame(features: Features) -> _Frame:
     words = features.words
-    kinds = [BEARING.get(word, "") for word in words]
-    found = set(kinds)
+    found = {BEARING[word] for word in words if word in BEARING}
     for first, second in pairwise(words):
         if first in ("have", "has", "need", "needs") and second == "to":
             found.add("must")
@@ -69,9 +75,6 @@ def _frame(features: Features) -> _Frame:
             found.discard(first)
     start = next((place for place, word in enumerate(words) if word not in (",", ".", "?")), 0)
     return _Frame(
-        content=tuple(
-            sorted(stem_of(word) for word, kind in zip(words, kinds, strict=True) if _is_content(word, kind))
-        ),
         asking=frozenset(found.intersection(_ASKING)),
         modes=frozenset(found.intersection(_MODES)),
         is_past=_tense_of(words, start) == "past",
@@ -80,10 +83,6 @@ def _frame(features: Features) -> _Frame:
         is_listing=bool(words) and words[start] in _LISTING,
         role=_role_of(words),
     )
-
-
-def _is_content(word: str, kind: str) -> bool:
-    return not kind and word not in _OTHER
 
 
 def _role_of(words: tuple[str, ...]) -> tuple[str, str]:
@@ -95,7 +94,7 @@ def _role_of(words: tuple[str, ...]) -> tuple[str, str]:
         return "", ""
     is_object = behind[0] in ("do", "does", "did")
     rest = words[asking + 2 :] if is_object else behind
-    first = next((word for word in rest if _is_content(word, BEARING.get(word, ""))), "")
+    first = next((word for word in rest if word not in _NO_CONTENT), "")
     return ("object" if is_object else "subject" if first else ""), stem_of(first)
 
 
@@ -105,9 +104,10 @@ def _tense_of(words: tuple[str, ...], start: int) -> str:
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
-    left, right = asked.get(_frame), stored.get(_frame)
-    if not left.content or left.content != right.content:
+    content = asked.get(_content)
+    if not content or content != stored.get(_content):
         return silent
+    left, right = asked.get(_frame), stored.get(_frame)
     if left == right:
         return agree
     if left.asking and right.asking and left.asking.isdisjoint(right.asking):
