@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from llmcache_plugins.matching.policy import Policy
 from llmcache_plugins.types import Candidate, MissReason, NearMiss, Verdict
@@ -128,9 +128,9 @@ def judged(
         return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
     others = [other.similarity for at, other in enumerate(candidates) if at != place]
     confidence = own.confidence(asked, entry.text, similarity, others, verdicts)
-    one = Judged(candidate, confidence, verdicts, policy=own)
-    return replace(one, reason=refused.get(entry.key, None if one.is_sure else MissReason.LOW_CONFIDENCE))
+    reason = None if confidence >= own.min_confidence else MissReason.LOW_CONFIDENCE
+    return Judged(candidate, confidence, verdicts, refused.get(entry.key, reason), policy=own)
 
 
 def has_conflict(verdicts: Sequence[Verdict]) -> bool:
-    return any(verdict.verdict == "conflict" for verdict in verdicts)
+    return "conflict" in [verdict.verdict for verdict in verdicts]
