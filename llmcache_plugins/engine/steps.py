@@ -8,9 +8,11 @@ from typing import Any, ClassVar, TypeAlias
 
 from llmcache_plugins.engine.singleflight import Flight, Landing
 from llmcache_plugins.protocols import AsyncStore, Store
+from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.types import Alias, Entry, FloatArray, Request
 
 __all__ = [
+    "Acquire",
     "AskJudge",
     "Asking",
     "CensusOf",
@@ -18,13 +20,22 @@ __all__ = [
     "Embed",
     "Enter",
     "Fits",
+    "ForgetInvalidations",
     "Generate",
+    "Invalidate",
+    "Invalidations",
     "Land",
+    "Lowest",
+    "Place",
     "Put",
     "PutAlias",
     "ReadExact",
     "ReadNormalised",
+    "ReadNotes",
+    "Release",
     "Search",
+    "Select",
+    "SequenceOf",
     "SetVectors",
     "Step",
     "StoreStep",
@@ -32,7 +43,9 @@ __all__ = [
     "Touch",
     "Validate",
     "Verify",
+    "VersionOf",
     "Wait",
+    "WriteNote",
 ]
 
 AnyStore: TypeAlias = Store | AsyncStore
@@ -119,11 +132,16 @@ class Touch(StoreStep):
 
 @dataclass(slots=True)
 class Put(StoreStep):
+    """`place` is the name of the tier the entry is placed in; `seen` and `fence` are those of `Store.put`."""
+
     work = "write"
     entry: Entry
+    place: str = ""
+    seen: int | None = None
+    fence: Lease | None = None
 
     def call(self, store: AnyStore) -> Any:
-        return store.put(self.entry)
+        return store.put(self.entry, tier=self.place, seen=self.seen, fence=self.fence)
 
 
 @dataclass(slots=True)
@@ -153,6 +171,129 @@ class Sweep(StoreStep):
 
     def call(self, store: AnyStore) -> Any:
         return store.sweep(self.now, limit=self.limit)
+
+
+@dataclass(slots=True)
+class Select(StoreStep):
+    work = "select"
+    selector: Selector
+    limit: int
+    after: int = 0
+
+    def call(self, store: AnyStore) -> Any:
+        return store.select(self.selector, limit=self.limit, after=self.after)
+
+
+@dataclass(slots=True)
+class Place(StoreStep):
+    work = "place"
+    addresses: Sequence[tuple[str, str]]
+    place: str
+    now: float
+    is_demotion: bool
+
+    def call(self, store: AnyStore) -> Any:
+        return store.place(self.addresses, self.place, self.now, is_demotion=self.is_demotion)
+
+
+@dataclass(slots=True)
+class Lowest(StoreStep):
+    work = "find the lowest"
+    place: str
+    limit: int
+
+    def call(self, store: AnyStore) -> Any:
+        return store.lowest(self.place, limit=self.limit)
+
+
+@dataclass(slots=True)
+class Invalidate(StoreStep):
+    work = "invalidate"
+    selector: Selector
+    now: float
+    is_lazy: bool
+    limit: int
+    reason: str = ""
+    mode: str = "now"
+
+    def call(self, store: AnyStore) -> Any:
+        return store.invalidate(
+            self.selector, self.now, is_lazy=self.is_lazy, reason=self.reason, mode=self.mode, limit=self.limit
+        )
+
+
+@dataclass(slots=True)
+class Invalidations(StoreStep):
+    work = "read invalidations"
+    since: float
+
+    def call(self, store: AnyStore) -> Any:
+        return store.invalidations(since=self.since)
+
+
+@dataclass(slots=True)
+class ForgetInvalidations(StoreStep):
+    work = "forget invalidations"
+    before: float
+
+    def call(self, store: AnyStore) -> Any:
+        return store.forget_invalidations(before=self.before)
+
+
+@dataclass(slots=True)
+class SequenceOf(StoreStep):
+    work = "read the sequence"
+
+    def call(self, store: AnyStore) -> Any:
+        return store.sequence()
+
+
+@dataclass(slots=True)
+class Acquire(StoreStep):
+    work = "lease"
+    name: str
+    holder: str
+    now: float
+    until: float
+
+    def call(self, store: AnyStore) -> Any:
+        return store.acquire(self.name, self.holder, self.now, self.until)
+
+
+@dataclass(slots=True)
+class Release(StoreStep):
+    work = "release"
+    lease: Lease
+
+    def call(self, store: AnyStore) -> Any:
+        return store.release(self.lease)
+
+
+@dataclass(slots=True)
+class WriteNote(StoreStep):
+    work = "write notes"
+    name: str
+    value: str | None
+
+    def call(self, store: AnyStore) -> Any:
+        return store.note(self.name, self.value)
+
+
+@dataclass(slots=True)
+class ReadNotes(StoreStep):
+    work = "read notes"
+    prefix: str = ""
+
+    def call(self, store: AnyStore) -> Any:
+        return store.notes(self.prefix)
+
+
+@dataclass(slots=True)
+class VersionOf(StoreStep):
+    work = "read the version"
+
+    def call(self, store: AnyStore) -> Any:
+        return store.version()
 
 
 @dataclass(slots=True)
