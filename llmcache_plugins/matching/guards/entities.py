@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
-from llmcache_plugins.matching.guards.content import SMALL, are_alike
+from llmcache_plugins.matching.guards.content import SMALL, are_alike, content_of, stem
 from llmcache_plugins.matching.guards.identifiers import identifiers_in
 from llmcache_plugins.matching.guards.kinds import KINDS
+from llmcache_plugins.matching.guards.ordinary_words import ORDINARY
 from llmcache_plugins.matching.guards.places import CITIES, COUNTRIES, STATES
 from llmcache_plugins.matching.guards.units import UNITS
 
@@ -25,13 +26,15 @@ _COUNTRY_BEFORE = frozenset({"the", "in"})  # "the us", "in us"
 
 
 class Known(NamedTuple):
-    """Kind -> the things of it that a text names; and all words of their names."""
+    """Kind -> the things of it that a text names; all words of their names; and the states and countries that stand
+    right behind the name of something else, with the last word of it: "Tempe, Arizona"."""
 
     things: dict[str, frozenset[str]]
     words: frozenset[str]
+    behind: frozenset[tuple[str, str]]
 
 
-_UNKNOWN = Known({}, frozenset())
+_UNKNOWN = Known({}, frozenset(), frozenset())
 
 
 def _plurals(name: str) -> Iterator[str]:
@@ -78,6 +81,7 @@ def known_in(features: Features) -> Known:
         return _UNKNOWN
     things: dict[str, set[str]] = {}
     used: set[str] = set()
+    behind: set[tuple[str, str]] = set()
     end = 0  # of the name before
     for position, word in enumerate(words):
         if word not in _LONGEST or position < end:
@@ -88,10 +92,19 @@ def known_in(features: Features) -> Known:
             if name in names and _is_name(features, name, words[position - 1] if position else ""):
                 for kind, thing in names[name]:
                     things.setdefault(kind, set()).add(thing)
+                    if kind == _PLACE and _SIZE[thing] and (named := _named_before(features, position)):
+                        behind.add((thing, named))
                 used.update(name)
                 end = position + length
                 break
-    return Known({kind: frozenset(found) for kind, found in things.items()}, frozenset(used))
+    return Known({kind: frozenset(found) for kind, found in things.items()}, frozenset(used), frozenset(behind))
+
+
+def _named_before(features: Features, position: int) -> str:
+    """The last word of a name that ends before `position`, a comma between them or not; "" where none does."""
+    words = features.words
+    last = position - 2 if words[position - 1] == "," else position - 1
+    return words[last] if last >= 0 and words[last] in features.get(capitals_in) else ""
 
 
 def _is_name(features: Features, name: tuple[str, ...], before: str) -> bool:
@@ -114,8 +127,11 @@ _COMMON = SMALL | words_of(
     july august september october november december hi hello dear thanks thank yes no ok first second jan feb mar apr
     jun jul aug sep sept oct nov dec president prime minister king queen senator army battle war book books party state
     states university college school institute city river company inc ltd group government court act day bank club
-    department fall winter spring summer rx exam"""
-).union(UNITS)
+    department fall winter spring summer rx exam pm cm mp ceo vs
+    association society organisation organization committee council commission ministry corporation limited llc plc
+    foundation centre center league cup championship series season episode movie film song app application
+    website web online update edition guide"""
+).union(UNITS, ORDINARY)
 _MOST = 32
 _NOTHING: frozenset[str] = frozenset()
 
@@ -150,29 +166,81 @@ def _compare(asked: Features, stored: Features) -> Finding:
     is_shared = False
     for kind in left.things.keys() & right.things.keys():
         mine, theirs = left.things[kind] - right.things[kind], right.things[kind] - left.things[kind]
-        if mine and theirs:
-            return conflict(mine, theirs)
         is_shared = is_shared or not (mine or theirs)
+        if kind == _PLACE:
+            mine, theirs = _other_places(mine, theirs, left.things[kind] & right.things[kind])
+        if mine and theirs and _others(asked, stored, left.words | right.words) <= _MOST_BESIDE_KNOWN:
+            return conflict(mine, theirs)
     here, there = left.things.get(_PLACE, _NOTHING), right.things.get(_PLACE, _NOTHING)
-    if _is_restricted(here, there) and are_alike(asked, stored, left.words | right.words, most=0):
+    located = frozenset(_locating(left, stored)) | frozenset(_locating(right, asked))
+    if _is_restricted(here, there, located) and are_alike(asked, stored, left.words | right.words, most=0):
         return conflict(here - there, there - here)
     mine, theirs = asked.get(capitals_in), stored.get(capitals_in)
     if mine and theirs and mine != theirs:
         mine = frozenset(_without_partner(mine - left.words, stored))
         theirs = frozenset(_without_partner(theirs - right.words, asked))
         if mine and theirs and not all(_is_misspelt(one, theirs) for one in mine):
-            return conflict(mine, theirs)
+            names = mine | theirs | left.words | right.words
+            return conflict(mine, theirs) if _others(asked, stored, names) <= _MOST_BESIDE_NAMES else silent
     return agree if is_shared else silent
 
 
-def _is_restricted(here: frozenset[str], there: frozenset[str]) -> bool:
-    """Whether one text alone names a further place; a country beside its city adds nothing, nor does the default."""
-    further = (here ^ there) - _DEFAULT_PLACES
-    return bool(further) and not ((here & there) - _DEFAULT_PLACES and further <= _COUNTRY_NAMES)
+# Content words besides the names that either text may have alone. Who words a question anew takes the names along as a
+# rule; where much else differs too, other words for one thing are as likely as another thing.
+_MOST_BESIDE_KNOWN, _MOST_BESIDE_NAMES = 2, 1
 
 
-_COUNTRY_NAMES = frozenset(group.split()[0] for group in COUNTRIES.replace("\n", " ").split("|"))
-_DEFAULT_PLACES = frozenset({"us", "world"})
+def _others(asked: Features, stored: Features, names: frozenset[str]) -> int:
+    """How many content words besides `names` one text has that the other lacks; of the text with more of them."""
+    left, right = asked.get(content_of), stored.get(content_of)
+    aside = set(map(stem, names))
+    return max(len(left - right - aside), len(right - left - aside))
+
+
+def _other_places(mine: frozenset[str], theirs: frozenset[str], shared: frozenset[str]) -> tuple[frozenset[str], ...]:
+    """Places of one text alone that are another place, not another name of one or what a shared place lies in."""
+    is_larger = shared and all(_is_around(place, shared) for place in mine | theirs)
+    if is_larger and {_SIZE[place] for place in mine}.isdisjoint(_SIZE[place] for place in theirs):
+        return _NOTHING, _NOTHING  # "Austin, Texas" and "Austin, USA"
+    same = {place for pair in _USED_FOR_EACH_OTHER if pair & mine and pair & theirs for place in pair}
+    return mine - same, theirs - same
+
+
+def _locating(mine: Known, other: Features) -> Iterator[str]:
+    """Places that tell where something is that the other text names too."""
+    for place, name in mine.behind:
+        if name in other.get(_word_set) and name not in mine.words:
+            yield place
+
+
+def _is_restricted(here: frozenset[str], there: frozenset[str], located: frozenset[str]) -> bool:
+    """Whether one text alone names a further place; what lies around its city adds nothing, nor does the default."""
+    mine, theirs = _other_places(here - there, there - here, here & there)
+    further, shared = (mine | theirs) - _DEFAULT_PLACES - located, (here & there) - _DEFAULT_PLACES
+    return bool(further) and not (
+        shared and all(_SIZE[place] == _SIZE_OF_COUNTRY or _is_around(place, shared) for place in further)
+    )
+
+
+def _is_around(place: str, others: frozenset[str]) -> bool:
+    """Whether a place is of a larger kind than one of the others: a state beside its city, a country beside either."""
+    return any(_SIZE[other] < _SIZE[place] for other in others)
+
+
+_SIZE = {
+    group.split()[0]: size
+    for size, block in enumerate((CITIES, STATES, COUNTRIES))
+    for group in block.replace("\n", " ").split("|")
+}
+_SIZE_OF_COUNTRY = 2
+_DEFAULT_PLACES = frozenset({"us", "world", "english"})  # "learn English grammar", "learn grammar"
+_USED_FOR_EACH_OTHER = (
+    frozenset({"uk", "england"}),
+    frozenset({"uk", "english"}),
+    frozenset({"england", "english"}),
+    frozenset({"eu", "europe"}),
+    frozenset({"washington", "washington_state"}),
+)
 
 
 def _without_partner(names: frozenset[str], other: Features) -> Iterator[str]:

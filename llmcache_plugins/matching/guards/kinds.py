@@ -114,7 +114,7 @@ application: excel word powerpoint outlook photoshop illustrator teams onenote g
 person: teacher doctor nurse lawyer engineer pilot plumber electrician dentist chef accountant architect
 plant: rose tulip orchid lavender cactus oak pine maple bamboo sunflower
 paper: passport driver's_license=driving_licence=driving_license birth_certificate id_card
-nutrient: protein fat fiber=fibre carbohydrate=carb sodium calorie cholesterol potassium magnesium
+nutrient: protein fat fiber=fibre carbohydrate=carb sodium cholesterol potassium magnesium
 metric: uptime cpu memory=ram disk bandwidth latency throughput packet_loss
 car: suv sedan hatchback pickup convertible minivan coupe
 wave: light sound

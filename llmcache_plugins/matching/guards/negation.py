@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
+from llmcache_plugins.matching.guards.content import content_of, stem
 from llmcache_plugins.matching.guards.language import is_english
 
 __all__ = ["NEGATORS", "negated_words", "negation", "negations_in", "words_denied"]
@@ -39,6 +40,8 @@ _INABILITY = frozenset({"can't", "cant", "cannot", "couldn't", "couldnt", "unabl
 _ASKS_A_WAY = frozenset({("how", "can"), ("how", "do"), ("how", "to"), ("do", "i"), ("should", "i"), ("can", "i")})
 _END = frozenset({",", ".", "?"})
 _STEM = 5
+_STEMS_OF_CUES = frozenset(map(stem, _CUES))
+_MOST_OTHER_WORDS = 2
 _WORDS_PER_CHANGE = 6
 _SMALL = words_of(
     """the and are was were what how why when where which who does did can could should would will with for from
@@ -180,11 +183,10 @@ def _compare(asked: Features, stored: Features) -> Finding:
         return silent
     if (_unexplained(left, asked, stored) - _unexplained(right, stored, asked)) % 2 == 0:
         return agree if left.denials and right.denials else silent
-    if (
-        not _are_alike(asked, stored)
-        and not _is_denied_elsewhere(left, stored)
-        and not _is_denied_elsewhere(right, asked)
-    ):
+    is_denied_elsewhere = _is_denied_elsewhere(left, stored) or _is_denied_elsewhere(right, asked)
+    if not is_denied_elsewhere and not _are_alike(asked, stored):
+        return silent
+    if not _ask_the_same_otherwise(asked, stored):
         return silent
     return conflict((" ".join(w) for _, w in left.governed), (" ".join(w) for _, w in right.governed))
 
@@ -200,6 +202,23 @@ def _is_denied_elsewhere(mine: _Negations, other: Features) -> bool:
     """Whether the other text speaks of what I deny; a denial of something that it leaves out is only a detail."""
     content = other.get(_content)
     return any(word[:_STEM] in content for governed in mine.asked for word in governed[:2])
+
+
+def _ask_the_same_otherwise(asked: Features, stored: Features) -> bool:
+    """Whether few words but the denied ones differ; none may where one text alone asks "why": that takes for granted
+    what the other one asks. People who write the same freely often deny in one wording and not in the other."""
+    aside = asked.get(_stems_of_denials) | stored.get(_stems_of_denials)
+    left, right = asked.get(content_of) - aside, stored.get(content_of) - aside
+    differing = len(left ^ right)
+    if not differing:
+        return True
+    is_why_shared = ("why" in asked.words) == ("why" in stored.words)
+    return is_why_shared and differing <= max(_MOST_OTHER_WORDS, len(left | right) // _WORDS_PER_CHANGE)
+
+
+def _stems_of_denials(features: Features) -> frozenset[str]:
+    governed = (word for _, words in features.get(negations_in).governed for word in words[:2])
+    return frozenset(map(stem, governed)) | _STEMS_OF_CUES
 
 
 def _denied(features: Features) -> frozenset[str]:

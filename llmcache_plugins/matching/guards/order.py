@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
-from llmcache_plugins.matching.guards.content import SMALL, content_of
+from llmcache_plugins.matching.guards.content import SMALL, content_of, stem
 from llmcache_plugins.matching.guards.language import is_english
 
 __all__ = ["Neighbours", "neighbours_in", "order"]
@@ -25,6 +25,9 @@ _SYMMETRIC = words_of(
     friends related compatible"""
 )
 _ENDS_OF_A_WAY = {"from", "to"}
+_LIKED = frozenset(
+    {stem("liked")}
+)  # "like" is a small word, "liked" is not: "Does Ann like Bob", "Is Bob liked by Ann"
 _BESIDE = 5  # words between two items of one list, at most
 _MOST = 48  # content words; a longer text is no question
 _ACTIVE = words_of("does did do can could will would should has have had may might must")
@@ -55,7 +58,7 @@ def neighbours_in(features: Features) -> Neighbours:
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
-    if asked.words == stored.words or asked.get(content_of) != stored.get(content_of):
+    if asked.words == stored.words or not asked.get(content_of) ^ stored.get(content_of) <= _LIKED:
         return silent
     left, right = asked.get(neighbours_in), stored.get(neighbours_in)
     if not left.places or len(left.places) > _MOST or not is_english(asked):

@@ -11,7 +11,7 @@ __all__ = ["CITIES", "COUNTRIES", "STATES"]
 
 COUNTRIES = """
 us usa u.s u.s.a united_states united_states_of_america america american americans
-|uk u.k united_kingdom britain great_britain british|england english englishman|scotland scottish scots|wales welsh
+|uk u.k united_kingdom britain great_britain british|england englishman|english|scotland scottish scots|wales welsh
 |ireland irish|france french frenchman|germany german germans|italy italian italians|spain spanish spaniard spaniards
 |portugal portuguese|netherlands holland dutch|belgium belgian|luxembourg|switzerland swiss|austria austrian
 |denmark danish danes|sweden swedish swedes|norway norwegian norwegians|finland finnish finns|iceland icelandic
@@ -55,8 +55,8 @@ alabama|alaska|arizona|arkansas|california californian|colorado|connecticut|dela
 """
 
 CITIES = """
-new_york new_york_city nyc|los_angeles|chicago|houston|philadelphia|san_antonio|san_diego|dallas|austin|san_jose
-|fort_worth|jacksonville|columbus|charlotte|indianapolis|san_francisco|seattle|denver|boston|detroit|nashville|memphis
+new_york new_york_city new_york_state nyc|los_angeles|chicago|houston|philadelphia|san_antonio|san_diego|dallas|austin
+|san_jose|fort_worth|jacksonville|columbus|charlotte|indianapolis|san_francisco|seattle|denver|boston|detroit|nashville|memphis
 |portland|las_vegas vegas|baltimore|milwaukee|albuquerque|tucson|fresno|sacramento|kansas_city|atlanta|omaha|miami
 |oakland|minneapolis|tulsa|cleveland|new_orleans|tampa|honolulu|st_louis st._louis|pittsburgh|cincinnati|orlando
 |newark|salt_lake_city|raleigh|richmond|anchorage|boise|hartford|palo_alto|burbank|tacoma|oakland

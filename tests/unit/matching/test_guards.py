@@ -233,6 +233,11 @@ NEGATION = [
     ("a painless treatment", "a treatment that is not painful", NUL),
     ("no funciona la red", "funciona la red", NUL),
     ("この回線は not up", "この回線は up", NUL),
+    ("Why isn't the mail client in the app store yet?", "Is the mail client available in the app store?", NUL),
+    ("Why is the mail client not in the app store?", "Is the mail client in the app store?", VETO),
+    ("How do I brew good coffee without a filter machine?", "What makes great coffee in a French press?", NUL),
+    ("How can I earn money at home without any investment?", "How can a student easily earn some money online?", NUL),
+    ("How can I earn money online without investment?", "How can I earn money online?", VETO),
 ]
 OPPOSITES = [
     ("start the service", "stop the service", VETO),

@@ -33,6 +33,13 @@ CONFLICTS = [
     ("Is a tuple ordered?", "Is a dictionary ordered?"),
     ("How do I clean silk?", "How do I clean cotton?"),
     ("Recipe with almond flour", "Recipe with coconut flour"),
+    ("Flights from Paris to Germany", "Flights from Paris to Italy"),
+    ("Hotels in London, Ontario", "Hotels in Paris, Ontario"),
+    ("Hotels in Toronto, Canada", "Hotels in Canada"),
+    ("Hotels in Texas", "Hotels in Ohio, USA"),
+    ("Where is Paris?", "Where is Lyon?"),
+    ("I look for the best hotels, Texas", "I look for the best hotels"),
+    ("Where do I find work in Leeds soon?", "Where may I find a job in York or Bristol?"),
 ]
 OTHERS = [
     ("What is the population of the US?", "What is the population of the United States?"),
@@ -52,6 +59,22 @@ OTHERS = [
     ("A dog or a cat?", "A cat or a dog?"),
     ("SHOW THE ROUTERS IN OSLO", "Show the routers in Oslo"),
     ("I need to polish my shoes", "How do I polish shoes?"),
+    ("Best hotels in Austin, Texas", "Best hotels in Austin"),
+    ("Best hotels in Austin, Texas", "Best hotels in Austin, USA"),
+    ("Is it cold in Tempe, Arizona?", "Is it cold in Tempe?"),
+    ("Is it cold in Tempe Arizona?", "Is it cold in Tempe?"),
+    ("Do I need a visa for the UK?", "Do I need a visa for England?"),
+    ("Why does the EU accept refugees?", "Why should Europe accept refugees?"),
+    ("How do I improve my English vocabulary?", "How do I improve my vocabulary?"),
+    ("What are Ideas against smog in Delhi NCR?", "What helps against smog in Delhi?"),
+    ("Is Hillary Clinton qualified?", "Why Americans Think Hillary is qualified"),
+    ("What did PM Modi decide?", "What did Narendra Modi decide?"),
+    ("Why do Yankee fans jeer at rivals?", "What reason has a Boston crowd for hissing and booing?"),
+    ("How do I lose calories fast?", "How do I lose fat fast?"),
+    (
+        "My dog ate a whole bar of dark chocolate, what now?",
+        "Which first aid is right if puppies and cats swallow cocoa by accident?",
+    ),
 ]
 
 
