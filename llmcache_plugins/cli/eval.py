@@ -99,8 +99,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _config_of(options: EvalOptions, embedder: Embedder | None) -> dict[str, JsonValue]:
     config = CacheConfig(**options.settings)
     names = ("max_error_rate", "similarity_threshold", "use_guards", "max_candidates")
+    settings = {name: getattr(config, name) for name in names}
+    if config.similarity_threshold is not None:
+        settings["max_error_rate"] = None  # a cosine decides, and keeps no budget
     return {
-        **{name: getattr(config, name) for name in names},
+        **settings,
         "exact_only": options.exact_only,
         "embedder_id": None if embedder is None else embedder.embedder_id,
         "policy": None if embedder is None else policies_for(config, embedder).default.policy_id,
