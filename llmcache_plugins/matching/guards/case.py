@@ -1,4 +1,5 @@
-"""Case where it changes the meaning: options (-x, -X), single letters, and words that are others when capitalised.
+"""Case where it changes the meaning: options (-x, -X), single letters, bits and bytes (Mb, MB), and words that are
+others when capitalised.
 
 Most differences in case mean nothing, and who types in lower case throughout says nothing by it. So only options are
 compared always; the rest where both texts use upper and lower case.
@@ -16,6 +17,9 @@ __all__ = ["case", "cased_in"]
 
 _OPTION = re.compile(r"(?<![^\s(\"'`])[-+]([A-Za-z])(?![\w-])")
 _LETTER = re.compile(r"(?<![\w'\u2019.+\-/&#$@])([BD-HJ-QS-Zbd-hj-qs-z])(?![\w'\u2019.+\-/&#])")  # not a, I, C, R
+# Behind a number it is the guard of numbers that knows the unit.
+_BYTES = re.compile(r"(?<![\w'\u2019.+\-/&#$@])(?<!\d )([kKMGT][bB])(?![\w'\u2019.+\-/&#])")
+_BYTE_WORDS = words_of("kb mb gb tb")
 _WORD = re.compile(r"(?<![\w'\u2019])[A-Za-z]{2,}(?![\w'\u2019])")
 
 # Words that mean something else with a capital and that people do write both ways. Not in it: names that are typed in
@@ -37,6 +41,9 @@ def cased_in(features: Features) -> Mapping[str, frozenset[str]]:
     if not _uses_case(text):
         return {name: frozenset(forms) for name, forms in found.items()}
     words = features.words
+    for match in () if _BYTE_WORDS.isdisjoint(words) else _BYTES.finditer(text):
+        unit = match[1]  # bits or bytes; "KB" is typed for both
+        found.setdefault(unit.lower(), set()).update("bB" if unit == "KB" else unit[1])
     for match in _LETTER.finditer(text) if any(len(word) == 1 and word.isalpha() for word in words) else ():
         found.setdefault(match[1].lower(), set()).add(match[1])
     for match in () if _CAPITONYMS.isdisjoint(words) else _WORD.finditer(text):

@@ -14,6 +14,8 @@ CONFLICTS = [
     ("Which rivers flow through Turkey?", "Which rivers flow through turkey?"),
     ("What does TAG mean?", "What does tag mean?"),
     ("Is this about US exports?", "Is this about us exports?"),
+    ("How many kB are in an ISO image?", "How many kb are in an ISO image?"),
+    ("Convert 8 MB to Mb", "Convert 8 MB to MB"),
 ]
 SILENT = [
     ("What are the BGP states?", "What are the bgp states?"),
@@ -23,6 +25,8 @@ SILENT = [
     ("How do I learn C?", "how do i learn c"),
     ("Show the route to a host", "Show a route to the host"),
     ("rm -rf x", "rm -fr x"),
+    ("How many KB are in an ISO image?", "How many kb are in an ISO image?"),  # "KB" is typed for both
+    ("How many MB are in an ISO image?", "How many mb are in an ISO image?"),
     ("What's the CEO's name?", "What's the ceo's name?"),
 ]
 
