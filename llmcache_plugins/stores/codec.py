@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llmcache_plugins.errors import CodecError
-from llmcache_plugins.types import Alias, Damaged, Entry, FloatArray, JsonValue, Usage
+from llmcache_plugins.types import Alias, Damaged, Entry, FloatArray, JsonValue, Profile, Usage
 
 __all__ = [
     "FORMAT_VERSION",
@@ -29,6 +29,7 @@ __all__ = [
 
 FORMAT_VERSION = 1
 
+_NO_PROFILE = Profile()
 _BAD_BYTES = Damaged("bad_bytes")
 _UNKNOWN_VERSION = Damaged("unknown_version")
 _T = TypeVar("_T")
@@ -53,7 +54,7 @@ def encode_entry(entry: Entry) -> bytes:
         CodecError: a number is not finite, or a field is of a type JSON does not know.
     """
     usage = entry.usage
-    fields = {
+    fields: dict[str, JsonValue] = {
         "v": FORMAT_VERSION,
         "scope": entry.scope,
         "key": entry.key,
@@ -74,7 +75,27 @@ def encode_entry(entry: Entry) -> bytes:
         "generation_seconds": entry.generation_seconds,
         "node_id": entry.node_id,
     }
+    fields.update(_given(entry))
     return _to_bytes(fields)
+
+
+def _given(entry: Entry) -> dict[str, JsonValue]:
+    """What most entries lack, as far as this one has it: absent fields cost no bytes."""
+    given: dict[str, JsonValue] = {}
+    profile = entry.profile
+    if profile != _NO_PROFILE:
+        given["profile"] = {"type": profile.query_type, "volatility": profile.volatility, "tags": list(profile.tags)}
+    if entry.label:
+        given["label"] = entry.label
+    if entry.stale_at is not None:
+        given["stale_at"] = entry.stale_at
+    if entry.tolerant:
+        given["tolerant"] = dict(entry.tolerant)
+    if entry.finish_reason is not None:
+        given["finish_reason"] = entry.finish_reason
+    if entry.is_note:
+        given["is_note"] = True
+    return given
 
 
 def decode_entry(envelope: object, vector: object = None, embedder_id: object = None) -> Entry | Damaged:
@@ -93,7 +114,7 @@ def decode_entry(envelope: object, vector: object = None, embedder_id: object = 
             scope=_text(fields, "scope"),
             key=_text(fields, "key"),
             normalised_key=_text(fields, "normalised_key"),
-            namespace=_namespace(fields),
+            namespace=_texts(fields, "namespace"),
             text=_text(fields, "text"),
             answer_json=_json(fields, "answer"),
             created_at=_number(fields, "created_at"),
@@ -105,6 +126,12 @@ def decode_entry(envelope: object, vector: object = None, embedder_id: object = 
             usage=_usage(fields),
             generation_seconds=_number_or_none(fields, "generation_seconds"),
             node_id=_text(fields, "node_id", default=""),
+            profile=_profile(fields),
+            label=_text(fields, "label", default=""),
+            stale_at=_number_or_none(fields, "stale_at"),
+            tolerant=_mapping(fields, "tolerant"),
+            finish_reason=None if fields.get("finish_reason") is None else _text(fields, "finish_reason"),
+            is_note=_flag(fields, "is_note", default=False),
         )
 
     return _guarded(read)
@@ -229,11 +256,29 @@ def _flag(fields: Mapping[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _namespace(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    parts = fields.get("namespace", [])
+def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    parts = fields.get(name, [])
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
         raise _Unreadable
     return tuple(parts)
+
+
+def _mapping(fields: Mapping[str, Any], name: str) -> dict[str, JsonValue]:
+    value = fields.get(name, {})
+    if not isinstance(value, dict):
+        raise _Unreadable
+    return value
+
+
+def _profile(fields: Mapping[str, Any]) -> Profile:
+    if "profile" not in fields:
+        return _NO_PROFILE
+    profile = _mapping(fields, "profile")
+    return Profile(
+        query_type=_text(profile, "type", default=_NO_PROFILE.query_type),
+        volatility=_text(profile, "volatility", default=""),
+        tags=_texts(profile, "tags"),
+    )
 
 
 def _usage(fields: Mapping[str, Any]) -> Usage:

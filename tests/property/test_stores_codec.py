@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from llmcache_plugins.stores.codec import (
     encode_entry,
     encode_vector,
 )
-from llmcache_plugins.types import Alias, Damaged, Entry, Usage
+from llmcache_plugins.types import Alias, Damaged, Entry, Profile, Usage
 
 texts = st.text(st.characters(codec=None), max_size=30)  # lone surrogates, too
 instants = st.floats(-1e12, 1e12)
@@ -42,6 +43,12 @@ entries = st.builds(
     usage=st.builds(Usage, *[st.integers(0, 2**40)] * 4),
     generation_seconds=st.none() | st.floats(0, 1e6),
     node_id=texts,
+    profile=st.builds(Profile, texts, texts, st.lists(texts, max_size=3).map(tuple)),
+    label=texts,
+    stale_at=st.none() | instants,
+    tolerant=st.dictionaries(texts, st.none() | st.integers(-9, 9) | st.floats(0, 2) | texts, max_size=3),
+    finish_reason=st.none() | texts,
+    is_note=st.booleans(),
 )
 aliases = st.builds(
     Alias,
@@ -56,7 +63,16 @@ aliases = st.builds(
 )
 vectors = arrays(np.float32, st.integers(1, 20), elements=st.floats(-1, 1, width=32))
 PLAIN = Entry("s", "k", "n", ("a",), "text", '"answer"', 1.0, None)
-FIELDS = sorted(json.loads(encode_entry(PLAIN)))
+FULL = replace(
+    PLAIN,
+    profile=Profile("status", "volatile", ("t",)),
+    label="l",
+    stale_at=2.0,
+    tolerant={"n": 1},
+    finish_reason="end",
+    is_note=True,
+)
+FIELDS = sorted(json.loads(encode_entry(FULL)))
 
 
 @given(entries, vectors)

@@ -107,6 +107,15 @@ def test_a_required_field_is_missed(missing: str) -> None:
         {"usage": [1.5]},
         {"usage": [2**70]},
         {"text": None},
+        {"profile": "status"},
+        {"profile": {"type": 1}},
+        {"profile": {"tags": "one"}},
+        {"profile": {"tags": [1]}},
+        {"label": 5},
+        {"stale_at": True},
+        {"tolerant": [0.2]},
+        {"finish_reason": 1},
+        {"is_note": 1},
     ],
 )
 def test_a_wrong_type_is_bad_bytes(changes: dict[str, object]) -> None:
