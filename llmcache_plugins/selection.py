@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -49,10 +50,12 @@ class Selector:
     tier: str | None = None
     idle_since: float | None = None
     is_stale: bool | None = None
+    _keys: frozenset[str] = field(init=False, repr=False, compare=False, default=frozenset())
 
     def __post_init__(self) -> None:
         for name in ("keys", "tags", "tag_patterns", "query_types", "models", "namespace", "levels"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        object.__setattr__(self, "_keys", frozenset(self.keys))  # there may be thousands
         for name in ("scope", "tier"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
@@ -75,7 +78,7 @@ class Selector:
         return (
             not entry.is_note
             and (self.scope is None or entry.scope == self.scope)
-            and (not self.keys or entry.key in self.keys)
+            and (not self.keys or entry.key in self._keys)
             and (not self.tags or set(self.tags).issubset(profile.tags))
             and all(any(tag_pattern(p).fullmatch(tag) for tag in profile.tags) for p in self.tag_patterns)
             and (not self.query_types or profile.query_type in self.query_types)
@@ -96,7 +99,7 @@ class Selector:
 
     def to_json(self) -> dict[str, JsonValue]:
         """What is given, as JSON."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in given.items()
@@ -109,7 +112,7 @@ class Selector:
         Raises:
             ConfigError: it is not what `to_json` gives; names the field.
         """
-        known = {f.name for f in fields(cls)}
+        known = {f.name for f in fields(cls) if f.init}
         for name in content:
             if name not in known:
                 raise ConfigError(f"a selector has no field {name!r}; it has {', '.join(sorted(known))}")
@@ -119,7 +122,8 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Invalidation:
-    """One invalidation as the store's log keeps it. `number` grows with each; `count` entries were there."""
+    """One invalidation as the store's log keeps it. `number` grows with each; `count` entries were there to be removed
+    or marked when it was noted, those beyond the limit of that call included."""
 
     number: int
     at: float
@@ -127,6 +131,15 @@ class Invalidation:
     reason: str = ""
     mode: str = "now"
     count: int = 0
+
+    def undoes(self, entry: Entry, tier: str = "") -> bool:
+        """Does it select this answer, which was asked for before it and is only now to be stored in `tier`?
+
+        Such an answer is as old as its question: a bound in time that reaches up to the invalidation includes it.
+        """
+        if self.selector.stored_before is not None or self.selector.idle_since is not None:
+            entry = replace(entry, created_at=min(entry.created_at, math.nextafter(self.at, -math.inf)))
+        return self.selector.matches_stored(Stored(entry, tier=tier))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,75 +2,35 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from threading import RLock
-
-import numpy as np
+from types import MappingProxyType
 
 from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.protocols import Capabilities
+from llmcache_plugins.policies.eviction import Lru
+from llmcache_plugins.protocols import Capabilities, EvictionPolicy
+from llmcache_plugins.selection import Invalidated, Lease, Page, Selector
 from llmcache_plugins.stores.capacity import alias_bytes, check_limits, entry_bytes
+from llmcache_plugins.stores.eviction_queues import EvictionQueues
+from llmcache_plugins.stores.expiries import Expiries
 from llmcache_plugins.stores.forking import follow_forks
-from llmcache_plugins.stores.matrix import Match, VectorIndex, as_vector
-from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Pending, Stored
+from llmcache_plugins.stores.matrix import Match, VectorIndex
+from llmcache_plugins.stores.notebook import Notebook
+from llmcache_plugins.stores.records import Lists, Record, embedder_of, own_copy
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
 
 __all__ = ["MemoryStore"]
 
+_LRU = Lru()
 _CAPABILITIES = Capabilities(is_blocking=False, is_persistent=False, is_shared=False)
 _SEARCH_ATTEMPTS = 3
 
 
-class _Record:
-    """An entry and what changes about it. A replaced entry gets a new record."""
-
-    __slots__ = ("access_count", "aliases", "entry", "last_access", "order", "size")
-
-    def __init__(self, entry: Entry, order: int, size: int, aliases: dict[str, None]) -> None:
-        self.entry = entry
-        self.order = order
-        self.size = size
-        self.aliases = aliases
-        self.access_count = 0
-        self.last_access: float | None = None
-
-    def stored(self, alias: Alias | None = None) -> Stored:
-        return Stored(self.entry, self.access_count, self.last_access, alias)
-
-
-class _Group:
-    """The candidates of one scope by the embedder of their vector (None: no vector yet), each oldest first."""
-
-    __slots__ = ("by_embedder",)
-
-    def __init__(self) -> None:
-        self.by_embedder: dict[str | None, dict[str, _Record]] = {}
-
-    def add(self, embedder_id: str | None, record: _Record) -> None:
-        self.by_embedder.setdefault(embedder_id, {})[record.entry.key] = record
-
-    def discard(self, embedder_id: str | None, key: str) -> None:
-        records = self.by_embedder.get(embedder_id)
-        if records is not None and records.pop(key, None) is not None and not records:
-            del self.by_embedder[embedder_id]
-
-    def pending(self, embedder_id: str, limit: int) -> tuple[Pending, ...]:
-        newest: list[_Record] = []
-        for other, records in self.by_embedder.items():
-            if other is None:  # filled in the order of arrival: the newest are at the end
-                newest.extend(itertools.islice(reversed(records.values()), limit))
-            elif other != embedder_id:
-                newest.extend(heapq.nlargest(limit, records.values(), key=_order))
-        newest.sort(key=_order, reverse=True)
-        return tuple(Pending(record.entry.key, record.entry.text) for record in newest[:limit])
-
-
-class MemoryStore:
-    """Keeps everything in this process. Least recently used entries leave first.
+class MemoryStore(Notebook):
+    """Keeps everything in this process.
 
     `get` takes no lock; the other verbs hold one for microseconds, and never during a scan.
 
@@ -78,16 +38,28 @@ class MemoryStore:
         max_entries: capacity in entries; as many aliases are kept besides, the oldest leave first.
         max_bytes: capacity in bytes (see `stores.capacity`). In memory a vector is there twice, so that the entry can
             hand it out; it counts once, as in every store.
+        eviction: who leaves first when the store is full; by default the least recently used.
+        eviction_by_tier: other policies for entries placed in these tiers.
+        last_tier: what is placed there, or in no tier, leaves before everything else.
 
     Raises:
         ConfigError: a limit is below 1.
     """
 
-    def __init__(self, *, max_entries: int = 10_000, max_bytes: int = 256 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        *,
+        max_entries: int = 10_000,
+        max_bytes: int = 256 * 1024 * 1024,
+        eviction: EvictionPolicy = _LRU,
+        eviction_by_tier: Mapping[str, EvictionPolicy] = MappingProxyType({}),
+        last_tier: str = "",
+    ) -> None:
+        super().__init__()
         check_limits(max_entries, max_bytes)
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._lock = RLock()
+        self._queues: EvictionQueues[Record] = EvictionQueues(eviction, eviction_by_tier, last_tier)
         self._orders = itertools.count(1)
         self._evictions = 0
         self._expirations = 0
@@ -95,12 +67,13 @@ class MemoryStore:
         follow_forks(self)
 
     def _reset(self) -> None:
-        self._records: OrderedDict[tuple[str, str], _Record] = OrderedDict()  # least recently used first
+        self._records: OrderedDict[tuple[str, str], Record] = OrderedDict()  # in the order they were stored
         self._aliases: OrderedDict[tuple[str, str], Alias] = OrderedDict()  # oldest first
         self._normalised: dict[tuple[str, str], dict[str, None]] = {}
-        self._groups: dict[str, _Group] = {}
+        self._lists = Lists()
         self._indexes: dict[str, VectorIndex] = {}
-        self._expiries: list[tuple[float, int, str, str]] = []
+        self._expiries = Expiries()
+        self._queues.clear()
         self._bytes = 0
 
     @property
@@ -110,7 +83,7 @@ class MemoryStore:
     def get(self, scope: str, key: str) -> Stored | Damaged | None:
         record = self._records.get((scope, key))  # no lock: one look-up is atomic, and a record is never reused
         if record is not None:
-            return Stored(record.entry, record.access_count, record.last_access)
+            return record.stored()
         alias = self._aliases.get((scope, key))
         if alias is None:
             return None
@@ -124,10 +97,10 @@ class MemoryStore:
 
     def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
         with self._lock:
-            group = self._groups.get(scope)
+            group = self._lists.groups.get(scope)
             if group is None:
                 return Census(0)
-            return Census(sum(map(len, group.by_embedder.values())), group.pending(embedder_id, max(limit, 0)))
+            return Census(group.candidates, group.pending(embedder_id, max(limit, 0)))
 
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         index = self._indexes.get(embedder_id)
@@ -148,33 +121,30 @@ class MemoryStore:
         for key, order, similarity in matches:
             record = self._records.get((scope, key))
             if record is not None and record.order == order and record.entry.embedder_id == embedder_id:
-                candidates.append(Candidate(record.entry, similarity, record.access_count))
+                candidates.append(record.candidate(similarity))
         return candidates
 
-    def put(self, entry: Entry) -> bool:
-        entry = _own_copy(entry)
+    def put(self, entry: Entry, *, tier: str = "", seen: int | None = None, fence: Lease | None = None) -> bool:
+        entry = own_copy(entry)
         size = entry_bytes(entry)
         address = (entry.scope, entry.key)
         with self._lock:
-            vector, index = entry.vector, self._index(entry)
+            if not self._admits(entry, tier, seen, fence):
+                return False
+            index = self._index(entry)
+            self._version += 1
             self._remove_alias(address)
             if size > self._max_bytes:
                 self._remove(address)  # what it was to replace is out of date
                 return False
             old = self._records.get(address)
-            record = _Record(entry, next(self._orders), size, {} if old is None else old.aliases)
+            record = Record(entry, next(self._orders), size, {} if old is None else old.aliases, tier)
             if old is not None:
                 self._forget(old)
             self._records[address] = record
             self._records.move_to_end(address)
-            self._bytes += size
-            self._normalised.setdefault((entry.scope, entry.normalised_key), {})[entry.key] = None
-            if entry.is_candidate:
-                self._groups.setdefault(entry.scope, _Group()).add(_embedder_of(entry), record)
-                if index is not None and vector is not None:
-                    index.put(entry.scope, entry.key, vector, expires_at=entry.expires_at, order=record.order)
-            self._note_expiry(record)
-            self._make_room(address)
+            self._remember(record, index)
+            self._make_room(record)
         return True
 
     def put_alias(self, alias: Alias) -> None:
@@ -183,6 +153,7 @@ class MemoryStore:
             target = self._records.get((alias.scope, alias.target_key))
             if target is None or address in self._records:
                 return
+            self._version += 1
             self._remove_alias(address)
             self._aliases[address] = alias
             target.aliases[alias.key] = None
@@ -192,30 +163,32 @@ class MemoryStore:
 
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         with self._lock:
+            self._version += 1
             for key, vector in vectors.items():
                 record = self._records.get((scope, key))
                 if record is None or not record.entry.is_candidate:
                     continue
-                entry = _own_copy(replace(record.entry, embedder_id=embedder_id, vector=vector))
+                entry = own_copy(replace(record.entry, embedder_id=embedder_id, vector=vector))
                 index = self._index(entry)
+                group = self._lists.groups[scope]
+                group.discard(record)
                 self._leave_index(record)
+                grown = entry_bytes(entry) - record.size
                 record.entry = entry
-                self._bytes -= record.size
-                record.size = entry_bytes(entry)
-                self._bytes += record.size
-                self._groups[scope].add(embedder_id, record)
-                if index is not None and entry.vector is not None:
-                    index.put(scope, key, entry.vector, expires_at=entry.expires_at, order=record.order)
+                record.size += grown
+                self._queues.of(record.tier).size_bytes += grown
+                self._bytes += grown
+                group.add(record)
+                self._join_index(record, index)
             self._make_room(None)
 
     def touch(self, scope: str, key: str, now: float) -> None:
-        address = (scope, key)
         with self._lock:
-            record = self._records.get(address)
+            record = self._records.get((scope, key))
             if record is not None:
                 record.access_count += 1
                 record.last_access = now
-                self._records.move_to_end(address)
+                self._queues.of(record.tier).read(record.seat, now, next(self._orders))
 
     def delete(self, scope: str, keys: Sequence[str]) -> int:
         with self._lock:
@@ -223,22 +196,25 @@ class MemoryStore:
             for address in there:
                 if not self._remove(address):
                     self._remove_alias(address)
+            self._version += bool(there)
             return len(there)
 
     def sweep(self, now: float, *, limit: int) -> int:
         removed = 0
         with self._lock:
-            while removed < limit and self._expiries and self._expiries[0][0] <= now:
-                _, order, scope, key = heapq.heappop(self._expiries)
-                record = self._records.get((scope, key))
+            while removed < limit and (expired := self._expiries.next(now)) is not None:
+                address, order = expired
+                record = self._records.get(address)
                 if record is not None and record.order == order:
-                    self._remove((scope, key))
+                    self._remove(address)
                     removed += 1
             self._expirations += removed
+            self._version += bool(removed)
         return removed
 
     def clear(self, namespace: Namespace | None = None) -> int:
         with self._lock:
+            self._version += 1
             if not namespace:
                 removed = len(self._records)
                 self._reset()
@@ -251,6 +227,50 @@ class MemoryStore:
                 self._remove(address)
             return len(below)
 
+    def select(self, selector: Selector, *, limit: int, after: int = 0) -> Page:
+        found = [record for record in self._scanned(selector, after) if selector.matches_stored(record.stored())]
+        found.sort(key=_order)
+        rows = tuple(record.stored_bare() for record in found[: max(limit, 0)])
+        return Page(rows, found[len(rows) - 1].order if rows and len(found) > len(rows) else None)
+
+    def place(self, addresses: Sequence[tuple[str, str]], tier: str, now: float, *, is_demotion: bool) -> int:
+        with self._lock:
+            there = [record for address in addresses if (record := self._records.get(address)) is not None]
+            for record in there:
+                self._queues.of(record.tier).leave(record.seat)
+                record.tier = tier
+                record.placed_at = now
+                if is_demotion:
+                    record.reads_before = record.access_count
+                record.seat = self._queues.of(tier).join(record, now, next(self._orders))
+            self._version += bool(there)
+            return len(there)
+
+    def lowest(self, tier: str, *, limit: int) -> list[Stored]:
+        with self._lock:
+            return [record.stored_bare() for record in self._queues.of(tier).lowest(limit)]
+
+    def invalidate(
+        self, selector: Selector, now: float, *, is_lazy: bool, reason: str = "", mode: str = "now", limit: int
+    ) -> Invalidated:
+        with self._lock:
+            number = self._log.note(selector, now, reason, mode)
+            records = self._scanned(selector)
+        # Without the lock: what is stored from now on has seen this invalidation, or is refused.
+        found = [record for record in records if selector.matches_stored(record.stored())]
+        found.sort(key=_order)
+        with self._lock:
+            there = [r for r in found if self._is_there(r) and not (is_lazy and r.entry.stale_at is not None)]
+            self._log.count(number, len(there))
+            chosen = there[: max(limit, 0)]
+            for record in chosen:
+                if is_lazy:
+                    record.entry = replace(record.entry, stale_at=now)
+                else:
+                    self._remove(record.address)
+            self._version += 1
+        return Invalidated(number, tuple(record.address for record in chosen))
+
     def stats(self) -> StoreStats:
         with self._lock:
             return StoreStats(
@@ -259,11 +279,14 @@ class MemoryStore:
                 size_bytes=self._bytes,
                 evictions=self._evictions,
                 expirations=self._expirations,
+                shares=self._queues.shares(),
             )
 
     def close(self) -> None:
         """Give the memory back."""
-        self.clear()
+        with self._lock:
+            self.clear()
+            self._open_notebook()
 
     def before_fork(self) -> None:
         self._lock.acquire()
@@ -271,9 +294,19 @@ class MemoryStore:
     def after_fork(self) -> None:
         self._lock.release()
 
+    def _scanned(self, selector: Selector, after: int = 0) -> list[Record]:
+        """Records among which all are that the selector finds, those with a number up to `after` left out."""
+        with self._lock:
+            narrowed = self._lists.narrowed(selector)
+            records = list(self._records.values()) if narrowed is None else narrowed
+        return [record for record in records if record.order > after] if after else records
+
+    def _is_there(self, record: Record) -> bool:
+        return self._records.get(record.address) is record
+
     def _index(self, entry: Entry) -> VectorIndex | None:
         """The index this entry's vector belongs to; raises before anything is changed when it does not fit."""
-        embedder_id = _embedder_of(entry)
+        embedder_id = embedder_of(entry)
         if embedder_id is None or entry.vector is None or not entry.is_candidate:
             return None
         index = self._indexes.get(embedder_id)
@@ -285,11 +318,11 @@ class MemoryStore:
             )
         return index
 
-    def _make_room(self, kept: tuple[str, str] | None) -> None:
+    def _make_room(self, kept: Record | None) -> None:
         while len(self._records) > self._max_entries or self._bytes > self._max_bytes:
-            oldest = next(iter(self._records), None)
-            if oldest is not None and oldest != kept:
-                self._remove(oldest)
+            leaving = self._queues.first(kept)
+            if leaving is not None:
+                self._remove(leaving.address)
                 self._evictions += 1
             elif self._aliases:  # only the newest entry is left, and its own wordings are too many
                 self._remove_alias(next(iter(self._aliases)))
@@ -314,7 +347,17 @@ class MemoryStore:
         if target is not None:
             target.aliases.pop(alias.key, None)
 
-    def _forget(self, record: _Record) -> None:
+    def _remember(self, record: Record, index: VectorIndex | None) -> None:
+        """Note the record everywhere but in the records themselves."""
+        entry = record.entry
+        self._bytes += record.size
+        self._normalised.setdefault((entry.scope, entry.normalised_key), {})[entry.key] = None
+        self._lists.add(record)
+        self._join_index(record, index)
+        self._expiries.add(record, self._records)
+        record.seat = self._queues.of(record.tier).join(record, entry.created_at, record.order)
+
+    def _forget(self, record: Record) -> None:
         """Take the record out of everything but the records themselves."""
         entry = record.entry
         self._bytes -= record.size
@@ -322,40 +365,21 @@ class MemoryStore:
         del same[entry.key]
         if not same:
             del self._normalised[entry.scope, entry.normalised_key]
-        if entry.is_candidate:
-            self._leave_index(record)
-            if not self._groups[entry.scope].by_embedder:
-                del self._groups[entry.scope]
+        self._lists.discard(record)
+        self._leave_index(record)
+        self._queues.of(record.tier).leave(record.seat)
 
-    def _leave_index(self, record: _Record) -> None:
+    def _join_index(self, record: Record, index: VectorIndex | None) -> None:
         entry = record.entry
-        embedder_id = _embedder_of(entry)
-        self._groups[entry.scope].discard(embedder_id, entry.key)
-        if embedder_id is not None:
+        if index is not None and entry.vector is not None:
+            index.put(entry.scope, entry.key, entry.vector, expires_at=entry.expires_at, order=record.order)
+
+    def _leave_index(self, record: Record) -> None:
+        entry = record.entry
+        embedder_id = embedder_of(entry)
+        if embedder_id is not None and entry.is_candidate:
             self._indexes[embedder_id].remove(entry.scope, entry.key)
 
-    def _note_expiry(self, record: _Record) -> None:
-        entry = record.entry
-        if entry.expires_at is None:
-            return
-        heapq.heappush(self._expiries, (entry.expires_at, record.order, entry.scope, entry.key))
-        if len(self._expiries) > 2 * len(self._records) + 64:  # mostly of entries that are gone
-            self._expiries = [
-                expiry for expiry in self._expiries if (r := self._records.get(expiry[2:])) and r.order == expiry[1]
-            ]
-            heapq.heapify(self._expiries)
 
-
-def _order(record: _Record) -> int:
+def _order(record: Record) -> int:
     return record.order
-
-
-def _embedder_of(entry: Entry) -> str | None:
-    return None if entry.vector is None else entry.embedder_id
-
-
-def _own_copy(entry: Entry) -> Entry:
-    """The entry with a vector nobody can change: it lies over bytes, which not even `setflags` makes writable."""
-    if entry.vector is None:
-        return entry
-    return replace(entry, vector=np.frombuffer(as_vector(entry.vector).tobytes(), np.float32))

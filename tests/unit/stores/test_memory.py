@@ -49,7 +49,7 @@ def test_entries_that_are_replaced_for_ever_leave_no_trace() -> None:
     assert len(store._expiries) <= 2 * 4 + 64
     assert len(store._normalised) == 4
     assert store.sweep(1e9, limit=100) == 4
-    assert (store._groups, store._normalised, store._expiries) == ({}, {}, [])
+    assert (store._lists.groups, store._normalised, len(store._expiries)) == ({}, {}, 0)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # that is what is tested
