@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from llmcache_plugins.counters import CacheStats, StoreStats
 from llmcache_plugins.quality import Reported, Validation
@@ -38,6 +38,8 @@ __all__ = [
     "Judge",
     "Log",
     "LookupEvent",
+    "MoveEvent",
+    "PressureEvent",
     "Recorder",
     "ReportEvent",
     "StatisticsRecorder",
@@ -401,7 +403,31 @@ class ReportEvent:
     reported: Reported
 
 
-Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent | ReportEvent
+@dataclass(frozen=True, slots=True)
+class MoveEvent:
+    """Entries were placed in another tier: a promotion after reads, a demotion after a time without any, or because
+    the tier was full."""
+
+    source: str
+    target: str
+    count: int
+    reason: Literal["reads", "idle", "capacity"]
+
+    @property
+    def is_demotion(self) -> bool:
+        return self.reason != "reads"
+
+
+@dataclass(frozen=True, slots=True)
+class PressureEvent:
+    """A tier has become as full as `level` (a share of its capacity); of the last tier, the whole store has."""
+
+    tier: str
+    level: float
+    utilisation: float
+
+
+Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent | ReportEvent | MoveEvent | PressureEvent
 Recorder: TypeAlias = Callable[[Event], None]
 
 

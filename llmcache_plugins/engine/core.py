@@ -56,7 +56,7 @@ class Core(Shared):
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._advisers = Advisers() if advisers is None else advisers
         self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded)
-        self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock, self._advisers)
+        self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock, self._advisers, self._emit)
         self._perform = Performer(self._parts)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)

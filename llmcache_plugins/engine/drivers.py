@@ -16,6 +16,7 @@ from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.steps import (
+    Announce,
     AskJudge,
     Embed,
     Enter,
@@ -30,7 +31,7 @@ from llmcache_plugins.engine.steps import (
 )
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import EmbedderError, StoreError
-from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Store
+from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Event, Store
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["AsyncPerformer", "Health", "Parts", "Performer", "Tier", "arun", "run"]
@@ -77,6 +78,10 @@ def _class_of(error: BaseException) -> str:
     return type(error).__name__ + (f" from {type(cause).__name__}" if cause is not None else "")
 
 
+def _tell_nobody(event: Event) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(slots=True)
 class Parts:
     """What both performers act on."""
@@ -87,6 +92,7 @@ class Parts:
     health: Health
     clock: Clock
     advisers: Advisers
+    announce: Callable[[Event], None] = _tell_nobody
 
     def store_error(self, tier: Tier, step: StoreStep, error: Exception) -> StoreError:
         known = error if isinstance(error, StoreError) else StoreError(f"the {tier.name} store failed unexpectedly")
@@ -161,6 +167,8 @@ class Performer:
             return step.flight.wait(step.flight.deadline - parts.clock.monotonic())
         if isinstance(step, Land):
             return parts.flights.land(step.flight, step.landing)
+        if isinstance(step, Announce):
+            return parts.announce(step.event)
         assert isinstance(step, Generate)
         assert self._generate is not None
         return self._generate()
@@ -203,6 +211,8 @@ class AsyncPerformer:
             return await step.flight.await_landing(step.flight.deadline - parts.clock.monotonic())
         if isinstance(step, Land):
             return parts.flights.land(step.flight, step.landing)
+        if isinstance(step, Announce):
+            return parts.announce(step.event)
         assert isinstance(step, Generate)
         assert self._generate is not None
         return await self._generate()

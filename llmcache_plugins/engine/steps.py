@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from llmcache_plugins.engine.singleflight import Flight, Landing
-from llmcache_plugins.protocols import AsyncStore, Store
+from llmcache_plugins.protocols import AsyncStore, Event, Store
 from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.types import Alias, Entry, FloatArray, Request
 
 __all__ = [
     "Acquire",
+    "Announce",
     "AskJudge",
     "Asking",
     "CensusOf",
@@ -37,6 +38,7 @@ __all__ = [
     "Select",
     "SequenceOf",
     "SetVectors",
+    "StatsOf",
     "Step",
     "StoreStep",
     "Sweep",
@@ -297,6 +299,21 @@ class VersionOf(StoreStep):
 
 
 @dataclass(slots=True)
+class StatsOf(StoreStep):
+    work = "count entries"
+
+    def call(self, store: AnyStore) -> Any:
+        return store.stats()
+
+
+@dataclass(slots=True)
+class Announce:
+    """Tell the recorders."""
+
+    event: Event
+
+
+@dataclass(slots=True)
 class Fits:
     """Does the embedder read the whole text?"""
 
@@ -366,4 +383,4 @@ class Generate:
 
 
 Asking: TypeAlias = Verify | AskJudge | Validate
-Step: TypeAlias = StoreStep | Fits | Embed | Asking | Enter | Wait | Land | Generate
+Step: TypeAlias = StoreStep | Announce | Fits | Embed | Asking | Enter | Wait | Land | Generate
