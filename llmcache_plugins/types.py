@@ -61,6 +61,8 @@ class MissReason(StrEnum):
     UNREADABLE = "unreadable"  # too long for the embedder, or unknown to it: exact only, and not found
     NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only
     EXPIRED = "expired"  # the exact entry is there, but its time is over
+    STALE = "stale"  # the exact entry is there, but an invalidation marked it
+    REFRESH = "refresh"  # the entry is good, but near its end: this caller was chosen to renew it
     DAMAGED = "damaged"  # the stored bytes are bad or of an unknown version
     STORE_ERROR = "store_error"
     EMBEDDER_ERROR = "embedder_error"
@@ -327,6 +329,7 @@ class Hit:
         verifier_score: what the verifier gave, None when it was not asked.
         asked: the question of the request.
         asked_key: the request's own key; the entry's on an exact hit.
+        is_stale: the answer is past its time, or marked by an invalidation, and is served while it is renewed.
     """
 
     entry: Entry
@@ -342,6 +345,7 @@ class Hit:
     verifier_score: float | None = None
     asked: str = field(default="", repr=False)
     asked_key: str = ""
+    is_stale: bool = False
 
     @property
     def answer(self) -> JsonValue:
@@ -362,6 +366,7 @@ class Hit:
             "age": self.age,
             "matched_key": self.reference,
             "policy": self.policy,
+            **({"is_stale": True} if self.is_stale else {}),
             "verdicts": {said.guard: said.verdict for said in self.verdicts},
             **({} if self.verifier_score is None else {"verifier_score": self.verifier_score}),
         }

@@ -11,13 +11,24 @@ from dataclasses import replace
 from llmcache_plugins.engine.meaning import find_by_meaning, is_valid
 from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
-from llmcache_plugins.engine.steps import CensusOf, Embed, Fits, Put, ReadExact, ReadNormalised, Sweep
+from llmcache_plugins.engine.steps import (
+    CensusOf,
+    Embed,
+    Fits,
+    Invalidations,
+    Put,
+    ReadExact,
+    ReadNormalised,
+    SequenceOf,
+    Sweep,
+)
 from llmcache_plugins.engine.touching import touch
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
 from llmcache_plugins.matching import has_conflict
 from llmcache_plugins.policies import payload_of
-from llmcache_plugins.types import Alias, Damaged, Entry, Identity, MissReason, Request, UpdateOutcome
+from llmcache_plugins.selection import Lease
+from llmcache_plugins.types import Alias, Damaged, Entry, Identity, MissReason, Request, Stored, UpdateOutcome
 
 __all__ = [
     "Flow",
@@ -35,12 +46,20 @@ _NORMALISED_LIMIT = 4  # wordings that differ in case alone: a guard may refuse 
 _SWEEP_LIMIT = 1000  # expired entries one update may have to remove
 
 
-def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) -> Flow[Found | NotFound]:
-    """One lookup: exact, normalised, meaning."""
+def lookup_flow(
+    request: Request, identity: Identity, rules: Rules, now: float, *, takes_stale: bool = False
+) -> Flow[Found | NotFound]:
+    """One lookup: exact, normalised, meaning.
+
+    Args:
+        takes_stale: the caller can have the entry renewed: one that may be served meanwhile ends the lookup.
+    """
     troubles = Troubles(rules.fail_open)
     found = yield from find_exact(request, identity, rules, now, troubles)
     if found is not None:
         return found
+    if takes_stale and troubles.stale is not None:
+        return troubles.miss(MissReason.EXPIRED)
     exact_only = request.exact_only or payload_of(request.text)
     if exact_only is not None:
         return troubles.miss(MissReason.EXACT_ONLY, detail=exact_only)
@@ -52,6 +71,8 @@ def lookup_flow(request: Request, identity: Identity, rules: Rules, now: float) 
     found = yield from find_normalised(request, identity, rules, now, troubles)
     if found is not None:
         return found
+    if takes_stale and troubles.stale is not None:
+        return troubles.miss(MissReason.EXPIRED)
     if rules.embedder_id is None:
         return troubles.miss(MissReason.NO_EMBEDDER)
     try:
@@ -73,23 +94,33 @@ def find_exact(
             if isinstance(stored, Damaged):
                 troubles.note(MissReason.DAMAGED)
                 continue
-            if stored.entry.is_expired(now):
-                troubles.note(MissReason.EXPIRED)
-                continue
-            alias = stored.alias
-            if alias is not None and not _holds(alias, request, rules):
-                continue
         except StoreError as error:
             troubles.spare(error)
             continue
-        if alias is not None and not (yield from is_valid(request, stored.entry, rules, troubles)):
+        entry, alias = stored.entry, stored.alias
+        is_fresh = rules.staleness.is_fresh(entry, now)
+        if not is_fresh:
+            troubles.note(MissReason.EXPIRED if entry.is_expired(now) else MissReason.STALE)
+            if not rules.staleness.is_servable(entry, now):
+                continue
+        if alias is not None and not _holds(alias, request, rules):
             continue
-        yield from touch(tier, stored.entry, now, troubles)
-        if alias is None:
-            return Found(stored, "exact", name)
-        policy_id = alias.policy_id.removeprefix(rules.policy_id).strip()
-        return Found(stored, "alias", name, alias.similarity, alias.confidence, policy=policy_id)
+        if alias is not None and not (yield from is_valid(request, entry, rules, troubles)):
+            continue
+        found = _found_exactly(stored, name, rules)
+        if is_fresh:
+            yield from touch(tier, entry, now, troubles)
+            return found
+        troubles.keep_stale(found)
     return None
+
+
+def _found_exactly(stored: Stored, tier: str, rules: Rules) -> Found:
+    alias = stored.alias
+    if alias is None:
+        return Found(stored, "exact", tier)
+    policy_id = alias.policy_id.removeprefix(rules.policy_id).strip()
+    return Found(stored, "alias", tier, alias.similarity, alias.confidence, policy=policy_id)
 
 
 def _holds(alias: Alias, request: Request, rules: Rules) -> bool:
@@ -110,7 +141,8 @@ def find_normalised(
             troubles.spare(error)
             continue
         for stored in wordings:
-            if stored.entry.is_expired(now) or not stored.entry.is_candidate:
+            is_fresh = rules.staleness.is_fresh(stored.entry, now)
+            if not (is_fresh or rules.staleness.is_servable(stored.entry, now)) or not stored.entry.is_candidate:
                 continue  # what may only be matched exactly answers no other layout either
             verdicts = rules.guards(request.text, stored.entry.text)
             if has_conflict(verdicts):  # case can matter: `TAG` and `tag` in code
@@ -121,30 +153,55 @@ def find_normalised(
             if reports.forbid(request.text, stored.entry.text):
                 troubles.refused[stored.entry.key] = MissReason.REPORTED
                 continue
-            yield from touch(tier, stored.entry, now, troubles)
-            return Found(stored, "normalised", name, verdicts=verdicts)
+            found = Found(stored, "normalised", name, verdicts=verdicts)
+            if is_fresh:
+                yield from touch(tier, stored.entry, now, troubles)
+                return found
+            troubles.keep_stale(found)
     return None
 
 
-def update_flow(entry: Entry, rules: Rules, now: float, *, sweep: bool) -> Flow[UpdateOutcome]:
+def update_flow(
+    entry: Entry, rules: Rules, now: float, *, sweep: bool, seen: int | None = None, fence: Lease | None = None
+) -> Flow[UpdateOutcome]:
     """Store one answer in every tier. Its vector is computed now only when the scope already holds a candidate: the
-    first question of a scope gets its vector when a second one comes (most scopes never see one)."""
+    first question of a scope gets its vector when a second one comes (most scopes never see one).
+
+    Args:
+        seen: the sequence of the last tier's store before the answer was asked for; see `Store.put`.
+        fence: the lease the answer was computed under.
+    """
     try:
         entry = yield from _with_vector(entry, rules)
     except (EmbedderError, StoreError):
         if not rules.fail_open:
             raise
     is_stored, reason = False, "not_kept"
-    for tier in range(len(rules.tiers)):
+    for tier in reversed(range(len(rules.tiers))):  # the last one decides whether the answer still counts
+        is_last = tier == rules.bottom
         try:
-            is_stored = (yield Put(tier, entry)) or is_stored
+            is_kept = yield Put(tier, entry, seen=seen if is_last else None, fence=fence if is_last else None)
             if sweep:
-                yield Sweep(tier, now, _SWEEP_LIMIT)
+                yield Sweep(tier, now - rules.staleness.kept_for, _SWEEP_LIMIT)
+            if is_last and not is_kept and not (seen is None and fence is None):
+                return UpdateOutcome(False, (yield from _why_refused(entry, tier, seen, fence)))
+            is_stored = is_kept or is_stored
         except StoreError:
             if not rules.fail_open:
                 raise
             reason = MissReason.STORE_ERROR.value
     return UpdateOutcome(True) if is_stored else UpdateOutcome(False, reason)
+
+
+def _why_refused(entry: Entry, tier: int, seen: int | None, fence: Lease | None) -> Flow[str]:
+    """Of a refused answer: an invalidation or a later lease came between, or it was not kept for other reasons."""
+    if seen is not None and (yield SequenceOf(tier)) > seen:
+        log = yield Invalidations(tier, 0.0)
+        since = [invalidation for invalidation in log if invalidation.number > seen]
+        is_log_complete = bool(since) and since[0].number == seen + 1
+        if not is_log_complete or any(invalidation.selector.matches(entry) for invalidation in since):
+            return "invalidated"
+    return "not_kept" if fence is None else "superseded"
 
 
 def _with_vector(entry: Entry, rules: Rules) -> Flow[Entry]:

@@ -143,6 +143,8 @@ def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubl
             troubles.spare(error)
             continue
         for candidate in candidates:
+            if candidate.entry.stale_at is not None:
+                continue  # an invalidation marked it: at most its own question is still answered with it
             best.setdefault(candidate.entry.key, Neighbour(candidate, tier))
     ranked = sorted(best.values(), key=lambda n: -n.candidate.similarity)
     return Neighbours(ranked[: rules.max_candidates], vector)

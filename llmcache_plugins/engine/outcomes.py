@@ -32,4 +32,5 @@ def outcome_of(found: Found | NotFound, asked: str, asked_key: str, latency: flo
         found.verifier_score,
         asked,
         asked_key,
+        found.is_stale,
     )

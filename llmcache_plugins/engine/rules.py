@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from llmcache_plugins.engine.steps import Step
 from llmcache_plugins.errors import EmbedderError, LLMCacheError
 from llmcache_plugins.matching import GuardChain, Policy
+from llmcache_plugins.policies import Staleness
 from llmcache_plugins.types import HitKind, MissReason, NearMiss, Request, Stored, Verdict
 
 __all__ = ["Flow", "Found", "NotFound", "Rules", "Troubles"]
@@ -28,6 +29,7 @@ class Rules:
             request's policy it is what aliases carry, and those of another one are judged again.
         policy_for: the policy of a request; None when it must never be matched by meaning.
         guards: what all guards say of two texts.
+        staleness: what is fresh, and what is served although it is not.
     """
 
     tiers: tuple[str, ...]
@@ -41,6 +43,12 @@ class Rules:
     has_verifier: bool = False
     has_judge: bool = False
     has_validators: bool = False
+    staleness: Staleness = field(default_factory=Staleness)
+
+    @property
+    def bottom(self) -> int:
+        """The place of the tier that holds every live entry."""
+        return len(self.tiers) - 1
 
     def alias_policy_id(self, policy: Policy) -> str:
         """What decided an alias: the policy of its request and the parts of this cache."""
@@ -56,27 +64,39 @@ class Found(NamedTuple):
     verdicts: tuple[Verdict, ...] = ()
     policy: str = ""
     verifier_score: float | None = None
+    is_stale: bool = False
 
 
 class NotFound(NamedTuple):
+    """`stale` is what may be served instead, as long as somebody renews it."""
+
     reason: MissReason
     near_misses: tuple[NearMiss, ...] = ()
     detail: str = ""
+    stale: Found | None = None
 
 
 class Troubles:
     """What went wrong on the way of one lookup. It outranks the ordinary reason of a miss: the gravest is reported.
 
-    `refused` are the matches, by key, that somebody refused at the last moment, and why.
+    `refused` are the matches, by key, that somebody refused at the last moment, and why. `stale` is the first match
+    that may be served while it is renewed.
     """
 
-    __slots__ = ("_fail_open", "_reason", "refused")
-    _GRAVITY = (MissReason.EXPIRED, MissReason.DAMAGED, MissReason.EMBEDDER_ERROR, MissReason.STORE_ERROR)
+    __slots__ = ("_fail_open", "_reason", "refused", "stale")
+    _GRAVITY = (
+        MissReason.EXPIRED,
+        MissReason.STALE,
+        MissReason.DAMAGED,
+        MissReason.EMBEDDER_ERROR,
+        MissReason.STORE_ERROR,
+    )
 
     def __init__(self, fail_open: bool) -> None:
         self._fail_open = fail_open
         self._reason: MissReason | None = None
         self.refused: dict[str, MissReason] = {}
+        self.stale: Found | None = None
 
     def spare(self, error: LLMCacheError) -> None:
         """Note the error and go on, or raise it when the user wants to hear it."""
@@ -88,6 +108,11 @@ class Troubles:
         if self._reason is None or self._GRAVITY.index(reason) > self._GRAVITY.index(self._reason):
             self._reason = reason
 
+    def keep_stale(self, found: Found) -> None:
+        """This match may be served while it is renewed, if nothing better comes."""
+        if self.stale is None:
+            self.stale = found._replace(is_stale=True)
+
     def miss(self, reason: MissReason, near_misses: tuple[NearMiss, ...] = (), detail: str = "") -> NotFound:
         reason = next(iter(self.refused.values()), reason)
-        return NotFound(self._reason or reason, near_misses, detail)
+        return NotFound(self._reason or reason, near_misses, detail, self.stale)

@@ -351,7 +351,7 @@ def test_answer_is_stored_even_when_its_embedding_fails() -> None:
 
 def test_update_writes_every_tier_and_sweeps_when_told() -> None:
     walk = Walk(update_flow(entry_of("q"), rules(embedder_id=None), NOW, sweep=True))
-    walk.expect(Put, True, tier=0).expect(Sweep, tier=0).expect(Put, False, tier=1).expect(Sweep, tier=1)
+    walk.expect(Put, False, tier=1).expect(Sweep, tier=1).expect(Put, True, tier=0).expect(Sweep, tier=0)
     assert walk.result.stored
 
 
