@@ -5,11 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from llmcache_plugins.types import Identity, JsonValue, Namespace, Request
 
-__all__ = ["canonical_json", "fingerprint", "identify", "key_of", "normalise_text", "normalised_key_of", "scope_of"]
+__all__ = [
+    "canonical_json",
+    "fingerprint",
+    "identify",
+    "identity_since",
+    "key_of",
+    "normalise_text",
+    "normalised_key_of",
+    "scope_of",
+]
 
 _DIGEST_BYTES = 20  # 160 bits: no collision to be found by anybody who wants one (blake2b, RFC 7693)
 _CLOSING = ".?\u2026\u3002\uff0e\uff1f\u061f"  # full stop, question mark; also Chinese, Japanese and Arabic
@@ -43,21 +52,30 @@ def canonical_json(value: JsonValue) -> bytes:
     return _encode(value).encode("ascii")
 
 
-def scope_of(request: Request, namespace: Namespace = ()) -> str:
+def scope_of(request: Request, namespace: Namespace = (), params: Mapping[str, JsonValue] | None = None) -> str:
     """Digest of all that has to be equal: namespace (the cache's own, then the request's), provider, model, parameters,
-    context."""
-    return fingerprint(
+    context, label.
+
+    Args:
+        params: the parameters that have to be equal, where some of the request's need not.
+    """
+    parts = [
         canonical_json([*namespace, *request.namespace]),
         _encodable(request.provider),
         _encodable(request.model),
-        canonical_json(dict(request.params)),
+        canonical_json(dict(request.params if params is None else params)),
         canonical_json(request.context),
-    )
+    ]
+    if request.label:  # apart, so that the scopes of requests without one are what they always were
+        parts += [b"label", _encodable(request.label)]
+    return fingerprint(*parts)
 
 
-def key_of(scope: str, text: str) -> str:
-    """Digest of the whole request: the text in NFC, without outer white space, inside its scope."""
-    return fingerprint(b"exact", scope.encode("ascii"), _encodable(unicodedata.normalize("NFC", text).strip()))
+def key_of(scope: str, text: str, tolerant: Mapping[str, JsonValue] | None = None) -> str:
+    """Digest of the whole request: the text in NFC, without outer white space, inside its scope, and the parameters
+    that are no part of that."""
+    parts = [b"exact", scope.encode("ascii"), _encodable(unicodedata.normalize("NFC", text).strip())]
+    return fingerprint(*parts, canonical_json(dict(tolerant))) if tolerant else fingerprint(*parts)
 
 
 def normalise_text(text: str) -> str:
@@ -82,9 +100,19 @@ def normalised_key_of(scope: str, text: str) -> str:
 
 
 def identify(request: Request, namespace: Namespace = ()) -> Identity:
-    """Scope and key of a request under the cache's namespace."""
+    """Scope and key of a request under the cache's namespace, where all parameters have to be equal."""
     scope = scope_of(request, namespace)
     return Identity(scope, key_of(scope, request.text))
+
+
+def identity_since(identity: Identity, epoch: str) -> Identity:
+    """The identity in another epoch: nothing stored under one is found under the other. Not computed from the request:
+    hashing a long history again would cost more than the look-up."""
+    era = epoch.encode("utf-8")
+    return Identity(
+        fingerprint(b"epoch", era, identity.scope.encode("ascii")),
+        fingerprint(b"epoch", era, identity.key.encode("ascii")),
+    )
 
 
 def _encodable(text: str) -> bytes:
