@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.types import Namespace
@@ -67,6 +67,19 @@ class CacheConfig:
         fail_open: a failing store or embedder costs a model call (True) or raises (False).
         single_flight: concurrent identical misses make one model call.
         single_flight_timeout: longest wait of a follower for its leader.
+        single_flight_across_processes: also hold a lease in the store while the model is called, so that the misses of
+            several processes make one call; `"auto"` where the store is shared by processes.
+        followers_on_failure: `"error"` gives the error of the leader's call to all that waited for it in
+            `get_or_generate`; with `"retry"` they try again, one at a time.
+        join_paraphrases: a question that means the same as one whose answer is on its way waits for that answer.
+        stale_while_revalidate: seconds after its end in which an answer is still served while it is renewed in the
+            background; 0 for none.
+        lazy_stale_limit: seconds after a lazy invalidation in which a marked answer is still served, likewise.
+        refresh_ahead: share of its lifetime, counted from the end, in which a popular answer is renewed before it ends;
+            0 for never.
+        refresh_ahead_reads: served reads that make an answer popular.
+        refresh_workers: how many answers are renewed in the background at a time.
+        refresh_queue: how many more may wait to be renewed.
         sweep_interval: least time between two sweeps of expired entries (they ride on updates); None for no sweeps.
         embedding_cache_entries: how many texts keep their vectors in memory; 0 for none.
 
@@ -95,6 +108,15 @@ class CacheConfig:
     fail_open: bool = True
     single_flight: bool = True
     single_flight_timeout: float = 60.0
+    single_flight_across_processes: bool | Literal["auto"] = "auto"
+    followers_on_failure: Literal["error", "retry"] = "error"
+    join_paraphrases: bool = True
+    stale_while_revalidate: float = 0.0
+    lazy_stale_limit: float = 300.0
+    refresh_ahead: float = 0.0
+    refresh_ahead_reads: int = 10
+    refresh_workers: int = 2
+    refresh_queue: int = 64
     sweep_interval: float | None = 60.0
     embedding_cache_entries: int = 10_000
 
@@ -116,6 +138,7 @@ class CacheConfig:
         _positive_or_none("sweep_interval", self.sweep_interval)
         for name in ("single_flight_timeout", "judge_timeout"):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
+        self._check_flights()
         self._check_budgets()
         for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
             _integer(name, getattr(self, name), least=1)
@@ -131,6 +154,21 @@ class CacheConfig:
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    def _check_flights(self) -> None:
+        for name in ("stale_while_revalidate", "lazy_stale_limit"):
+            _number(name, getattr(self, name), least=0.0)
+        _number("refresh_ahead", self.refresh_ahead, least=0.0, most=1.0)
+        for name in ("refresh_ahead_reads", "refresh_workers"):
+            _integer(name, getattr(self, name), least=1)
+        _integer("refresh_queue", self.refresh_queue, least=0)
+        if not isinstance(self.join_paraphrases, bool):
+            raise ConfigError(f"join_paraphrases must be True or False, not {self.join_paraphrases!r}")
+        across = self.single_flight_across_processes
+        if not isinstance(across, bool) and across != "auto":
+            raise ConfigError(f"single_flight_across_processes must be True, False or 'auto', not {across!r}")
+        if self.followers_on_failure not in ("error", "retry"):
+            raise ConfigError(f"followers_on_failure must be 'error' or 'retry', not {self.followers_on_failure!r}")
 
     def _check_budgets(self) -> None:
         _number("max_error_rate", self.max_error_rate, least=0.0, exclusive=True, most=_MOST_ERROR)

@@ -25,6 +25,7 @@ from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION
 from llmcache_plugins.matching.guards import judge as judge_texts
 from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
+from llmcache_plugins.policies import Staleness
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Statistics
@@ -116,6 +117,12 @@ def _rules(config: CacheConfig, embedder: Embedder | None, guards: tuple[Guard, 
         has_verifier=advisers.verifier is not None,
         has_judge=advisers.judge is not None,
         has_validators=bool(advisers.validators),
+        staleness=Staleness(
+            stale_while_revalidate=config.stale_while_revalidate,
+            lazy_stale_limit=config.lazy_stale_limit,
+            refresh_ahead=config.refresh_ahead,
+            refresh_ahead_reads=config.refresh_ahead_reads,
+        ),
     )
 
 
