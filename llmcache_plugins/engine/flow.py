@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from llmcache_plugins.engine.copying import read_through
 from llmcache_plugins.engine.meaning import find_by_meaning, is_valid
+from llmcache_plugins.engine.moving import placed
 from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.steps import (
@@ -22,7 +24,7 @@ from llmcache_plugins.engine.steps import (
     SequenceOf,
     Sweep,
 )
-from llmcache_plugins.engine.touching import touch
+from llmcache_plugins.engine.touching import serve
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
 from llmcache_plugins.matching import has_conflict
@@ -86,9 +88,13 @@ def find_exact(
     request: Request, identity: Identity, rules: Rules, now: float, troubles: Troubles
 ) -> Flow[Found | None]:
     """The entry under exactly this key, or the one its alias points to."""
-    for tier, name in enumerate(rules.tiers):
+    tiering = rules.tiering
+    for tier in range(len(rules.tiers)):
         try:
-            stored = yield ReadExact(tier, identity.scope, identity.key)
+            if tiering is not None and tiering.copies:
+                stored = yield from read_through(identity, rules, tiering, troubles)
+            else:
+                stored = yield ReadExact(tier, identity.scope, identity.key)
             if stored is None:
                 continue
             if isinstance(stored, Damaged):
@@ -107,9 +113,9 @@ def find_exact(
             continue
         if alias is not None and not (yield from is_valid(request, entry, rules, troubles)):
             continue
-        found = _found_exactly(stored, name, rules)
+        found = _found_exactly(stored, rules.tier_name(tier, stored.tier), rules)
         if is_fresh:
-            yield from touch(tier, entry, now, troubles)
+            yield from serve(tier, stored, rules, now, troubles)
             return found
         troubles.keep_stale(found)
     return None
@@ -134,7 +140,7 @@ def find_normalised(
 ) -> Flow[Found | None]:
     """An entry whose text differs in case, spaces and closing punctuation alone."""
     key = normalised_key_of(identity.scope, request.text)
-    for tier, name in enumerate(rules.tiers):
+    for tier in range(len(rules.tiers)):
         try:
             wordings = yield ReadNormalised(tier, identity.scope, key, _NORMALISED_LIMIT)
         except StoreError as error:
@@ -153,9 +159,9 @@ def find_normalised(
             if reports.forbid(request.text, stored.entry.text):
                 troubles.refused[stored.entry.key] = MissReason.REPORTED
                 continue
-            found = Found(stored, "normalised", name, verdicts=verdicts)
+            found = Found(stored, "normalised", rules.tier_name(tier, stored.tier), verdicts=verdicts)
             if is_fresh:
-                yield from touch(tier, stored.entry, now, troubles)
+                yield from serve(tier, stored, rules, now, troubles)
                 return found
             troubles.keep_stale(found)
     return None
@@ -176,16 +182,18 @@ def update_flow(
     except (EmbedderError, StoreError):
         if not rules.fail_open:
             raise
-    is_stored, reason = False, "not_kept"
+    is_stored, reason, start = False, "not_kept", rules.start_of(entry)
     for tier in reversed(range(len(rules.tiers))):  # the last one decides whether the answer still counts
         is_last = tier == rules.bottom
         try:
-            is_kept = yield Put(tier, entry, seen=seen if is_last else None, fence=fence if is_last else None)
+            is_kept = yield Put(tier, entry, start, seen if is_last else None, fence if is_last else None)
             if sweep:
                 yield Sweep(tier, now - rules.staleness.kept_for, _SWEEP_LIMIT)
             if is_last and not is_kept and not (seen is None and fence is None):
                 return UpdateOutcome(False, (yield from _why_refused(entry, tier, seen, fence)))
             is_stored = is_kept or is_stored
+            if is_last and is_kept:
+                yield from placed(start, rules, now)
         except StoreError:
             if not rules.fail_open:
                 raise

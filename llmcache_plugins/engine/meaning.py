@@ -11,7 +11,7 @@ from llmcache_plugins.engine.reports import Reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.settling import Opinions, settle
 from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Validate
-from llmcache_plugins.engine.touching import touch
+from llmcache_plugins.engine.touching import serve
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.matching import Judged, Policy, decide
 from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, MissReason, Request, Stored
@@ -100,7 +100,7 @@ def _serve(
 ) -> Flow[Found]:
     """Count the read, and remember the wording."""
     candidate = match.candidate
-    yield from touch(tier, candidate.entry, now, troubles)
+    yield from serve(tier, candidate, rules, now, troubles)
     alias = Alias(
         scope=identity.scope,
         key=identity.key,
@@ -116,9 +116,9 @@ def _serve(
     except StoreError as error:
         troubles.spare(error)
     return Found(
-        Stored(candidate.entry, candidate.access_count),
+        Stored(candidate.entry, candidate.access_count, tier=candidate.tier, reads=candidate.reads),
         "semantic",
-        rules.tiers[tier],
+        rules.tier_name(tier, candidate.tier),
         candidate.similarity,
         match.confidence,
         match.verdicts,

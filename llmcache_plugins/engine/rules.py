@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from llmcache_plugins.engine.steps import Step
 from llmcache_plugins.errors import EmbedderError, LLMCacheError
 from llmcache_plugins.matching import GuardChain, Policy
 from llmcache_plugins.policies import Staleness
-from llmcache_plugins.types import HitKind, MissReason, NearMiss, Request, Stored, Verdict
+from llmcache_plugins.types import Entry, HitKind, MissReason, NearMiss, Request, Stored, Verdict
+
+if TYPE_CHECKING:
+    from llmcache_plugins.engine.tiering import Tiering
 
 __all__ = ["Flow", "Found", "NotFound", "Rules", "Troubles"]
 
@@ -23,13 +26,14 @@ class Rules:
     """What a flow needs to know of the configuration.
 
     Args:
-        tiers: names, hottest first.
+        tiers: names of the stores that hold every entry; all but hand-made caches have one.
         embedder_id: None when the cache has no embedder.
         policy_id: changes with the parts that decide a semantic match (embedder, guards, ...); with the id of the
             request's policy it is what aliases carry, and those of another one are judged again.
         policy_for: the policy of a request; None when it must never be matched by meaning.
         guards: what all guards say of two texts.
         staleness: what is fresh, and what is served although it is not.
+        tiering: the tiers entries are placed in within the last store; None for none.
     """
 
     tiers: tuple[str, ...]
@@ -44,11 +48,20 @@ class Rules:
     has_judge: bool = False
     has_validators: bool = False
     staleness: Staleness = field(default_factory=Staleness)
+    tiering: Tiering | None = field(default=None, repr=False)
 
     @property
     def bottom(self) -> int:
         """The place of the tier that holds every live entry."""
         return len(self.tiers) - 1
+
+    def tier_name(self, place: int, tier: str) -> str:
+        """The name of the tier an entry is in, for users: where it is placed, or its store's."""
+        return self.tiers[place] if self.tiering is None else self.tiering.placement.name_of(tier)
+
+    def start_of(self, entry: Entry) -> str:
+        """The tier a new entry is placed in; empty without tiers."""
+        return "" if self.tiering is None else self.tiering.placement.start_of(entry)
 
     def alias_policy_id(self, policy: Policy) -> str:
         """What decided an alias: the policy of its request and the parts of this cache."""

@@ -1,13 +1,14 @@
-"""Counting a read that was served."""
+"""Counting a read that was served, and what follows from it."""
 
 from __future__ import annotations
 
-from llmcache_plugins.engine.rules import Flow, Troubles
+from llmcache_plugins.engine.moving import promote
+from llmcache_plugins.engine.rules import Flow, Rules, Troubles
 from llmcache_plugins.engine.steps import Touch
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.types import Entry
+from llmcache_plugins.types import Candidate, Entry, Stored
 
-__all__ = ["touch"]
+__all__ = ["serve", "touch"]
 
 
 def touch(tier: int, entry: Entry, now: float, troubles: Troubles) -> Flow[None]:
@@ -15,4 +16,20 @@ def touch(tier: int, entry: Entry, now: float, troubles: Troubles) -> Flow[None]
     try:
         yield Touch(tier, entry.scope, entry.key, now)
     except StoreError as error:  # the answer is in hand: a lost count is no reason to pay for another one
+        troubles.spare(error)
+
+
+def serve(tier: int, stored: Stored | Candidate, rules: Rules, now: float, troubles: Troubles) -> Flow[None]:
+    """Count a served read, and let the entry move up when that was enough of them."""
+    yield from touch(tier, stored.entry, now, troubles)
+    tiering = rules.tiering
+    if tiering is None:
+        return
+    tiering.count((stored.entry.scope, stored.entry.key))
+    target = tiering.placement.promotion(stored.tier, stored.reads + 1)
+    if target is None:
+        return
+    try:
+        yield from promote(stored, target, rules, tiering, now)
+    except StoreError as error:  # the next read tries again
         troubles.spare(error)
