@@ -18,6 +18,7 @@ from llmcache_plugins.types import (
     FloatArray,
     Namespace,
     Outcome,
+    Profile,
     Request,
     Stored,
     UpdateOutcome,
@@ -40,6 +41,7 @@ __all__ = [
     "LookupEvent",
     "MoveEvent",
     "PressureEvent",
+    "Profiler",
     "Recorder",
     "ReportEvent",
     "StatisticsRecorder",
@@ -362,6 +364,10 @@ what it says, for stored matches (aliases) of another judge are judged again."""
 
 Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[Validation | bool]]
 """Has the last word on a semantic match before it is served. A function or a coroutine function, as a `Judge`."""
+
+Profiler: TypeAlias = Callable[[Request], Profile]
+"""Says what a question is about before its answer is stored: query type, volatility and tags. Pure and fast, for every
+update waits for it. What the request or its surroundings say themselves counts in place of it (tags: besides it)."""
 
 
 @dataclass(frozen=True, slots=True)
