@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from llmcache_plugins.types import Usage
 
-__all__ = ["CacheStats", "Share", "StoreStats"]
+__all__ = ["CacheStats", "Share", "StoreStats", "TierStats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,44 @@ class StoreStats:
 
 
 @dataclass(frozen=True, slots=True)
+class TierStats:
+    """One tier: what is placed in it now, and what it has done since the cache was opened.
+
+    Args:
+        entries: placed here now; of the last tier, those that are in no other.
+        size_bytes: of these.
+        max_entries: capacity, None for none; of the last tier that of all tiers together.
+        max_bytes: the same in bytes.
+        utilisation: how much of the capacity is taken, by entries or bytes, whichever is more. Of the last tier, how
+            much of the whole store.
+        hits: lookups answered by an entry that was here.
+        misses: lookups that found nothing here: all misses of the cache, and the hits of the tiers below.
+        promotions: entries that moved up from here.
+        demotions: entries that moved down from here.
+        evictions: entries that left the cache for want of room; they are counted at the last tier.
+    """
+
+    entries: int = 0
+    size_bytes: int = 0
+    max_entries: int | None = None
+    max_bytes: int | None = None
+    utilisation: float = 0.0
+    hits: int = 0
+    misses: int = 0
+    promotions: int = 0
+    demotions: int = 0
+    evictions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CacheStats:
     """What a cache has done since it was opened.
 
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
-    `reported` counts `report_wrong`.
+    `reported` counts `report_wrong`. `tiers` are hottest first, `stores` what holds them: first the one with every
+    entry, then those with copies.
     """
 
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -52,7 +83,8 @@ class CacheStats:
     validated: int = 0
     rejected: int = 0
     reported: int = 0
-    tiers: Mapping[str, StoreStats] = field(default_factory=dict)
+    tiers: Mapping[str, TierStats] = field(default_factory=dict)
+    stores: Mapping[str, StoreStats] = field(default_factory=dict)
 
     @property
     def hit_count(self) -> int:
@@ -78,5 +110,5 @@ class CacheStats:
 
     @property
     def entries(self) -> int:
-        """Live entries of the fullest tier (tiers are inclusive, so this counts every entry once)."""
-        return max((tier.entries for tier in self.tiers.values()), default=0)
+        """All entries, each counted once: the fullest store has them all."""
+        return max((store.entries for store in self.stores.values()), default=0)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from llmcache_plugins.counters import CacheStats, StoreStats
+from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
 from llmcache_plugins.quality import Reported, Validation
 from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import (
@@ -449,7 +449,7 @@ class Log(Protocol[R]):
 
 
 class StatisticsRecorder(Protocol):
-    """A recorder that can say what it has counted; `tiers` are the sizes of the stores at this moment."""
+    """A recorder that can say what it has counted; it is given the sizes of stores and tiers at this moment."""
 
     def __call__(self, event: Event) -> None: ...
-    def snapshot(self, tiers: Mapping[str, StoreStats]) -> CacheStats: ...
+    def snapshot(self, stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats]) -> CacheStats: ...

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 
-from llmcache_plugins.counters import CacheStats
+from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
 from llmcache_plugins.engine.calls import Calls
+from llmcache_plugins.engine.events import Events
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.quality import Quality
 from llmcache_plugins.errors import StoreError
@@ -19,13 +21,14 @@ from llmcache_plugins.types import Identity, Request
 __all__ = ["SemanticCache"]
 
 
-class SemanticCache(Calls, Quality):
+class SemanticCache(Calls, Quality, Events):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.
 
     Args:
-        tiers: hottest first; every tier holds every entry stored from now on.
+        tiers: stores that hold every entry stored from now on; with `rules.tiering` one.
+        copies: stores of copies, in the order of the places that `rules.tiering` knows them by.
         config: the settings.
         rules: what the flows need, derived from the settings by the factory.
         embedder: None for a cache of exact and normalised matches only.
@@ -35,6 +38,7 @@ class SemanticCache(Calls, Quality):
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
+        event_rules: what an event makes wrong; None for the default rules.
         clock: the time.
     """
 
@@ -47,19 +51,25 @@ class SemanticCache(Calls, Quality):
         return self._resolve(request)[1]
 
     def stats(self) -> CacheStats:
-        """Counters since the cache was opened, and the size of each tier now."""
-        sizes = {}
-        for tier in self._tiers:
+        """Counters since the cache was opened, and the size of each tier and store now."""
+        stores = {}
+        for tier in self._parts.tiers:
             with contextlib.suppress(StoreError):  # a store that is closed or down has no size; the counters remain
-                sizes[tier.name] = tier.store.stats()
-        return self._statistics.snapshot(sizes)
+                stores[tier.name] = tier.store.stats()
+        return self._statistics.snapshot(stores, self._tier_stats(stores))
 
     async def astats(self) -> CacheStats:
-        sizes = {}
-        for tier in self._tiers:
+        stores = {}
+        for tier in self._parts.tiers:
             with contextlib.suppress(StoreError):
-                sizes[tier.name] = await tier.async_store.stats()
-        return self._statistics.snapshot(sizes)
+                stores[tier.name] = await tier.async_store.stats()
+        return self._statistics.snapshot(stores, self._tier_stats(stores))
+
+    def _tier_stats(self, stores: Mapping[str, StoreStats]) -> dict[str, TierStats]:
+        tiering = self._rules.tiering
+        if tiering is None:
+            return {name: TierStats(s.entries, s.size_bytes, evictions=s.evictions) for name, s in stores.items()}
+        return tiering.stats(stores.get(self._tiers[-1].name, StoreStats()))
 
     def report_error(self, component: str, error: BaseException) -> None:
         """A plugin failed and spared its caller: counted, and logged once per change of state."""
@@ -72,9 +82,10 @@ class SemanticCache(Calls, Quality):
     def close(self) -> None:
         """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
         self._is_closed = True
+        self._spread.close()
         for log in self._logs:
             log.close()
-        for tier in self._tiers:
+        for tier in reversed(self._parts.tiers):
             tier.store.close()
         self._workers.close()
         self._advisers.close()
@@ -83,7 +94,8 @@ class SemanticCache(Calls, Quality):
         await asyncio.get_running_loop().run_in_executor(self._workers(), self.close)
 
     def __repr__(self) -> str:
-        tiers = ", ".join(tier.name for tier in self._tiers)
+        tiering = self._rules.tiering
+        tiers = ", ".join(self._rules.tiers if tiering is None else tiering.placement.names)
         policy = None if self._rules.embedder_id is None else self._rules.policy_for(Request(""))
         return (
             f"SemanticCache(tiers=[{tiers}], namespace={self.config.namespace!r}, "

@@ -11,12 +11,14 @@ from llmcache_plugins.engine.clock import Every
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier
 from llmcache_plugins.engine.flow import NotFound, Rules
 from llmcache_plugins.engine.forking import follow_forks
+from llmcache_plugins.engine.gradual import Spread
 from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Resolver
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, LLMCacheError
+from llmcache_plugins.policies.event_rules import EventRules
 from llmcache_plugins.protocols import Clock, Embedder, Log, Recorder, StatisticsRecorder
 from llmcache_plugins.quality import NearMissRecord, Regression
 from llmcache_plugins.types import MissReason
@@ -41,6 +43,8 @@ class Core(Shared):
         recorders: Sequence[Recorder] = (),
         advisers: Advisers | None = None,
         workers: Workers | None = None,
+        copies: Sequence[Tier] = (),
+        event_rules: EventRules | None = None,
     ) -> None:
         self.config = config
         self._tiers = tuple(tiers)
@@ -56,12 +60,16 @@ class Core(Shared):
         self._flights = FlightTable(config.single_flight_timeout, clock)
         self._advisers = Advisers() if advisers is None else advisers
         self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded)
-        self._parts = Parts(self._tiers, embedder, self._flights, self._health, clock, self._advisers, self._emit)
+        self._parts = Parts(
+            (*self._tiers, *copies), embedder, self._flights, self._health, clock, self._advisers, self._emit
+        )
         self._perform = Performer(self._parts)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
         self._resolve = Resolver(config.namespace)
+        self._event_rules = EventRules() if event_rules is None else event_rules
+        self._spread = Spread(clock)
         self._served = Served(self._resolve.text_scope)
         self._is_closed = False
         follow_forks(self)
@@ -79,4 +87,7 @@ class Core(Shared):
         """In a forked child: no thread but one was copied, so nobody leads, and nobody will give a lock back."""
         self._flights.forget()
         self._served.after_fork()
+        self._spread.after_fork()
         self._advisers.after_fork()
+        if self._rules.tiering is not None:
+            self._rules.tiering.after_fork()

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-from llmcache_plugins.counters import Share
+from llmcache_plugins.counters import Share, StoreStats, TierStats
 from llmcache_plugins.policies.placement import Placement, Pressure
 from llmcache_plugins.protocols import PressureEvent
 
@@ -98,6 +98,22 @@ class Tiering:
                 _log.warning("tier %s is %.0f %% full", tier.name, 100.0 * utilisation)
                 told.append(PressureEvent(tier.name, level, utilisation))
         return told
+
+    def stats(self, bottom: StoreStats) -> dict[str, TierStats]:
+        """The tiers as they are now, by name, hottest first."""
+        shares, last = self.placement.shares(bottom.shares), self.placement.last
+        whole = Share(bottom.entries, bottom.size_bytes)
+        return {
+            tier.name: TierStats(
+                shares[tier.name].entries,
+                shares[tier.name].size_bytes,
+                tier.max_entries,
+                tier.max_bytes,
+                tier.utilisation(whole if tier is last else shares[tier.name]),
+                evictions=bottom.evictions if tier is last else 0,
+            )
+            for tier in self.placement.tiers
+        }
 
     def begin_balance(self) -> bool:
         """Take the right to move what is too much; False when somebody else has it."""

@@ -5,9 +5,19 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
-from llmcache_plugins.counters import CacheStats, StoreStats
-from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, ReportEvent, UpdateEvent, ValidationEvent
+from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
+from llmcache_plugins.protocols import (
+    ErrorEvent,
+    Event,
+    LookupEvent,
+    MoveEvent,
+    ReportEvent,
+    UpdateEvent,
+    ValidationEvent,
+)
 from llmcache_plugins.types import Bypass, Hit, Miss, Usage
 
 __all__ = ["Statistics"]
@@ -22,6 +32,9 @@ class Statistics:
         self._misses: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
+        self._tier_hits: Counter[str] = Counter()
+        self._promotions: Counter[str] = Counter()
+        self._demotions: Counter[str] = Counter()
         self._bypasses = 0
         self._updates = 0
         self._tokens = [0, 0, 0, 0]
@@ -48,6 +61,9 @@ class Statistics:
             with self._lock:
                 self._validated += 1
                 self._rejected += not event.validation.ok
+        elif isinstance(event, MoveEvent):
+            with self._lock:
+                (self._demotions if event.is_demotion else self._promotions)[event.source] += event.count
         elif isinstance(event, ReportEvent):
             with self._lock:
                 self._reported += 1
@@ -57,6 +73,7 @@ class Statistics:
         with self._lock:
             if isinstance(outcome, Hit):
                 self._hits[outcome.kind] += 1
+                self._tier_hits[outcome.tier] += 1
                 usage, tokens = outcome.entry.usage, self._tokens
                 tokens[0] += usage.input_tokens
                 tokens[1] += usage.output_tokens
@@ -68,8 +85,15 @@ class Statistics:
             elif isinstance(outcome, Bypass):
                 self._bypasses += 1
 
-    def snapshot(self, tiers: Mapping[str, StoreStats]) -> CacheStats:
-        """All counters at one moment."""
+    def snapshot(
+        self, stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats] = MappingProxyType({})
+    ) -> CacheStats:
+        """All counters at one moment.
+
+        Args:
+            stores: sizes of the stores, by name.
+            tiers: sizes of the tiers, by name, hottest first.
+        """
         with self._lock:
             return CacheStats(
                 hits=dict(self._hits),
@@ -83,5 +107,18 @@ class Statistics:
                 validated=self._validated,
                 rejected=self._rejected,
                 reported=self._reported,
-                tiers=dict(tiers),
+                tiers=self._counted(tiers),
+                stores=dict(stores),
             )
+
+    def _counted(self, tiers: Mapping[str, TierStats]) -> dict[str, TierStats]:
+        """The tiers with what was counted of them. A lookup has missed in every tier above the one that answered."""
+        counted: dict[str, TierStats] = {}
+        missed = self._misses.total()
+        for name, tier in reversed(list(tiers.items())):
+            hits = self._tier_hits[name]
+            counted[name] = replace(
+                tier, hits=hits, misses=missed, promotions=self._promotions[name], demotions=self._demotions[name]
+            )
+            missed += hits
+        return {name: counted[name] for name in tiers}

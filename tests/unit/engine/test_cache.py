@@ -262,7 +262,7 @@ def test_sweep_rides_on_updates(url: str, clock: FakeClock) -> None:
         clock.advance(61)
         cache.update("new", "a")
         assert cache.stats().entries == 1
-        assert sum(tier.expirations for tier in cache.stats().tiers.values()) == 5
+        assert sum(store.expirations for store in cache.stats().stores.values()) == 5
 
 
 def test_least_recently_used_entry_is_evicted(url: str, clock: FakeClock) -> None:

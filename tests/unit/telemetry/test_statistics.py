@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from llmcache_plugins.counters import StoreStats
-from llmcache_plugins.protocols import ErrorEvent, LookupEvent, UpdateEvent, ValidationEvent
+from llmcache_plugins.counters import StoreStats, TierStats
+from llmcache_plugins.protocols import ErrorEvent, LookupEvent, MoveEvent, UpdateEvent, ValidationEvent
 from llmcache_plugins.quality import Validation
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.types import Bypass, Entry, Hit, HitKind, Miss, MissReason, UpdateOutcome, Usage
 
 
-def hit(kind: HitKind = "exact", latency: float = 0.5) -> LookupEvent:
+def hit(kind: HitKind = "exact", latency: float = 0.5, tier: str = "hot") -> LookupEvent:
     entry = Entry("s", "k", "n", (), "q", '"a"', 0.0, None, usage=Usage(10, 5, 2, 1), generation_seconds=3.0)
-    return LookupEvent(Hit(entry, kind, "hot", 1.0, 1.0, 0.0, 1, latency), ())
+    return LookupEvent(Hit(entry, kind, tier, 1.0, 1.0, 0.0, 1, latency), ())
 
 
 def test_everything_adds_up() -> None:
@@ -37,6 +37,21 @@ def test_everything_adds_up() -> None:
     assert stats.seconds_saved == 5.0
     assert (stats.lookups, stats.hit_count, stats.miss_count, stats.entries) == (3, 2, 1, 7)
     assert stats.hit_rate == 2 / 3
+
+
+def test_each_tier_has_its_own_counters_and_a_hit_is_a_miss_of_the_tiers_above() -> None:
+    statistics = Statistics()
+    for tier in ("hot", "warm", "warm", "cold"):
+        statistics(hit(tier=tier))
+    statistics(LookupEvent(Miss(MissReason.NO_CANDIDATES), ()))
+    statistics(MoveEvent("warm", "hot", 2, "reads"))
+    statistics(MoveEvent("warm", "cold", 3, "idle"))
+    statistics(MoveEvent("hot", "warm", 1, "capacity"))
+    sizes = {name: TierStats(entries=number) for number, name in enumerate(("hot", "warm", "cold"))}
+    tiers = statistics.snapshot({}, sizes).tiers
+    assert list(tiers) == ["hot", "warm", "cold"]
+    assert [(t.entries, t.hits, t.misses) for t in tiers.values()] == [(0, 1, 4), (1, 2, 2), (2, 1, 1)]
+    assert [(t.promotions, t.demotions) for t in tiers.values()] == [(0, 1), (2, 3), (0, 0)]
 
 
 def test_nothing_happened_yet() -> None:
