@@ -38,7 +38,15 @@ class CacheConfig:
     Args:
         namespace: tenant, application, ...: part of every scope, so that two namespaces never share an entry. A string
             is a namespace of one part.
-        ttl: how long a stored answer may be served; None for ever. Reading never extends it.
+        ttl: how long a stored answer may be served where nothing below knows better; None for ever. Reading never
+            extends it. A given one is also the longest life of the built-in classes of volatility.
+        ttl_by_volatility: in place of, or besides, the built-in classes: `static` 7 days, `stable` 4 hours, `dynamic` 5
+            minutes, `volatile` 30 seconds. None is for ever, here and in the next two.
+        ttl_by_query_type: by query type; counts before the volatility.
+        ttl_by_tag: by tag or tag pattern (`device:*`), the shortest of those that fit; counts before the query type.
+        tag_patterns: regular expressions that find tags in questions, by name: `{"ticket": r"INC\\d+"}`.
+        tolerance: parameters that need not be equal, and how far off they may be: `{"temperature": 0.2, "max_tokens":
+            0.3}`, the latter as a share. Other answers may then serve the request, though never as an exact hit.
         max_error_rate: the error budget, wrong hits / requests, in (0, 0.5]. The thresholds follow from it by the
             calibration of the embedder (the shipped one knows budgets up to 0.1; larger ones are treated as that);
             without a calibration a cosine of 0.95 is the threshold.
@@ -88,7 +96,12 @@ class CacheConfig:
     """
 
     namespace: Namespace = ()
-    ttl: float | None = 24 * 3600.0
+    ttl: float | None = _NotGiven(24 * 3600.0)
+    ttl_by_volatility: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    ttl_by_query_type: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    ttl_by_tag: Mapping[str, float | None] = field(default_factory=dict, hash=False)
+    tag_patterns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tolerance: Mapping[str, float] = field(default_factory=dict, hash=False)
     max_error_rate: float = _NotGiven(0.01)
     similarity_threshold: float | None = None
     max_error_rate_by_query_type: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -135,6 +148,8 @@ class CacheConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "namespace", as_namespace(self.namespace))
         _positive_or_none("ttl", self.ttl)
+        for name in ("ttl_by_volatility", "ttl_by_query_type", "ttl_by_tag", "tolerance", "tag_patterns"):
+            object.__setattr__(self, name, _table(name, getattr(self, name)))
         _positive_or_none("sweep_interval", self.sweep_interval)
         for name in ("single_flight_timeout", "judge_timeout"):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
@@ -197,6 +212,11 @@ class CacheConfig:
                 )
 
     @property
+    def is_ttl_given(self) -> bool:
+        """True when `ttl` was given, be it the default's number."""
+        return not isinstance(self.ttl, _NotGiven)
+
+    @property
     def is_budget_given(self) -> bool:
         """True when `max_error_rate` was given, be it the default's number."""
         return not isinstance(self.max_error_rate, _NotGiven)
@@ -217,6 +237,18 @@ def as_namespace(value: str | Sequence[str]) -> Namespace:
     if not all(isinstance(part, str) and part for part in parts):
         raise ConfigError(f"namespace must be a non-empty string or a tuple or list of them, not {value!r}")
     return parts
+
+
+def _table(name: str, table: Any) -> dict[str, Any]:
+    """A copy of a table by names. Whether the names mean anything is for those to say who use it."""
+    if not isinstance(table, Mapping) or not all(isinstance(key, str) and key for key in table):
+        raise ConfigError(f"{name} must map names to values, not be {table!r}")
+    for key, value in table.items():
+        if name.startswith("ttl_"):
+            _positive_or_none(f"{name}[{key!r}]", value)
+        elif name == "tolerance":
+            _number(f"{name}[{key!r}]", value, least=0.0, exclusive=True)
+    return dict(table)
 
 
 def _budgets(name: str, rates: Any) -> dict[Any, float]:
