@@ -28,10 +28,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stores": BASE | {"policies"},
     "embedders": BASE,
     "telemetry": BASE,
-    "engine": INNER,
-    "factory": INNER | {"engine", "stores", "embedders", "telemetry"},
+    "warming": INNER,
+    "analysis": BASE | {"config"},
+    "engine": INNER | {"warming", "analysis"},
+    "stack": INNER | {"engine", "stores"},
+    "factory": INNER | {"engine", "stack", "embedders", "telemetry"},
     "evaluation": INNER | {"engine", "factory"},
-    "langchain": INNER | {"engine", "factory"},
+    "langchain": INNER | {"engine", "factory", "warming"},
 }
 ANYTHING = {"testing", "cli", ""}  # "" is the package's own __init__
 NOBODY_IMPORTS = {"langchain", "cli", "testing"}
@@ -46,7 +49,8 @@ OPTIONAL = {
     "tokenizers": {"embedders", "cli"},
     "llmcache_plugins_models": {"embedders", "cli"},
     "sentence_transformers": {"embedders", "cli"},
-    "rich": {"cli"},
+    "rich": {"cli", "warming"},
+    "apscheduler": {"warming"},
     "matplotlib": {"cli"},
     "pytest": {"testing"},
 }

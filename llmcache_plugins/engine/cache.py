@@ -11,17 +11,18 @@ import contextlib
 from collections.abc import Mapping
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
-from llmcache_plugins.engine.calls import Calls
 from llmcache_plugins.engine.events import Events
+from llmcache_plugins.engine.expiring import ExpiringEntries
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.quality import Quality
+from llmcache_plugins.engine.warming import Warming
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.types import Identity, Request
 
 __all__ = ["SemanticCache"]
 
 
-class SemanticCache(Calls, Quality, Events):
+class SemanticCache(Warming, ExpiringEntries, Quality, Events):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.
