@@ -9,8 +9,8 @@ from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, Found, NotFound, look_exact_flow, lookup_flow
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.joining import Joined, lead_flow
+from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
-from llmcache_plugins.engine.singleflight import Lead
 from llmcache_plugins.protocols import LookupEvent
 from llmcache_plugins.types import Hit, Identity, Miss, MissReason, Outcome, Request
 

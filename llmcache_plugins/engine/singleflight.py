@@ -1,7 +1,8 @@
 """Concurrent misses of one key make one call: a leader and its followers, in threads and tasks alike.
 
 A caller that holds an unfulfilled lead never waits for another one: one framework call may look several prompts up
-before it computes any of them (`BaseLLM.generate(["a", "b", "a"])`), and two threads may hold [a, b] and [b, a].
+before it computes any of them (`BaseLLM.generate(["a", "b", "a"])`), and two threads may hold [a, b] and [b, a]. Nor
+does one that was started by such a caller, which may be waiting for it (a `generate` that gathers tasks of its own).
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import weakref
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from llmcache_plugins.engine.leads import Lead, current_lead, known_lead, may_poll, waits
 from llmcache_plugins.protocols import Clock
+from llmcache_plugins.selection import Lease
 
-__all__ = ["Flight", "FlightTable", "Landing", "LandingKind", "Lead", "Role"]
+__all__ = ["Flight", "FlightTable", "Landing", "LandingKind", "Role"]
 
 _PURGE_AT = 1024  # flights nobody landed (an abandoned lookup) are dropped once the table is this long
+_MOST_COMPARED = 64  # flights of one scope that a question is compared with
 
 
 class LandingKind(Enum):
@@ -49,16 +51,43 @@ class Flight:
     """One call on its way. Any number of threads and event loops may wait for its landing.
 
     `is_open`: it began with a plain lookup, so nobody but its leader knows whether the call failed, and `release`
-    ends it; a flight that the cache itself runs lands by itself.
+    ends it; a flight that the cache itself runs lands by itself. `scope` and `text` are what it asks, for those who ask
+    the same in other words; both are empty where only the same key will do. `lease` is held against other processes.
     """
 
-    __slots__ = ("_callbacks", "_event", "_lock", "deadline", "is_open", "key", "landing", "lead", "started", "table")
+    __slots__ = (
+        "_callbacks",
+        "_event",
+        "_lock",
+        "deadline",
+        "is_open",
+        "key",
+        "landing",
+        "lead",
+        "lease",
+        "scope",
+        "started",
+        "table",
+        "text",
+    )
 
     def __init__(
-        self, table: FlightTable, key: str, lead: Lead, *, started: float, deadline: float, is_open: bool
+        self,
+        table: FlightTable,
+        key: str,
+        lead: Lead,
+        *,
+        started: float,
+        deadline: float,
+        is_open: bool,
+        scope: str = "",
+        text: str = "",
     ) -> None:
         self.table = table
         self.key = key
+        self.scope = scope
+        self.text = text
+        self.lease: Lease | None = None
         self.lead = lead
         self.started = started
         self.deadline = deadline
@@ -68,16 +97,17 @@ class Flight:
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
 
-    def land(self, landing: Landing) -> None:
-        """The first landing counts."""
+    def land(self, landing: Landing) -> bool:
+        """The first landing counts; True for it."""
         with self._lock:
             if self.landing is not None:
-                return
+                return False
             self.landing = landing
             callbacks, self._callbacks = self._callbacks, []
         self._event.set()
         for callback in callbacks:
             callback()
+        return True
 
     def wait(self, seconds: float) -> Landing | None:
         """Block this thread until the flight lands, `seconds` at most."""
@@ -108,77 +138,56 @@ class Flight:
         return self.landing
 
 
-class Lead:
-    """What one thread or task leads at the moment, in all caches. `parent` led something when this one began, and may
-    be waiting for it."""
-
-    __slots__ = ("__weakref__", "_task", "_thread", "flights", "parent", "watchers")
-
-    def __init__(self, task: asyncio.Task[object] | None, parent: Lead | None) -> None:
-        self._task = None if task is None else weakref.ref(task)
-        self._thread = threading.get_ident()
-        self.parent = parent
-        self.flights: set[Flight] = set()
-        self.watchers: set[int] = set()  # for plugins: ids of what already listens to the end of this task
-
-    def is_held_by(self, task: asyncio.Task[object] | None) -> bool:
-        if self._task is not None or task is not None:
-            return self._task is not None and task is not None and self._task() is task
-        return self._thread == threading.get_ident()
-
-    def is_busy(self, now: float) -> bool:
-        """True when a flight of it is still to be waited for; the iteration is over a copy, for others may land one."""
-        return any(flight.deadline > now for flight in tuple(self.flights))
-
-
-# The lead travels with the context, so that an error handler that a framework runs in a child task or with a copied
-# context still finds what its caller leads; each thread or task makes its own on first use.
-_lead: ContextVar[Lead | None] = ContextVar("llmcache_lead", default=None)
-
-
 class FlightTable:
     """Who calls the model for which key, in one cache.
 
     Args:
         timeout: seconds after which a leader that has not landed is out, and the longest wait of a follower.
+        give_back: called with the lease of each flight that lands; must not block.
     """
 
-    def __init__(self, timeout: float, clock: Clock) -> None:
+    def __init__(self, timeout: float, clock: Clock, give_back: Callable[[Lease], None] = lambda lease: None) -> None:
         self._timeout = timeout
         self._clock = clock
+        self._give_back = give_back
         self.forget()
 
     def forget(self) -> None:
         """Start empty, with a new lock: for a forked child, in which the leaders of its parent do not live."""
         self._lock = threading.Lock()
         self._flights: dict[str, Flight] = {}
+        self._by_scope: dict[str, dict[str, Flight]] = {}
 
     def __len__(self) -> int:
         return len(self._flights)
 
-    def enter(self, key: str, *, may_wait: bool, is_open: bool) -> tuple[Role, Flight | None]:
+    def enter(
+        self, key: str, *, may_wait: bool, is_open: bool, scope: str = "", text: str = ""
+    ) -> tuple[Role, Flight | None]:
         """Become the leader of `key`, follow the flight under way, or stay alone.
 
         Args:
             may_wait: False where waiting would block what the leader needs.
-            is_open: see `Flight`.
+            is_open: see `Flight`; `scope` and `text` too.
 
         Returns:
             The role and the flight to land or to wait for; None when alone.
         """
-        lead = self.current_lead()
+        lead = current_lead()
         now = self._clock.monotonic()
         with self._lock:
             before = self._flights.get(key)
             if before is not None and before.deadline > now:
-                is_ours = any(before.lead is ancestor for ancestor in _ancestors(lead))
-                if may_wait and not is_ours and not lead.is_busy(now):
+                if may_wait and waits.begin(lead, before, now):
                     return Role.FOLLOW, before
                 return Role.ALONE, None
             if len(self._flights) >= _PURGE_AT:
                 self._purge(now)
-            flight = Flight(self, key, lead, started=now, deadline=now + self._timeout, is_open=is_open)
+            deadline = now + self._timeout
+            flight = Flight(self, key, lead, started=now, deadline=deadline, is_open=is_open, scope=scope, text=text)
             self._flights[key] = flight
+            if text:
+                self._by_scope.setdefault(scope, {})[key] = flight
             lead.flights.add(flight)
         if before is not None:
             self.land(before, Landing(LandingKind.RELEASED))
@@ -187,10 +196,36 @@ class FlightTable:
     def land(self, flight: Flight, landing: Landing) -> None:
         """End this flight, and no other of the same key."""
         with self._lock:
-            if self._flights.get(flight.key) is flight:
-                del self._flights[flight.key]
+            self._drop(flight)
+        self._settle(flight, landing)
+
+    def running(self, scope: str, key: str) -> tuple[Flight, ...]:
+        """Flights of other questions of this scope, newest first, if the caller may wait at all."""
+        if scope not in self._by_scope:
+            return ()
+        now = self._clock.monotonic()
+        with self._lock:
+            flights = [flight for flight in self._by_scope.get(scope, {}).values() if flight.deadline > now]
+        flights = [flight for flight in reversed(flights) if flight.key != key][:_MOST_COMPARED]
+        return tuple(flights) if flights and not current_lead().is_busy(now) else ()
+
+    def follow(self, flight: Flight) -> bool:
+        """May the caller wait for this flight, of a question that means the same? Then it counts as waiting."""
+        return waits.begin(current_lead(), flight, self._clock.monotonic())
+
+    def may_poll(self, own: Flight) -> bool:
+        """May the caller, who leads `own`, wait for another process?"""
+        return may_poll(current_lead(), own, self._clock.monotonic())
+
+    def hand_over(self, flight: Flight) -> None:
+        """The caller no longer leads the flight; somebody is going to `adopt` it."""
         flight.lead.flights.discard(flight)
-        flight.land(landing)
+        flight.lead = Lead(None, None)
+
+    def adopt(self, flight: Flight) -> None:
+        """The caller leads the flight from now on."""
+        flight.lead = current_lead()
+        flight.lead.flights.add(flight)
 
     def end(self, flight: Flight | None, *, is_stored: bool) -> None:
         """An update has ended: a stored answer ends the flight of its key, whoever leads it; one that was not stored
@@ -200,7 +235,7 @@ class FlightTable:
 
     def flight_of(self, key: str) -> Flight | None:
         """The flight of this key that the caller leads, else the one under way, else None."""
-        lead = _lead.get()
+        lead = known_lead()
         for flight in () if lead is None else tuple(lead.flights):
             if flight.key == key and flight.table is self:
                 return flight
@@ -208,7 +243,7 @@ class FlightTable:
 
     def leads(self, flight: Flight) -> bool:
         """Is this flight led by the calling thread or task?"""
-        return flight.lead is _lead.get()
+        return flight.lead is known_lead()
 
     def seconds_of(self, flight: Flight) -> float:
         """How long the flight has been under way."""
@@ -216,7 +251,7 @@ class FlightTable:
 
     def release(self, lead: Lead | None = None) -> int:
         """Give up the open flights of this table that `lead` (the caller's own by default) leads; how many."""
-        lead = _lead.get() if lead is None else lead
+        lead = known_lead() if lead is None else lead
         if lead is None:
             return 0
         flights = [flight for flight in tuple(lead.flights) if flight.is_open and flight.table is self]
@@ -227,34 +262,29 @@ class FlightTable:
     @staticmethod
     def current_lead() -> Lead:
         """The lead of this thread or task; made on first use."""
-        task = _current_task()
-        lead = _lead.get()
-        if lead is None or not lead.is_held_by(task):
-            # Only a parent that leads can be in the way; keeping all of them would chain tasks together for ever.
-            lead = Lead(task, lead if lead is not None and lead.flights else None)
-            _lead.set(lead)
-        return lead
+        return current_lead()
 
     def _purge(self, now: float) -> None:
         for key in [key for key, flight in self._flights.items() if flight.deadline <= now]:
-            flight = self._flights.pop(key)
-            flight.lead.flights.discard(flight)
-            flight.land(Landing(LandingKind.RELEASED))
+            flight = self._flights[key]
+            self._drop(flight)
+            self._settle(flight, Landing(LandingKind.RELEASED))
 
+    def _drop(self, flight: Flight) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        in_scope = self._by_scope.get(flight.scope)
+        if in_scope is not None and in_scope.get(flight.key) is flight:
+            del in_scope[flight.key]
+            if not in_scope:
+                del self._by_scope[flight.scope]
 
-def _ancestors(lead: Lead | None) -> Iterator[Lead]:
-    while lead is not None:
-        yield lead
-        lead = lead.parent
+    def _settle(self, flight: Flight, landing: Landing) -> None:
+        flight.lead.flights.discard(flight)
+        if flight.land(landing) and flight.lease is not None:
+            self._give_back(flight.lease)
 
 
 def _resolve(landed: asyncio.Future[None]) -> None:
     if not landed.done():
         landed.set_result(None)
-
-
-def _current_task() -> asyncio.Task[object] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
