@@ -20,6 +20,7 @@ from llmcache_plugins.errors import (
 )
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
 from llmcache_plugins.quality import NearMissRecord, Regression, Reported, Validation
+from llmcache_plugins.selection import Invalidation, Selector
 from llmcache_plugins.types import (
     Answer,
     Bypass,
@@ -36,9 +37,11 @@ from llmcache_plugins.types import (
 )
 
 if TYPE_CHECKING:
-    from llmcache_plugins.engine import Explanation, SemanticCache, Tier
+    from llmcache_plugins.engine import Explanation, InvalidationProgress, InvalidationReport, SemanticCache, Tier
+    from llmcache_plugins.events import load_event_rules
     from llmcache_plugins.factory import default_cache, open_cache, set_default_cache
     from llmcache_plugins.matching.lexical import LexicalMatcher
+    from llmcache_plugins.policies.event_rules import EventRule
 
 __version__ = "0.1.0"
 
@@ -53,9 +56,13 @@ __all__ = [
     "Embedder",
     "EmbedderError",
     "Entry",
+    "EventRule",
     "Explanation",
     "Guard",
     "Hit",
+    "Invalidation",
+    "InvalidationProgress",
+    "InvalidationReport",
     "Judge",
     "LLMCacheError",
     "LexicalMatcher",
@@ -69,6 +76,7 @@ __all__ = [
     "Regression",
     "Reported",
     "Request",
+    "Selector",
     "SemanticCache",
     "Store",
     "StoreCorrupt",
@@ -83,6 +91,7 @@ __all__ = [
     "Verifier",
     "__version__",
     "default_cache",
+    "load_event_rules",
     "open_cache",
     "set_default_cache",
 ]
@@ -92,11 +101,15 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 # The parts that do work are imported when they are first used: `import llmcache_plugins` stays cheap in programs that
 # only catch its errors or name its types.
 _LAZY = {
+    "EventRule": "llmcache_plugins.policies.event_rules",
     "Explanation": "llmcache_plugins.engine",
+    "InvalidationProgress": "llmcache_plugins.engine",
+    "InvalidationReport": "llmcache_plugins.engine",
     "LexicalMatcher": "llmcache_plugins.matching.lexical",
     "SemanticCache": "llmcache_plugins.engine",
     "Tier": "llmcache_plugins.engine",
     "default_cache": "llmcache_plugins.factory",
+    "load_event_rules": "llmcache_plugins.events",
     "open_cache": "llmcache_plugins.factory",
     "set_default_cache": "llmcache_plugins.factory",
 }

@@ -14,11 +14,12 @@ import llmcache_plugins
 
 PUBLIC = {
     "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
-    "EmbedderError", "Entry", "Explanation", "Guard", "Hit", "Judge", "LLMCacheError", "LexicalMatcher", "Miss",
-    "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Recorder", "Regression", "Reported",
-    "Request", "SemanticCache", "Store", "StoreCorrupt", "StoreError", "StoreUnavailable", "Tier", "UpdateOutcome",
-    "Usage", "Validation", "Validator", "Verdict", "Verifier", "__version__", "default_cache", "open_cache",
-    "set_default_cache",
+    "EmbedderError", "Entry", "EventRule", "Explanation", "Guard", "Hit", "Invalidation",
+    "InvalidationProgress", "InvalidationReport", "Judge", "LLMCacheError", "LexicalMatcher", "Miss",
+    "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Recorder", "Regression",
+    "Reported", "Request", "Selector", "SemanticCache", "Store", "StoreCorrupt", "StoreError",
+    "StoreUnavailable", "Tier", "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict", "Verifier",
+    "__version__", "default_cache", "load_event_rules", "open_cache", "set_default_cache",
 }  # fmt: skip
 
 

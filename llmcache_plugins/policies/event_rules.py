@@ -13,6 +13,7 @@ from string import Formatter
 from typing import Any, TypeAlias
 
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.policies.tags import device_tags
 from llmcache_plugins.selection import Selector
 
 __all__ = ["DEFAULT_EVENT_RULES", "MODES", "Attributes", "EventRule", "EventRules", "event_rules_from", "literal"]
@@ -89,6 +90,9 @@ class EventRule:
         """
         names = sorted(self.needs)
         values = [_values(name, attributes[name]) for name in names]
+        values = [
+            _with_short_names(each) if name == "interface" else each for name, each in zip(names, values, strict=True)
+        ]
         if _product(len(each) for each in values) > _MOST_VALUES:
             raise ConfigError(f"event {self.event!r} names more than {_MOST_VALUES} combinations of values")
         return [self._selector(dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
@@ -249,6 +253,12 @@ def _values(name: str, given: Any) -> list[str]:
     if not texts:
         raise ConfigError(f"attribute {name} of an event must have a value")
     return texts
+
+
+def _with_short_names(interfaces: Sequence[str]) -> list[str]:
+    """The interfaces, and the names that profilers give them: `GigabitEthernet0/0` is `gi0/0` too."""
+    short = (tag.removeprefix("interface:") for name in interfaces for tag in device_tags(name))
+    return list(dict.fromkeys([*interfaces, *(name for name in short if ":" not in name)]))
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
