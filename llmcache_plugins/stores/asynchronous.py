@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
 from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.protocols import Capabilities, Store
+from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
 
 __all__ = ["AsyncStoreAdapter"]
 
 _SCANNED_INLINE = 4000
 """Candidates a search may read on the event loop: about 0.3 ms of 384 numbers each (benchmarks/scan.py)."""
+_SELECTED_INLINE = 500
+"""Entries a selector may be compared with on the event loop: 2 to 3 microseconds each."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -24,7 +27,7 @@ class AsyncStoreAdapter:
     """The coroutines of `AsyncStore` over a `Store`.
 
     Verbs of a store that `is_blocking` run in the executor. Those of a store in memory run on the loop, which is
-    quicker than to change threads, except a search among several thousand candidates.
+    quicker than to change threads, except a search among several thousand candidates and what looks at every entry.
 
     Args:
         store: asked by every verb; closed by `close`.
@@ -60,8 +63,8 @@ class AsyncStoreAdapter:
             return await self._in_thread(search, scope, embedder_id, vector, limit=limit, now=now)
         return search(scope, embedder_id, vector, limit=limit, now=now)
 
-    async def put(self, entry: Entry) -> bool:
-        return await self._run(self._store.put, entry)
+    async def put(self, entry: Entry, *, tier: str = "", seen: int | None = None, fence: Lease | None = None) -> bool:
+        return await self._run(self._store.put, entry, tier=tier, seen=seen, fence=fence)
 
     async def put_alias(self, alias: Alias) -> None:
         await self._run(self._store.put_alias, alias)
@@ -81,6 +84,45 @@ class AsyncStoreAdapter:
     async def clear(self, namespace: Namespace | None = None) -> int:
         return await self._run(self._store.clear, namespace)
 
+    async def select(self, selector: Selector, *, limit: int, after: int = 0) -> Page:
+        return await self._scan(self._store.select, selector, limit=limit, after=after)
+
+    async def place(self, addresses: Sequence[tuple[str, str]], tier: str, now: float, *, is_demotion: bool) -> int:
+        return await self._run(self._store.place, addresses, tier, now, is_demotion=is_demotion)
+
+    async def lowest(self, tier: str, *, limit: int) -> list[Stored]:
+        return await self._run(self._store.lowest, tier, limit=limit)
+
+    async def invalidate(
+        self, selector: Selector, now: float, *, is_lazy: bool, reason: str = "", mode: str = "now", limit: int
+    ) -> Invalidated:
+        verb = self._store.invalidate
+        return await self._scan(verb, selector, now, is_lazy=is_lazy, reason=reason, mode=mode, limit=limit)
+
+    async def invalidations(self, *, since: float) -> list[Invalidation]:
+        return await self._run(self._store.invalidations, since=since)
+
+    async def forget_invalidations(self, *, before: float) -> int:
+        return await self._run(self._store.forget_invalidations, before=before)
+
+    async def sequence(self) -> int:
+        return await self._run(self._store.sequence)
+
+    async def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None:
+        return await self._run(self._store.acquire, name, holder, now, until)
+
+    async def release(self, lease: Lease) -> None:
+        await self._run(self._store.release, lease)
+
+    async def note(self, name: str, value: str | None) -> None:
+        await self._run(self._store.note, name, value)
+
+    async def notes(self, prefix: str = "") -> dict[str, str]:
+        return await self._run(self._store.notes, prefix)
+
+    async def version(self) -> Hashable:
+        return await self._run(self._store.version)
+
     async def stats(self) -> StoreStats:
         return await self._run(self._store.stats)
 
@@ -89,6 +131,12 @@ class AsyncStoreAdapter:
 
     async def _run(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if self._is_blocking:
+            return await self._in_thread(verb, *args, **kwargs)
+        return verb(*args, **kwargs)
+
+    async def _scan(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """A verb that may look at every entry."""
+        if self._is_blocking or self._store.stats().entries > _SELECTED_INLINE:
             return await self._in_thread(verb, *args, **kwargs)
         return verb(*args, **kwargs)
 

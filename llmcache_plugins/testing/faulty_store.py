@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from threading import Event
 
 from llmcache_plugins.counters import StoreStats
 from llmcache_plugins.errors import StoreError, StoreUnavailable
 from llmcache_plugins.protocols import Capabilities, Store
+from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
 
 __all__ = ["FaultyStore"]
 
 _VERBS = frozenset(
     {
+        "acquire",
         "census",
         "clear",
         "close",
         "delete",
+        "forget_invalidations",
         "get",
         "get_normalised",
+        "invalidate",
+        "invalidations",
+        "lowest",
+        "note",
+        "notes",
+        "place",
         "put",
         "put_alias",
+        "release",
         "search",
+        "select",
+        "sequence",
         "set_vectors",
         "stats",
         "sweep",
         "touch",
+        "version",
     }
 )
 _WAIT_SECONDS = 30.0  # a forgotten event fails the test instead of hanging it
@@ -105,8 +118,8 @@ class FaultyStore:
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         return self._enter("search").search(scope, embedder_id, vector, limit=limit, now=now)
 
-    def put(self, entry: Entry) -> bool:
-        return self._enter("put").put(entry)
+    def put(self, entry: Entry, *, tier: str = "", seen: int | None = None, fence: Lease | None = None) -> bool:
+        return self._enter("put").put(entry, tier=tier, seen=seen, fence=fence)
 
     def put_alias(self, alias: Alias) -> None:
         self._enter("put_alias").put_alias(alias)
@@ -125,6 +138,45 @@ class FaultyStore:
 
     def clear(self, namespace: Namespace | None = None) -> int:
         return self._enter("clear").clear(namespace)
+
+    def select(self, selector: Selector, *, limit: int, after: int = 0) -> Page:
+        return self._enter("select").select(selector, limit=limit, after=after)
+
+    def place(self, addresses: Sequence[tuple[str, str]], tier: str, now: float, *, is_demotion: bool) -> int:
+        return self._enter("place").place(addresses, tier, now, is_demotion=is_demotion)
+
+    def lowest(self, tier: str, *, limit: int) -> list[Stored]:
+        return self._enter("lowest").lowest(tier, limit=limit)
+
+    def invalidate(
+        self, selector: Selector, now: float, *, is_lazy: bool, reason: str = "", mode: str = "now", limit: int
+    ) -> Invalidated:
+        inner = self._enter("invalidate")
+        return inner.invalidate(selector, now, is_lazy=is_lazy, reason=reason, mode=mode, limit=limit)
+
+    def invalidations(self, *, since: float) -> list[Invalidation]:
+        return self._enter("invalidations").invalidations(since=since)
+
+    def forget_invalidations(self, *, before: float) -> int:
+        return self._enter("forget_invalidations").forget_invalidations(before=before)
+
+    def sequence(self) -> int:
+        return self._enter("sequence").sequence()
+
+    def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None:
+        return self._enter("acquire").acquire(name, holder, now, until)
+
+    def release(self, lease: Lease) -> None:
+        self._enter("release").release(lease)
+
+    def note(self, name: str, value: str | None) -> None:
+        self._enter("note").note(name, value)
+
+    def notes(self, prefix: str = "") -> dict[str, str]:
+        return self._enter("notes").notes(prefix)
+
+    def version(self) -> Hashable:
+        return self._enter("version").version()
 
     def stats(self) -> StoreStats:
         return self._enter("stats").stats()
