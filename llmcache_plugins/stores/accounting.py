@@ -2,13 +2,17 @@
 
 The totals stand in one row beside the tables. A file can be damaged without being unreadable, and a limit that rests on
 wrong totals would evict everything, or nothing, or never come to an end. So whatever looks wrong is counted anew.
+
+The totals of each tier stand beside them. No limit rests on these, so they are checked only when they are asked for.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from llmcache_plugins.counters import Share
 from llmcache_plugins.stores.capacity import ALIAS_OVERHEAD, ENTRY_OVERHEAD
 
 __all__ = ["Accounts", "Totals"]
@@ -20,12 +24,25 @@ _SLACK = 65_536  # no overhead of any version is larger
 _SIZE_LIMIT = "length(body) + ifnull(length(vector), 0)"
 _BAD_SIZE = f"(typeof(size) != 'integer' OR size < 1 OR size > {_SIZE_LIMIT} + {_SLACK})"
 _BAD_ALIAS_SIZE = f"(typeof(size) != 'integer' OR size < 1 OR size > length(body) + {_SLACK})"
-_BAD_INSERTED = f"(typeof(inserted) != 'integer' OR inserted NOT BETWEEN 0 AND {_LAST_STAMP})"
-_BAD_USED = f"(typeof(used) != 'integer' OR used NOT BETWEEN 0 AND {_LAST_STAMP})"
+_BAD_INSERTED = f"(typeof(inserted) != 'integer' OR inserted NOT BETWEEN 1 AND {_LAST_STAMP})"
+_BAD_PRIORITY = (
+    "(typeof(priority) != 'real' OR abs(priority) > 1e300 OR typeof(weight) != 'real' OR abs(weight) > 1e300)"
+)
+_BAD_TIER = "(typeof(tier) != 'text')"
+_BAD = f"{_BAD_SIZE} OR {_BAD_INSERTED} OR {_BAD_PRIORITY} OR {_BAD_TIER}"
+# Another number of edits than there ever was: nobody relies on a copy made before.
+_MENDED = """
+INSERT OR REPLACE INTO state (id, stamp, entries, aliases, bytes, edits, policies)
+VALUES (1, ?, ?, ?, ?, abs(random() / 4), ifnull((SELECT policies FROM state), ''))
+"""
+_COUNTED_SHARES = "SELECT tier, count(*), CAST(total(size) AS INTEGER) FROM entries GROUP BY tier"
+_LOWEST = (
+    "SELECT id, priority, inserted FROM entries WHERE {} AND inserted != :kept ORDER BY priority, inserted LIMIT 1"
+)
 _COUNTED = f"""
 SELECT e.stamp, e.number, a.number, e.size + a.size, e.bad + a.bad FROM
-    (SELECT count(*) AS number, total(size) AS size, total({_BAD_SIZE} OR {_BAD_INSERTED} OR {_BAD_USED}) AS bad,
-            max(0, ifnull(max(inserted), 0), ifnull(max(used), 0)) AS stamp FROM entries) e,
+    (SELECT count(*) AS number, total(size) AS size, total({_BAD}) AS bad,
+            max(0, ifnull(max(inserted), 0)) AS stamp FROM entries) e,
     (SELECT count(*) AS number, total(size) AS size, total({_BAD_ALIAS_SIZE}) AS bad FROM aliases) a
 """
 
@@ -45,21 +62,36 @@ class Accounts:
     Args:
         max_entries: as many entries and as many aliases.
         max_bytes: of both together.
+        first_tiers: who is placed there leaves before all others.
     """
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
+    def __init__(self, max_entries: int, max_bytes: int, first_tiers: Sequence[str]) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._first_tiers = {f"tier{place}": tier for place, tier in enumerate(first_tiers)}
+        lowest = (f"SELECT * FROM ({_LOWEST.format(f'tier = :{name}')})" for name in self._first_tiers)
+        self._evict_first = _deleting(f"{' UNION ALL '.join(lowest)} ORDER BY priority, inserted LIMIT 1")
+        self._evict_any = _deleting(_LOWEST.format("true"))
 
     def totals(self, connection: sqlite3.Connection) -> Totals:
         """As they are written, or counted when those cannot be right. Changes nothing."""
         return _written(connection) or _counted(connection)[0]
+
+    def shares(self, connection: sqlite3.Connection, entries: int) -> dict[str, Share]:
+        """What is placed in each tier, of `entries` in all: as it is written, or counted when that cannot be right."""
+        rows = connection.execute("SELECT tier, entries, bytes FROM shares WHERE entries != 0").fetchall()
+        if not all(map(_is_share, rows)) or sum(number for _, number, _ in rows) != entries:
+            rows = connection.execute(_COUNTED_SHARES).fetchall()
+        return {row[0]: Share(row[1], row[2]) for row in rows if _is_share(row)}
 
     def add_up(self, connection: sqlite3.Connection) -> bool:
         """True when the totals are those of the tables, and no row has a size or stamp that cannot be. Reads every row,
         but not its body."""
         written = _written(connection)
         counted, damaged = _counted(connection)
+        shares = connection.execute("SELECT * FROM shares WHERE entries != 0 ORDER BY tier").fetchall()
+        if shares != connection.execute(f"{_COUNTED_SHARES} ORDER BY tier").fetchall():
+            return False
         return not damaged and written is not None and written[1:] == counted[1:] and written.stamp >= counted.stamp
 
     def mend_if_wrong(self, connection: sqlite3.Connection) -> None:
@@ -68,18 +100,27 @@ class Accounts:
             self.mend(connection)
 
     def mend(self, connection: sqlite3.Connection) -> None:
-        """Give rows with an impossible size or stamp a possible one, and count everything anew."""
+        """Give rows with an impossible size, stamp or priority a possible one, and count everything anew."""
         for (row,) in connection.execute(f"SELECT id FROM entries WHERE {_BAD_SIZE}").fetchall():
             # The trigger adds the new size and subtracts the old one, which may be infinite: from 0 that is a number.
             connection.execute("UPDATE state SET bytes = 0")
+            connection.execute("DELETE FROM shares")
             connection.execute(f"UPDATE entries SET size = {_SIZE_LIMIT} + {ENTRY_OVERHEAD} WHERE id = ?", (row,))
+        connection.execute("DELETE FROM shares")  # what is in there may not be counted with
         connection.execute(f"UPDATE aliases SET size = length(body) + {ALIAS_OVERHEAD} WHERE {_BAD_ALIAS_SIZE}")
+        connection.execute(f"UPDATE entries SET tier = '' WHERE {_BAD_TIER}")
+        connection.execute(f"UPDATE entries SET priority = 0, weight = 0 WHERE {_BAD_PRIORITY}")
+        unordered = connection.execute(f"SELECT id FROM entries WHERE {_BAD_INSERTED}").fetchall()
         connection.execute(f"UPDATE entries SET inserted = 0 WHERE {_BAD_INSERTED}")
-        connection.execute(f"UPDATE entries SET used = 0 WHERE {_BAD_USED}")
         counted, _ = _counted(connection)
         written = _written(connection)
         stamp = counted.stamp if written is None else max(counted.stamp, written.stamp)
-        connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?)", (stamp, *counted[1:]))
+        for (row,) in unordered:  # each a stamp of its own: who reads them in pages goes by it
+            stamp += 1
+            connection.execute("UPDATE entries SET inserted = ? WHERE id = ?", (stamp, row))
+        connection.execute(_MENDED, (stamp, *counted[1:]))
+        connection.execute("DELETE FROM shares")
+        connection.execute(f"INSERT INTO shares {_COUNTED_SHARES}")
 
     def stamps(self, connection: sqlite3.Connection, count: int) -> int:
         """Take `count` numbers that nobody has had; the last of them."""
@@ -97,8 +138,9 @@ class Accounts:
         totals = self._believable(connection, added)
         evicted = 0
         while totals.entries > self._max_entries or totals.size > self._max_bytes:
-            oldest = "SELECT id FROM entries WHERE inserted != ? ORDER BY used LIMIT 1"
-            if connection.execute(f"DELETE FROM entries WHERE id IN ({oldest})", (kept,)).rowcount:
+            wanted = {"kept": kept, **self._first_tiers}
+            is_gone = connection.execute(self._evict_first, wanted).rowcount
+            if is_gone or connection.execute(self._evict_any, {"kept": kept}).rowcount:
                 evicted += 1
             elif not _drop_oldest_alias(connection):  # the newest entry's own wordings, when nothing else is left
                 break
@@ -125,6 +167,14 @@ class Accounts:
             self.mend(connection)
             totals = self.totals(connection)
         return totals
+
+
+def _deleting(lowest: str) -> str:
+    return f"DELETE FROM entries WHERE id IN (SELECT id FROM ({lowest}))"
+
+
+def _is_share(row: Sequence[object]) -> bool:
+    return isinstance(row[0], str) and all(isinstance(value, int) and value >= 0 for value in row[1:])
 
 
 def _written(connection: sqlite3.Connection) -> Totals | None:

@@ -6,82 +6,23 @@ import functools
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from llmcache_plugins.errors import StoreCorrupt, StoreError, StoreUnavailable
 from llmcache_plugins.stores.file_identity import FilesInUse, make_file
+from llmcache_plugins.stores.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
-__all__ = ["SCHEMA_VERSION", "SqliteFile", "store_error"]
+__all__ = ["SqliteFile", "store_error"]
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x4C4D4350  # "LMCP", in the file's header: whose file this is
 _WAL_LIMIT = 16 * 1024 * 1024
 _LEAST_PATIENCE = 1.0  # seconds for another thread's write, also for those who do not wait for other processes
 _ATTEMPTS = 3
-
-# A rowid table with a unique key: WITHOUT ROWID splits pages badly with rows of this size (4.1 against 5.4 KB each).
-# The triggers keep the totals and the log right whatever statement changes a row. `inserted` and `used` are stamps of
-# one counter, not times: the order stays right when a clock jumps.
-_SCHEMA = f"""
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY,
-    scope TEXT NOT NULL, key TEXT NOT NULL, normalised_key TEXT NOT NULL, namespace TEXT NOT NULL,
-    is_candidate INTEGER NOT NULL, expires_at REAL, size INTEGER NOT NULL,
-    inserted INTEGER NOT NULL, used INTEGER NOT NULL, access_count INTEGER NOT NULL DEFAULT 0, last_access REAL,
-    embedder_id TEXT, body BLOB NOT NULL, vector BLOB,
-    UNIQUE (scope, key)
-);
-CREATE INDEX entries_normalised ON entries (scope, normalised_key, inserted);
-CREATE INDEX entries_candidates ON entries (scope, embedder_id, inserted) WHERE is_candidate;
-CREATE INDEX entries_expires ON entries (expires_at) WHERE expires_at IS NOT NULL;
-CREATE INDEX entries_used ON entries (used);
-CREATE TABLE aliases (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    scope TEXT NOT NULL, key TEXT NOT NULL, target_key TEXT NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL,
-    UNIQUE (scope, key)
-);
-CREATE INDEX aliases_target ON aliases (scope, target_key);
-CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, key TEXT NOT NULL);
-CREATE TABLE state (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
-    stamp INTEGER NOT NULL, entries INTEGER NOT NULL, aliases INTEGER NOT NULL, bytes INTEGER NOT NULL
-);
-INSERT INTO state VALUES (1, 0, 0, 0, 0);
-CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
-    UPDATE state SET entries = entries + 1, bytes = bytes + new.size;
-END;
-CREATE TRIGGER entry_removed AFTER DELETE ON entries BEGIN
-    UPDATE state SET entries = entries - 1, bytes = bytes - old.size;
-    DELETE FROM aliases WHERE scope = old.scope AND target_key = old.key;
-END;
-CREATE TRIGGER entry_resized AFTER UPDATE OF size ON entries BEGIN
-    UPDATE state SET bytes = bytes + new.size - old.size;
-END;
-CREATE TRIGGER alias_added AFTER INSERT ON aliases BEGIN
-    UPDATE state SET aliases = aliases + 1, bytes = bytes + new.size;
-END;
-CREATE TRIGGER alias_removed AFTER DELETE ON aliases BEGIN
-    UPDATE state SET aliases = aliases - 1, bytes = bytes - old.size;
-END;
-CREATE TRIGGER vector_added AFTER INSERT ON entries WHEN new.vector IS NOT NULL BEGIN
-    INSERT INTO changes (scope, key) VALUES (new.scope, new.key);
-END;
-CREATE TRIGGER vector_removed AFTER DELETE ON entries WHEN old.vector IS NOT NULL BEGIN
-    INSERT INTO changes (scope, key) VALUES (old.scope, old.key);
-END;
-CREATE TRIGGER vector_changed AFTER UPDATE OF vector, embedder_id, expires_at, inserted, is_candidate ON entries
-WHEN old.vector IS NOT NULL OR new.vector IS NOT NULL BEGIN
-    INSERT INTO changes (scope, key) VALUES (new.scope, new.key);
-END;
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _OF_THE_DRIVER = (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError)
@@ -116,6 +57,9 @@ def store_error(error: Exception, path: Path) -> StoreError:
     return StoreError(f"the cache file {path} refused a statement: {type(error).__name__}")
 
 
+Functions: TypeAlias = Mapping[str, tuple[int, Callable[..., Any]]]
+
+
 class _Handle(NamedTuple):
     connection: sqlite3.Connection
     files: FilesInUse
@@ -133,19 +77,23 @@ class SqliteFile:
         path: of the file; made, with its folder, when it is not there.
         busy_timeout: seconds to wait for a lock.
         on_replaced: called when another file is read from now on; nobody else reads meanwhile.
+        functions: what statements may call, by name: how many arguments it has, and what it does.
 
     Raises:
         StoreCorrupt: the file is damaged, of another program or of a later version; it is left as it is.
         StoreUnavailable: it cannot be opened or is locked.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float, on_replaced: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout: float, on_replaced: Callable[[], None], functions: Functions
+    ) -> None:
         self.path = path
         self._busy_timeout = busy_timeout
         self.is_closed = False
         self._read_lock = Lock()
         self._write_lock = Lock()
         self._on_replaced = on_replaced
+        self._functions = functions
         with self._errors():
             self._writer: _Handle | None = self._connect()
             self._reader: _Handle | None = self._connect()
@@ -272,19 +220,21 @@ class SqliteFile:
             # Text of a damaged file need not be UTF-8; it must not raise where one row is read among others.
             connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
             connection.execute("PRAGMA trusted_schema = OFF")
-            is_new = self._is_new(connection)
+            for name, (arguments, function) in self._functions.items():
+                connection.create_function(name, arguments, function, deterministic=True)
+            version = self._version_of(connection)
             self._use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
-            if is_new:
-                self._create(connection)
+            if version != SCHEMA_VERSION:
+                self._bring_up_to_date(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _is_new(self, connection: sqlite3.Connection) -> bool:
-        """True for an empty file. Nothing is written before this has been asked."""
+    def _version_of(self, connection: sqlite3.Connection) -> int:
+        """The file's schema version, 0 for an empty file. Nothing is written before this has been asked."""
         # In one transaction: another process may be making the file just now.
         ends_here = not connection.in_transaction
         if ends_here:
@@ -297,22 +247,26 @@ class SqliteFile:
             if ends_here:
                 connection.rollback()
         if not application_id and not version and not tables:
-            return True
-        if application_id != _APPLICATION_ID:
+            return 0
+        if application_id != APPLICATION_ID:
             raise StoreCorrupt(f"{self.path} is a database of another program; it was left as it is. Give another path")
-        if version != SCHEMA_VERSION:
+        if not 0 < version <= SCHEMA_VERSION:
             raise StoreCorrupt(
                 f"{self.path} was written by a later version of llmcache-plugins (file version {version}, this one "
                 f"reads {SCHEMA_VERSION}); it was left as it is. Upgrade, or give another path"
             )
-        return False
+        return int(version)
 
-    def _create(self, connection: sqlite3.Connection) -> None:
+    def _bring_up_to_date(self, connection: sqlite3.Connection) -> None:
+        """Make or migrate the tables: all of it or, when the process is killed meanwhile, nothing."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if self._is_new(connection):  # another process may have been quicker
-                for statement in _statements(_SCHEMA):
-                    connection.execute(statement)
+            version = self._version_of(connection)  # another process may have been quicker
+            if not version:
+                create(connection)
+            elif version != SCHEMA_VERSION:
+                migrate(connection, version)
+                _log.info("%s: version %d of the file is now version %d", self.path, version, SCHEMA_VERSION)
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
@@ -341,13 +295,3 @@ def _let_go(handle: _Handle | None) -> None:
                 handle.files.remove_logs()
         with suppress(sqlite3.Error):
             handle.connection.close()
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements one by one: `executescript` would commit the transaction they belong to."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -13,19 +13,27 @@ from pathlib import Path
 import pytest
 
 from llmcache_plugins.errors import StoreError
+from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.stores import DiskStore
 from llmcache_plugins.testing.store_contract import make_alias, make_entry, make_vector
+from llmcache_plugins.types import Profile
 
 EMBEDDER = "fake/8/unit"
 VALUES = [math.inf, -math.inf, 1e300, 2**63 - 1, -(2**63), 0, -1, "text", b"\xff\x00", ""]
 COLUMNS = {
-    "state": ["stamp", "entries", "aliases", "bytes"],
+    "state": ["stamp", "entries", "aliases", "bytes", "edits", "policies"],
     "entries": [
-        *("scope", "key", "normalised_key", "namespace", "is_candidate", "expires_at", "size", "inserted", "used"),
-        *("access_count", "last_access", "embedder_id", "body", "vector"),
+        *("scope", "key", "normalised_key", "namespace", "is_candidate", "expires_at", "size", "inserted"),
+        *("access_count", "last_access", "embedder_id", "body", "vector", "is_note", "tier", "placed_at", "base_reads"),
+        *("priority", "weight", "stale_at", "created_at", "query_type", "model", "level"),
     ],
     "aliases": ["scope", "key", "target_key", "size", "body"],
     "changes": ["scope", "key"],
+    "shares": ["entries", "bytes"],
+    "entry_tags": ["tag", "entry"],
+    "invalidations": ["at", "selector", "reason", "mode", "count"],
+    "leases": ["name", "holder", "until"],
+    "notes": ["name", "value"],
 }
 
 
@@ -61,6 +69,16 @@ def filled(path: Path, **limits: int) -> DiskStore:
     return store
 
 
+def furnished(path: Path) -> DiskStore:
+    """With something in every table."""
+    store = filled(path, max_entries=8)
+    store.put(make_entry("tagged", profile=Profile("status", "", ("t", "u:1"))), tier="warm")
+    store.acquire("lease", "somebody", 1.0, 5.0)
+    store.note("name", "value")
+    store.invalidate(Selector(tags=("t",)), 1.0, is_lazy=True, limit=9)
+    return store
+
+
 def searched(store: DiskStore) -> list[str]:
     return [c.entry.text for c in store.search("scope", EMBEDDER, make_vector(), limit=9, now=0.0)]
 
@@ -69,6 +87,14 @@ def kept(store: DiskStore) -> list[int]:
     return [number for number in range(9) if store.get("scope", f"key of {number}") is not None]
 
 
+SELECTORS = [
+    Selector(),
+    Selector(tags=("t",)),
+    Selector(tag_patterns=("u:*",)),
+    Selector(keys=("key of 1",)),
+    Selector(idle_since=9.0, stored_before=9.0, tier="warm", is_stale=True),
+    Selector(models=("m",), query_types=("status",), levels=("site",), namespace=("acme",)),
+]
 WRONG_TOTALS = [
     "entries = 1000000000, aliases = 5",
     "bytes = 9000000000000, aliases = 5",
@@ -156,6 +182,7 @@ def test_damaged_sizes_that_the_totals_do_not_show_are_mended_when_opened(tmp_pa
     damage(
         path,
         "DROP TRIGGER entry_resized",  # as bits flip: nobody keeps count
+        "DROP TRIGGER entry_moved",
         "UPDATE entries SET size = 9e999 WHERE key IN ('key of 1', 'key of 2')",
         "UPDATE entries SET size = -9e999 WHERE key = 'key of 3'",
     )
@@ -163,6 +190,57 @@ def test_damaged_sizes_that_the_totals_do_not_show_are_mended_when_opened(tmp_pa
         assert 5000 < store.stats().size_bytes < 20_000
         assert store.clear() == 5
         assert store.stats().size_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["entries = 1000000000", "bytes = -9e12", "bytes = 9e999", "entries = 'many'", "entries = 2, bytes = 'most'"],
+)
+def test_wrong_totals_of_a_tier_are_counted_anew(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "cache.db"
+    with closing(furnished(path)) as store:
+        right = store.stats().shares
+        assert (right[""].entries, right["warm"].entries) == (5, 1)
+        damage(path, f"UPDATE shares SET {wrong} WHERE tier = 'warm'")
+        assert store.stats().shares == right
+    with closing(DiskStore(path)) as store:
+        assert store.stats().shares == right
+        store.place([("scope", "key of 1")], "warm", 5.0, is_demotion=False)
+        assert [store.stats().shares[tier].entries for tier in ("", "warm")] == [4, 2]
+
+
+@pytest.mark.parametrize("value", ["9e999", "-9e999", "'high'", "x'00'"])
+def test_an_impossible_priority_neither_stays_for_ever_nor_hides_others(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "cache.db"
+    filled(path).close()
+    damage(path, f"UPDATE entries SET priority = {value} WHERE key = 'key of 3'")
+    with closing(DiskStore(path, max_entries=5)) as store:
+        store.put(make_entry("5"))
+        assert kept(store) == [0, 1, 2, 4, 5]
+
+
+def test_entries_whose_stamp_was_lost_are_still_selected_page_by_page(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    filled(path).close()
+    damage(path, "UPDATE entries SET inserted = 'first' WHERE key IN ('key of 1', 'key of 2')")
+    with closing(DiskStore(path)) as store:
+        found: list[str] = []
+        after: int | None = 0
+        while after is not None:
+            page = store.select(Selector(), limit=1, after=after)
+            found, after = [*found, *(stored.entry.text for stored in page.rows)], page.after
+    assert sorted(found) == list("01234")
+
+
+def test_an_invalidation_that_cannot_be_read_counts_for_every_answer(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    with closing(filled(path)) as store:
+        store.invalidate(Selector(tags=("t",)), 1.0, is_lazy=False, limit=9)
+        assert store.put(make_entry("0"), seen=0)
+        damage(path, "UPDATE invalidations SET selector = '{'")
+        assert not store.put(make_entry("0"), seen=0)
+        assert store.put(make_entry("0"), seen=1)
+        assert store.invalidations(since=0.0) == []
 
 
 def test_a_log_without_its_past_is_noticed(tmp_path: Path) -> None:
@@ -191,6 +269,17 @@ def test_whatever_a_column_holds_only_store_errors_are_raised(tmp_path: Path, ta
         lambda store: store.delete("scope", ["key of 2", "key of alias"]),
         lambda store: store.sweep(200.0, limit=2),
         lambda store: store.stats(),
+        lambda store: [store.select(selector, limit=3) for selector in SELECTORS],
+        lambda store: store.lowest("warm", limit=3),
+        lambda store: store.place([("scope", "key of 1"), ("scope", "key of tagged")], "hot", 9.0, is_demotion=True),
+        lambda store: store.put(make_entry("1"), seen=0),
+        lambda store: store.invalidate(Selector(tags=("t",)), 2.0, is_lazy=True, limit=3),
+        lambda store: store.invalidate(Selector(tag_patterns=("u:*",)), 2.0, is_lazy=False, limit=3),
+        lambda store: (store.sequence(), store.invalidations(since=0.0), store.forget_invalidations(before=2.0)),
+        lambda store: store.acquire("lease", "another", 2.0, 9.0),
+        lambda store: store.put(make_entry("1"), fence=Lease("lease", "somebody", 1, 5.0)),
+        lambda store: store.release(Lease("lease", "somebody", 1, 5.0)),
+        lambda store: (store.notes("n"), store.note("name", "other"), store.version()),
         lambda store: store.clear(),
     ]
 
@@ -206,10 +295,10 @@ def test_whatever_a_column_holds_only_store_errors_are_raised(tmp_path: Path, ta
     for number, value in enumerate(VALUES):
         for is_open in (True, False):
             path = tmp_path / f"{number} {is_open}.db"
-            store = filled(path, max_entries=6)
+            store = furnished(path)
             if not is_open:
                 store.close()
             with suppress(sqlite3.IntegrityError):  # two rows may not have one key: then one of them is damaged
                 damage(path, f"UPDATE OR IGNORE {table} SET {column} = ?", values=(value,))
-            with closing(store if is_open else DiskStore(path, max_entries=6)) as store:
+            with closing(store if is_open else DiskStore(path, max_entries=8)) as store:
                 within(20, partial(work, store))

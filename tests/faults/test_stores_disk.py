@@ -144,8 +144,8 @@ def test_what_another_process_writes_is_found_at_the_next_look_up(tmp_path: Path
 
 
 def test_a_reader_behind_the_log_reads_everything_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmcache_plugins.stores.disk._CHANGES_KEPT", 5)
-    monkeypatch.setattr("llmcache_plugins.stores.disk._TRIM_EVERY", 1)
+    monkeypatch.setattr("llmcache_plugins.stores.disk_core._CHANGES_KEPT", 5)
+    monkeypatch.setattr("llmcache_plugins.stores.disk_core._TRIM_EVERY", 1)
     path = tmp_path / "cache.db"
     with closing(DiskStore(path)) as reader, closing(DiskStore(path)) as writer:
         writer.put(make_entry("old", vector=make_vector(0.0)))

@@ -12,7 +12,7 @@ import pytest
 
 from llmcache_plugins.stores import DiskStore
 from llmcache_plugins.stores.codec import FORMAT_VERSION, decode_alias, decode_entry
-from llmcache_plugins.stores.sqlite_file import SCHEMA_VERSION
+from llmcache_plugins.stores.schema import SCHEMA_VERSION
 from llmcache_plugins.types import Alias, Damaged, Entry, Stored, Usage
 
 HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ SCOPE = "5c" * 20
 
 
 def test_every_version_has_a_file() -> None:
-    assert (FORMAT_VERSION, SCHEMA_VERSION) == (1, 1)
+    assert (FORMAT_VERSION, SCHEMA_VERSION) == (1, 2)
     assert sorted(path.name for path in HERE.glob("format_*.sqlite")) == ["format_1.sqlite"]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from llmcache_plugins.errors import ConfigError, StoreCorrupt, StoreError, StoreUnavailable
-from llmcache_plugins.stores import DiskStore, disk
+from llmcache_plugins.stores import DiskStore, disk_reading
 from llmcache_plugins.stores.sqlite_file import store_error
 from llmcache_plugins.testing.store_contract import make_alias, make_entry, make_vector
 from llmcache_plugins.types import Stored
 
-PENDING = (disk._PENDING_COUNT, disk._PENDING_NEWEST)
+PENDING = (disk_reading._PENDING_COUNT, disk_reading._PENDING_NEWEST)
 
 
 @pytest.mark.parametrize("path", [":memory:", ""])
@@ -93,7 +93,7 @@ def test_the_planned_indexes_are_used(tmp_path: Path) -> None:
     DiskStore(path).close()
     names = {"scope": "s", "key": "k", "id": "e", "limit": 1}
     with closing(sqlite3.connect(path)) as connection:
-        for statement in (disk._GET, f"{disk._FIND}(:key, :id)".replace("?", ":scope"), *PENDING):
+        for statement in (disk_reading._GET, f"{disk_reading._FIND}(:key, :id)".replace("?", ":scope"), *PENDING):
             plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", names))
             assert "SCAN entries" not in plan
             assert "SCAN e" not in plan

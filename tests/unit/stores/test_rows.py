@@ -30,7 +30,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def row(text: str, *, answer: str = '"answer"', vector: float | None = None) -> list[Any]:
     body = encode_entry(make_entry(text, answer_json=answer))
-    return [0, None, body, EMBEDDER, None if vector is None else encode_vector(make_vector(vector))]
+    return [0, None, 0, "", None, None, body, EMBEDDER, None if vector is None else encode_vector(make_vector(vector))]
 
 
 def entry_in(stored: Stored | Damaged) -> Entry:
@@ -50,7 +50,7 @@ def test_other_bytes_are_decoded_anew(decoded: list[object]) -> None:
     entry_in(reader.stored(row("a"), "scope", "key of a"))
     assert entry_in(reader.stored(row("a", answer='"new"'), "scope", "key of a")).answer == "new"
     assert isinstance(reader.stored(row("a", answer="["), "scope", "key of a"), Damaged)
-    assert isinstance(reader.stored([*row("a")[:3], b"\xff", None], "scope", "key of a"), Damaged)
+    assert isinstance(reader.stored([*row("a")[:7], b"\xff", None], "scope", "key of a"), Damaged)
     assert len(decoded) == 4
     assert reader.damaged == 2
 

@@ -1,0 +1,124 @@
+"""Reading entries from a cache file: exact, normalised, and by meaning with the vectors in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+
+from llmcache_plugins.stores.codec import decode_alias, decode_entry
+from llmcache_plugins.stores.disk_core import DiskCore
+from llmcache_plugins.stores.matrix import Match
+from llmcache_plugins.stores.rows import ENTRY, ENTRY_WITH_VECTOR
+from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Pending, Stored
+
+__all__ = ["DiskReads"]
+
+_SEARCH_ATTEMPTS = 3
+_FOUND_AT_ONCE = 500  # SQLite takes 999 values in one statement, or more
+
+_GET = f"""
+SELECT {ENTRY}, NULL FROM entries e WHERE e.scope = :scope AND e.key = :key
+UNION ALL
+SELECT {ENTRY}, a.body FROM aliases a JOIN entries e ON e.scope = a.scope AND e.key = a.target_key
+WHERE a.scope = :scope AND a.key = :key
+LIMIT 1
+"""
+_GET_NORMALISED = f"""
+SELECT {ENTRY}, e.key FROM entries e WHERE scope = ? AND normalised_key = ? ORDER BY inserted DESC
+"""
+_FIND = f"SELECT {ENTRY_WITH_VECTOR}, e.key, e.inserted FROM entries e WHERE scope = ? AND key IN "
+# Candidates without a vector of this embedder. Three ranges of the index, because one "is not" would read all of it.
+_PENDING = " UNION ALL ".join(
+    f"SELECT inserted, key, body FROM entries WHERE scope = :scope AND is_candidate AND embedder_id {other}"
+    for other in ("IS NULL", "< :id", "> :id")
+)
+_PENDING_COUNT = f"SELECT count(*) FROM ({_PENDING.replace('inserted, key, body', '1')})"
+_PENDING_NEWEST = f"SELECT body, key FROM ({_PENDING}) ORDER BY inserted DESC LIMIT :limit"
+
+
+class DiskReads(DiskCore):
+    """The verbs that look entries up."""
+
+    def get(self, scope: str, key: str) -> Stored | Damaged | None:
+        """As the protocol says. The entry comes without its vector, of which an exact hit has no use."""
+        with self._file.reading() as connection:
+            row = connection.execute(_GET, {"scope": scope, "key": key}).fetchone()
+            if row is None:
+                return None
+            if row[-1] is None:
+                return self._rows.stored(row, scope, key)
+            alias = decode_alias(row[-1])
+            if isinstance(alias, Alias) and (alias.scope, alias.key) == (scope, key):
+                return self._rows.stored(row, scope, alias.target_key, alias)
+            self._rows.damaged += 1
+            return alias if isinstance(alias, Damaged) else Damaged("bad_bytes")
+
+    def get_normalised(self, scope: str, normalised_key: str, *, limit: int) -> list[Stored]:
+        """As the protocol says, without vectors."""
+        found: list[Stored] = []
+        if limit < 1:
+            return found
+        with self._file.reading() as connection, closing(connection.cursor()) as rows:
+            for row in rows.execute(_GET_NORMALISED, (scope, normalised_key)):
+                stored = self._rows.stored(row, scope, row[-1])
+                if isinstance(stored, Stored):
+                    found.append(stored)
+                if len(found) == limit:
+                    break
+        return found
+
+    def census(self, scope: str, embedder_id: str, *, limit: int) -> Census:
+        wanted = {"scope": scope, "id": embedder_id, "limit": max(limit, 0)}
+        with self._file.snapshot() as connection:
+            index = self._replica.index(connection, embedder_id)
+            (pending,) = connection.execute(_PENDING_COUNT, wanted).fetchone()
+            rows = []
+            if pending and limit > 0:
+                rows = connection.execute(_PENDING_NEWEST, wanted).fetchall()
+            with_vector = 0 if index is None else index.count(scope)
+        found = [(decode_entry(body), key) for body, key in rows]
+        return Census(
+            pending + with_vector, tuple(Pending(key, entry.text) for entry, key in found if isinstance(entry, Entry))
+        )
+
+    def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
+        for _ in range(_SEARCH_ATTEMPTS - 1):
+            with self._file.reading() as connection:
+                index = self._replica.index(connection, embedder_id)
+            if index is None:
+                return []
+            matches = index.search(scope, vector, limit=limit, now=now)  # holds no lock
+            if not matches:
+                return []
+            with self._file.reading() as connection:
+                candidates = self._candidates(connection, scope, embedder_id, matches)
+            if len(candidates) == len(matches):
+                return candidates
+        with self._file.snapshot() as connection:
+            index = self._replica.index(connection, embedder_id)
+            if index is None:
+                return []
+            matches = index.search(scope, vector, limit=limit, now=now)
+            return self._candidates(connection, scope, embedder_id, matches)
+
+    def _candidates(
+        self, connection: sqlite3.Connection, scope: str, embedder_id: str, matches: Sequence[Match]
+    ) -> list[Candidate]:
+        """Matches whose entry is still the one that was found; damaged ones are found no more."""
+        rows = {}
+        for start in range(0, len(matches), _FOUND_AT_ONCE):
+            keys = [match.key for match in matches[start : start + _FOUND_AT_ONCE]]
+            for row in connection.execute(f"{_FIND}({','.join('?' * len(keys))})", (scope, *keys)):
+                rows[row[-2]] = row
+        candidates = []
+        for key, order, similarity in matches:
+            row = rows.get(key)
+            if row is None or row[-1] != order or row[7] != embedder_id:
+                continue
+            stored = self._rows.stored(row, scope, key)
+            if isinstance(stored, Stored):
+                candidates.append(Candidate(stored.entry, similarity, stored.access_count, stored.tier, stored.reads))
+            else:
+                self._replica.leave_out(scope, key)
+        return candidates
