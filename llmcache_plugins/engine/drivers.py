@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -13,21 +14,19 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llmcache_plugins.engine.asking import Advisers
+from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.steps import (
     Announce,
     AskJudge,
     Embed,
-    Enter,
     Fits,
     Generate,
-    Land,
     Step,
     StoreStep,
     Validate,
     Verify,
-    Wait,
 )
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import EmbedderError, StoreError
@@ -160,13 +159,16 @@ class Performer:
                 raise failure from failure.__cause__
         if isinstance(step, Verify | AskJudge | Validate):
             return parts.advisers.ask(step)
-        if isinstance(step, Enter):
+        if isinstance(step, FlightStep):
             # On the thread of a running loop the leader may be a task of that very loop: waiting would stop both.
-            return parts.flights.enter(step.key, may_wait=not _is_loop_running(), is_open=step.is_open)
+            return step.call(parts.flights, may_wait=not _is_loop_running())
         if isinstance(step, Wait):
             return step.flight.wait(step.flight.deadline - parts.clock.monotonic())
-        if isinstance(step, Land):
-            return parts.flights.land(step.flight, step.landing)
+        if isinstance(step, Pause):
+            if _is_loop_running() or not parts.flights.may_poll(step.flight):
+                return False
+            time.sleep(step.seconds)
+            return True
         if isinstance(step, Announce):
             return parts.announce(step.event)
         assert isinstance(step, Generate)
@@ -205,12 +207,15 @@ class AsyncPerformer:
                 raise failure from failure.__cause__
         if isinstance(step, Verify | AskJudge | Validate):
             return await parts.advisers.aask(step)
-        if isinstance(step, Enter):
-            return parts.flights.enter(step.key, may_wait=True, is_open=step.is_open)
+        if isinstance(step, FlightStep):
+            return step.call(parts.flights, may_wait=True)
         if isinstance(step, Wait):
             return await step.flight.await_landing(step.flight.deadline - parts.clock.monotonic())
-        if isinstance(step, Land):
-            return parts.flights.land(step.flight, step.landing)
+        if isinstance(step, Pause):
+            if not parts.flights.may_poll(step.flight):
+                return False
+            await asyncio.sleep(step.seconds)
+            return True
         if isinstance(step, Announce):
             return parts.announce(step.event)
         assert isinstance(step, Generate)

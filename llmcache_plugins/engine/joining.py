@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from llmcache_plugins.engine.flight_steps import Enter, Land, Wait
 from llmcache_plugins.engine.flow import Flow, Found, NotFound
 from llmcache_plugins.engine.singleflight import Flight, Landing, LandingKind, Role
-from llmcache_plugins.engine.steps import Enter, Generate, Land, Wait
+from llmcache_plugins.engine.steps import Generate
 from llmcache_plugins.types import UpdateOutcome
 
 __all__ = ["Joined", "generate_flow", "lead_flow"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
-from llmcache_plugins.engine.singleflight import Flight, Landing
+from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
 from llmcache_plugins.protocols import AsyncStore, Event, Store
 from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.types import Alias, Entry, FloatArray, Request
@@ -19,13 +19,11 @@ __all__ = [
     "CensusOf",
     "Delete",
     "Embed",
-    "Enter",
     "Fits",
     "ForgetInvalidations",
     "Generate",
     "Invalidate",
     "Invalidations",
-    "Land",
     "Lowest",
     "Place",
     "Put",
@@ -46,7 +44,6 @@ __all__ = [
     "Validate",
     "Verify",
     "VersionOf",
-    "Wait",
     "WriteNote",
 ]
 
@@ -355,32 +352,9 @@ class Validate:
 
 
 @dataclass(slots=True)
-class Enter:
-    """Lead the flight of this key, follow it or stay alone: a `Role` and a `Flight`; see `FlightTable.enter`."""
-
-    key: str
-    is_open: bool
-
-
-@dataclass(slots=True)
-class Wait:
-    """Wait until the flight lands; its `Landing`, or None when the deadline came first."""
-
-    flight: Flight
-
-
-@dataclass(slots=True)
-class Land:
-    """The flight has ended; frees its followers."""
-
-    flight: Flight
-    landing: Landing
-
-
-@dataclass(slots=True)
 class Generate:
     """Call the user's model."""
 
 
 Asking: TypeAlias = Verify | AskJudge | Validate
-Step: TypeAlias = StoreStep | Announce | Fits | Embed | Asking | Enter | Wait | Land | Generate
+Step: TypeAlias = StoreStep | Announce | Fits | Embed | Asking | FlightStep | Wait | Pause | Generate
