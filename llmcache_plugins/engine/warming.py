@@ -243,7 +243,13 @@ class Warming(Calls):
 
     def _warm_one(self, course: Course, digest: str) -> None:
         plan, question = course.plan, course.questions[digest]
-        request, identity = self._resolve(course.model.request_of(question))
+        try:
+            request, identity = self._resolve(course.model.request_of(question))
+        except ConfigError:
+            raise
+        except Exception as error:  # of a chain that makes the prompt
+            plan.fail(type(error).__name__, has_begun=False)
+            return course.note(digest, is_done=False)
         if course.settings.skip_fresh:
             found = run(self._lookup_flow(request, identity), Peek().by(self._perform))
             if self._is_fresh(found, course.settings.fresh_for):
@@ -266,8 +272,14 @@ class Warming(Calls):
 
     async def _awarm_one(self, course: Course, digest: str, pool: ThreadPoolExecutor) -> None:
         plan, question = course.plan, course.questions[digest]
-        given = await in_worker(pool, partial(copy_context().run, course.model.request_of, question))
-        request, identity = self._resolve(given)
+        try:
+            given = await in_worker(pool, partial(copy_context().run, course.model.request_of, question))
+            request, identity = self._resolve(given)
+        except ConfigError:
+            raise
+        except Exception as error:
+            plan.fail(type(error).__name__, has_begun=False)
+            return course.note(digest, is_done=False)
         if course.settings.skip_fresh:
             found = await arun(self._lookup_flow(request, identity), Peek().aby(self._aperform))
             if self._is_fresh(found, course.settings.fresh_for):

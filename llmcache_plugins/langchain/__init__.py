@@ -10,7 +10,11 @@ except ImportError as error:
     raise MissingExtraError("the LangChain plugin", "langchain") from error
 
 from llmcache_plugins.langchain.cache import LLMCache
+from llmcache_plugins.langchain.warming import Warmer, bridge
+from llmcache_plugins.warming.models import register
 
-__all__ = ["LLMCache"]
+__all__ = ["LLMCache", "Warmer"]
 
-del _langchain_core
+register(bridge)  # from now on `cache.warm` takes models and chains of LangChain
+
+del _langchain_core, bridge, register

@@ -144,10 +144,10 @@ class Plan(Generic[Question]):
             if has_limit and not failure and not usage.total_tokens:
                 self._stopped = self._stopped or "usage unknown"  # its limit would never be reached
 
-    def fail(self, failure: str) -> None:
-        """A call that was begun has brought no answer."""
+    def fail(self, failure: str, *, has_begun: bool = True) -> None:
+        """A call has brought no answer, or the question could not even be asked."""
         with self._lock:
-            self._running -= 1
+            self._running -= has_begun
             self._note(failure)
 
     def stop(self, reason: str) -> None:
