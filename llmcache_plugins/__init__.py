@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from llmcache_plugins.factory import default_cache, open_cache, set_default_cache
     from llmcache_plugins.matching.lexical import LexicalMatcher
     from llmcache_plugins.policies.event_rules import EventRule
+    from llmcache_plugins.policies.placement import TierConfig
 
 __version__ = "0.1.0"
 
@@ -83,6 +84,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "Tier",
+    "TierConfig",
     "UpdateOutcome",
     "Usage",
     "Validation",
@@ -108,6 +110,7 @@ _LAZY = {
     "LexicalMatcher": "llmcache_plugins.matching.lexical",
     "SemanticCache": "llmcache_plugins.engine",
     "Tier": "llmcache_plugins.engine",
+    "TierConfig": "llmcache_plugins.policies.placement",
     "default_cache": "llmcache_plugins.factory",
     "load_event_rules": "llmcache_plugins.events",
     "open_cache": "llmcache_plugins.factory",

@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
-from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Tier, Workers
+from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
+from llmcache_plugins.events import load_event_rules
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
 from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy
 from llmcache_plugins.matching.calibration import calibration_for
@@ -26,8 +26,10 @@ from llmcache_plugins.matching.guards import judge as judge_texts
 from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.policies import Staleness
-from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
-from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
+from llmcache_plugins.policies.event_rules import EventRule, EventRules
+from llmcache_plugins.policies.placement import TierConfig
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Validator, Verifier
+from llmcache_plugins.stack import open_stack, parse_url
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Statistics
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
@@ -52,6 +54,8 @@ def open_cache(
     judge: Judge | None = None,
     validators: Sequence[Validator] = (),
     recorders: Sequence[Recorder] = (),
+    tiers: Sequence[TierConfig] | None = None,
+    event_rules: Sequence[EventRule] | str | os.PathLike[str] = (),
     clock: Clock | None = None,
     **settings: Any,
 ) -> SemanticCache:
@@ -69,6 +73,9 @@ def open_cache(
         judge: asked last, about the best candidate that is still undecided; see `CacheConfig.judge_limit`.
         validators: each must accept a match by meaning before it is served.
         recorders: callables that hear every event.
+        event_rules: what events make wrong, or a TOML file that says so; for events of the same name in place of the
+            default rules. See `SemanticCache.handle_event`.
+        tiers: hottest first, in place of hot, warm and cold (see `TierConfig` and docs/tiers.md).
         clock: the time; tests pass a `FakeClock`.
         settings: fields of `CacheConfig` by name, `ttl=3600` for example.
 
@@ -83,12 +90,15 @@ def open_cache(
     rules = _rules(config, chosen, _guards(guards, config), advisers)
     if not isinstance(recorders, Sequence) or not all(callable(recorder) for recorder in recorders):
         raise ConfigError("recorders must be a list or tuple of callables")
-    store, name = _store(url or os.environ.get("LLMCACHE_URL") or "memory://", config)  # last: it opens files
     workers = Workers()
+    rules_of_events = _event_rules(event_rules)
+    default_url = os.environ.get("LLMCACHE_URL") or "memory://"
+    stack = open_stack(url, default_url, tiers, config, workers)  # last: it opens files
     cache = SemanticCache(
-        [Tier(name, store, AsyncStoreAdapter(store, workers))],
+        [stack.bottom],
+        copies=stack.copies,
         config=config,
-        rules=replace(rules, tiers=(name,)),
+        rules=replace(rules, tiers=(stack.bottom.name,), tiering=stack.tiering),
         embedder=chosen,
         statistics=Statistics(),
         clock=clock,
@@ -97,6 +107,7 @@ def open_cache(
         recorders=recorders,
         advisers=advisers,
         workers=workers,
+        event_rules=rules_of_events,
     )
     _log.info("opened %r", cache)
     return cache
@@ -150,6 +161,14 @@ def set_default_cache(cache: SemanticCache | None) -> None:
         _default = cache
 
 
+def _event_rules(given: Any) -> EventRules:
+    if isinstance(given, str | os.PathLike):
+        return EventRules(load_event_rules(given))
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f"event_rules must be a list of EventRule, or a TOML file, not {type(given).__name__}")
+    return EventRules(given)
+
+
 def _guards(given: Sequence[Guard] | None, config: CacheConfig) -> tuple[Guard, ...]:
     if given is None:
         return DEFAULT_GUARDS if config.use_guards else ()
@@ -201,38 +220,6 @@ def _say_once_no_embedder(error: MissingExtraError) -> None:
             return
         _said_no_embedder = True
     _log.warning("no embedder: only exact and normalised matches hit. %s", error)
-
-
-def _store(url: str, config: CacheConfig) -> tuple[Store, str]:
-    kind, path = parse_url(url)
-    if kind == "null":
-        return NullStore(), "null"
-    if kind == "disk":
-        return DiskStore(path, max_entries=config.max_entries, max_bytes=config.max_bytes), "warm"
-    return MemoryStore(max_entries=config.max_entries, max_bytes=config.max_bytes), "hot"
-
-
-def parse_url(url: str) -> tuple[str, Path]:
-    """Kind (`"memory"`, `"disk"`, `"null"`) and path of a cache URL; the path means something for a file only.
-
-    Raises:
-        ConfigError: no such kind, or something is missing or too much. Shows the scheme alone: the rest of a URL may
-            hold a password.
-    """
-    if not isinstance(url, str):
-        raise ConfigError(f"a cache URL is a str such as disk:///path/of/file.db, not {type(url).__name__}")
-    parts = urlsplit(url)
-    if parts.scheme not in ("memory", "disk", "null"):
-        kind = f"{parts.scheme}://" if parts.scheme else "without a scheme"
-        raise ConfigError(f"unknown kind of cache URL, {kind}; use memory://, disk:///path/of/file.db or null://")
-    if parts.query or parts.fragment or url.endswith(("?", "#")):
-        raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
-    path = unquote(parts.netloc + parts.path)
-    if parts.scheme == "disk" and (not path or path.endswith("/")):
-        raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
-    if parts.scheme != "disk" and path:
-        raise ConfigError(f"{parts.scheme}:// takes nothing behind it; a file is disk:///path/of/file.db")
-    return parts.scheme, Path(path).expanduser()
 
 
 def policies_for(

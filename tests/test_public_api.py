@@ -18,8 +18,8 @@ PUBLIC = {
     "InvalidationProgress", "InvalidationReport", "Judge", "LLMCacheError", "LexicalMatcher", "Miss",
     "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Recorder", "Regression",
     "Reported", "Request", "Selector", "SemanticCache", "Store", "StoreCorrupt", "StoreError",
-    "StoreUnavailable", "Tier", "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict", "Verifier",
-    "__version__", "default_cache", "load_event_rules", "open_cache", "set_default_cache",
+    "StoreUnavailable", "Tier", "TierConfig", "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict",
+    "Verifier", "__version__", "default_cache", "load_event_rules", "open_cache", "set_default_cache",
 }  # fmt: skip
 
 

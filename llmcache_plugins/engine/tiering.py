@@ -95,7 +95,9 @@ class Tiering:
             with self._lock:
                 level = self._pressures[tier.name].crossed(utilisation)
             if level is not None:
-                _log.warning("tier %s is %.0f %% full", tier.name, 100.0 * utilisation)
+                # What is too much for an upper tier moves down; what is too much for the last one is lost.
+                weight = logging.WARNING if tier is self.placement.last else logging.INFO
+                _log.log(weight, "tier %s is %.0f %% full", tier.name, 100.0 * utilisation)
                 told.append(PressureEvent(tier.name, level, utilisation))
         return told
 

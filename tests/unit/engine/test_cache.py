@@ -25,6 +25,7 @@ from llmcache_plugins import (
     SemanticCache,
     StoreUnavailable,
     Tier,
+    TierConfig,
     Usage,
     Verdict,
     default_cache,
@@ -266,7 +267,7 @@ def test_sweep_rides_on_updates(url: str, clock: FakeClock) -> None:
 
 
 def test_least_recently_used_entry_is_evicted(url: str, clock: FakeClock) -> None:
-    with open_cache(url, embedder=None, clock=clock, max_entries=2) as cache:
+    with open_cache(url, embedder=None, clock=clock, max_entries=2, tiers=[TierConfig("all")]) as cache:
         for question in ("a", "b"):
             cache.update(question, question)
             clock.advance(1)

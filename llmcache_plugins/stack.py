@@ -1,0 +1,163 @@
+"""From a URL and the settings of tiers to the stores behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
+
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.engine import Tier
+from llmcache_plugins.engine.tiering import Tiering
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.policies.eviction import Lru
+from llmcache_plugins.policies.placement import Placement, TierConfig, default_tiers
+from llmcache_plugins.protocols import EvictionPolicy, Store
+from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
+
+__all__ = ["Stack", "open_stack", "parse_url"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a cache is built on: the store of all entries, the stores of copies, and how the tiers use them."""
+
+    bottom: Tier
+    copies: tuple[Tier, ...] = ()
+    tiering: Tiering | None = None
+
+    def close(self) -> None:
+        for tier in (*self.copies, self.bottom):
+            tier.store.close()
+
+
+def open_stack(
+    url: str | None,
+    default_url: str,
+    tiers: Sequence[TierConfig] | None,
+    config: CacheConfig,
+    executor: Callable[[], Executor],
+) -> Stack:
+    """Open the stores of a cache.
+
+    Args:
+        url: as the user gave it; None for `default_url`, unless the last tier names its own store.
+        tiers: hottest first; None for the default ones.
+        executor: of the threads in which a blocking store is called from an event loop.
+
+    Raises:
+        ConfigError: a URL or a tier is not right; or both the URL and the last tier say where the entries are.
+        StoreError: a store cannot be opened.
+    """
+    if tiers is None:
+        kind, _ = parse_url(url or default_url)
+        if kind == "null":
+            return Stack(_named("null", NullStore(), executor))
+        hot, *others = default_tiers(config.max_entries, config.max_bytes)
+        # Over a file copies save reading and decoding a row; over memory there is nothing to save.
+        tiers = (replace(hot, store="memory://") if kind == "disk" else hot, *others)
+    placement = Placement(tiers)
+    last = _as_bottom(placement.last, config)
+    placement = Placement([*placement.tiers[:-1], last])
+    if url is not None and last.store is not None:
+        raise ConfigError(
+            f"the cache's URL and the store of the last tier, {last.name!r}, both say where the entries are; leave one "
+            f"of them out"
+        )
+    bottom = _bottom(last.store or url or default_url, placement, executor)
+    copied = [tier for tier in placement.tiers[:-1] if tier.store is not None]
+    opened: list[Tier] = []
+    try:
+        for tier in copied:
+            opened.append(_copies(tier, config, executor))
+        tiering = Tiering(placement, {tier.name: place for place, tier in enumerate(copied, start=1)})
+    except BaseException:
+        Stack(bottom, tuple(opened)).close()
+        raise
+    return Stack(bottom, tuple(opened), tiering)
+
+
+def _as_bottom(tier: TierConfig, config: CacheConfig) -> TierConfig:
+    """The last tier with the cache's limits where it has none of its own."""
+    return replace(
+        tier, max_entries=tier.max_entries or config.max_entries, max_bytes=tier.max_bytes or config.max_bytes
+    )
+
+
+def _bottom(store: Store | str, placement: Placement, executor: Callable[[], Executor]) -> Tier:
+    if not isinstance(store, str):
+        return _named("store", store, executor)
+    last = placement.last
+    assert last.max_entries is not None  # filled in by now
+    assert last.max_bytes is not None
+    opened = _open(store, last.max_entries, last.max_bytes, last.policy, placement.policies, last.name)
+    return _named(parse_url(store)[0], opened, executor)
+
+
+def _copies(tier: TierConfig, config: CacheConfig, executor: Callable[[], Executor]) -> Tier:
+    name = f"{tier.name} copies"
+    if not isinstance(tier.store, str):
+        assert tier.store is not None
+        return _named(name, tier.store, executor)
+    most = min(tier.max_entries or config.max_entries, config.max_entries)
+    return _named(name, _open(tier.store, most, min(tier.max_bytes or config.max_bytes, config.max_bytes)), executor)
+
+
+def _named(name: str, store: Store, executor: Callable[[], Executor]) -> Tier:
+    return Tier(name, store, AsyncStoreAdapter(store, executor))
+
+
+def _open(
+    url: str,
+    max_entries: int,
+    max_bytes: int,
+    eviction: EvictionPolicy | None = None,
+    by_tier: Mapping[str, EvictionPolicy] = MappingProxyType({}),
+    last_tier: str = "",
+) -> Store:
+    kind, path = parse_url(url)
+    eviction = Lru() if eviction is None else eviction
+    if kind == "null":
+        return NullStore()
+    if kind == "disk":
+        return DiskStore(
+            path,
+            max_entries=max_entries,
+            max_bytes=max_bytes,
+            eviction=eviction,
+            eviction_by_tier=by_tier,
+            last_tier=last_tier,
+        )
+    return MemoryStore(
+        max_entries=max_entries,
+        max_bytes=max_bytes,
+        eviction=eviction,
+        eviction_by_tier=by_tier,
+        last_tier=last_tier,
+    )
+
+
+def parse_url(url: str) -> tuple[str, Path]:
+    """Kind (`"memory"`, `"disk"`, `"null"`) and path of a cache URL; the path means something for a file only.
+
+    Raises:
+        ConfigError: no such kind, or something is missing or too much. Shows the scheme alone: the rest of a URL may
+            hold a password.
+    """
+    if not isinstance(url, str):
+        raise ConfigError(f"a cache URL is a str such as disk:///path/of/file.db, not {type(url).__name__}")
+    parts = urlsplit(url)
+    if parts.scheme not in ("memory", "disk", "null"):
+        kind = f"{parts.scheme}://" if parts.scheme else "without a scheme"
+        raise ConfigError(f"unknown kind of cache URL, {kind}; use memory://, disk:///path/of/file.db or null://")
+    if parts.query or parts.fragment or url.endswith(("?", "#")):
+        raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
+    path = unquote(parts.netloc + parts.path)
+    if parts.scheme == "disk" and (not path or path.endswith("/")):
+        raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
+    if parts.scheme != "disk" and path:
+        raise ConfigError(f"{parts.scheme}:// takes nothing behind it; a file is disk:///path/of/file.db")
+    return parts.scheme, Path(path).expanduser()
