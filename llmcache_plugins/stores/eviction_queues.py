@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -58,8 +59,8 @@ class EvictionQueue(Generic[T]):
 
     def join(self, holder: T, now: float, order: int) -> Seat[T]:
         """Take a seat; `order` is the number of this write."""
-        weight = self.policy.weight(holder.entry, holder.size)
-        seat = Seat(holder, self.policy.on_put(weight, now, order), weight)
+        weight = _finite(self.policy.weight(holder.entry, holder.size))
+        seat = Seat(holder, _finite(self.policy.on_put(weight, now, order)), weight)
         self.entries += 1
         self.size_bytes += holder.size
         if len(self._heap) > 2 * self.entries + _SLACK:  # mostly seats that were left
@@ -76,7 +77,7 @@ class EvictionQueue(Generic[T]):
 
     def read(self, seat: Seat[T], now: float, order: int) -> None:
         """One served read of who sits here."""
-        seat.priority = self.policy.on_read(seat.priority, seat.weight, 1, now, order)
+        seat.priority = _finite(self.policy.on_read(seat.priority, seat.weight, 1, now, order))
 
     def lowest(self, limit: int) -> list[T]:
         """The at most `limit` who are to leave first, in that order."""
@@ -152,6 +153,11 @@ class EvictionQueues(Generic[T]):
 
     def clear(self) -> None:
         self._queues = {}
+
+
+def _finite(value: float) -> float:
+    """What a user's policy gives must be in order with everything, or the heap would never settle."""
+    return value if math.isfinite(value) else 0.0
 
 
 def _rank(seat: Seat[T]) -> tuple[float, int]:

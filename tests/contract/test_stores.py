@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from llmcache_plugins.testing.store_contract import AsyncStoreContract, StoreCon
 
 
 class TestMemoryStore(StoreContract):
-    def make_store(self, clock: Clock, *, max_entries: int = 10_000, max_bytes: int = 2**28) -> Store:
-        return MemoryStore(max_entries=max_entries, max_bytes=max_bytes)
+    def make_store(self, clock: Clock, **settings: Any) -> Store:
+        return MemoryStore(**settings)
 
 
 class _OnDisk:
@@ -31,23 +32,23 @@ class _OnDisk:
 
 
 class TestDiskStore(_OnDisk, StoreContract):
-    def make_store(self, clock: Clock, *, max_entries: int = 10_000, max_bytes: int = 2**28) -> Store:
-        return DiskStore(self.path(), max_entries=max_entries, max_bytes=max_bytes)
+    def make_store(self, clock: Clock, **settings: Any) -> Store:
+        return DiskStore(self.path(), **settings)
 
 
 class TestFaultyStore(StoreContract):
-    def make_store(self, clock: Clock, *, max_entries: int = 10_000, max_bytes: int = 2**28) -> Store:
-        return FaultyStore(MemoryStore(max_entries=max_entries, max_bytes=max_bytes))
+    def make_store(self, clock: Clock, **settings: Any) -> Store:
+        return FaultyStore(MemoryStore(**settings))
 
 
 class TestAsyncStoreAdapterOverMemory(AsyncStoreContract):
-    def make_async_store(self, clock: Clock, *, max_entries: int = 10_000, max_bytes: int = 2**28) -> AsyncStore:
-        return AsyncStoreAdapter(MemoryStore(max_entries=max_entries, max_bytes=max_bytes))
+    def make_async_store(self, clock: Clock, **settings: Any) -> AsyncStore:
+        return AsyncStoreAdapter(MemoryStore(**settings))
 
 
 class TestAsyncStoreAdapterOverDisk(_OnDisk, AsyncStoreContract):
-    def make_async_store(self, clock: Clock, *, max_entries: int = 10_000, max_bytes: int = 2**28) -> AsyncStore:
-        return AsyncStoreAdapter(DiskStore(self.path(), max_entries=max_entries, max_bytes=max_bytes))
+    def make_async_store(self, clock: Clock, **settings: Any) -> AsyncStore:
+        return AsyncStoreAdapter(DiskStore(self.path(), **settings))
 
 
 def test_null_store_keeps_nothing() -> None:
