@@ -89,6 +89,9 @@ class CacheConfig:
         refresh_workers: how many answers are renewed in the background at a time.
         refresh_queue: how many more may wait to be renewed.
         sweep_interval: least time between two sweeps of expired entries (they ride on updates); None for no sweeps.
+        maintenance: `"auto"` for a background thread that removes what has expired and moves entries between tiers;
+            `"manual"` where you call `cache.maintain()`. The thread starts with the first update.
+        maintenance_interval: seconds between two of its passes.
         embedding_cache_entries: how many texts keep their vectors in memory; 0 for none.
 
     Raises:
@@ -131,6 +134,8 @@ class CacheConfig:
     refresh_workers: int = 2
     refresh_queue: int = 64
     sweep_interval: float | None = 60.0
+    maintenance: Literal["auto", "manual"] = "auto"
+    maintenance_interval: float = 60.0
     embedding_cache_entries: int = 10_000
 
     def expiry(self, now: float, ttl: float | Default | None = DEFAULT) -> float | None:
@@ -151,7 +156,9 @@ class CacheConfig:
         for name in ("ttl_by_volatility", "ttl_by_query_type", "ttl_by_tag", "tolerance", "tag_patterns"):
             object.__setattr__(self, name, _table(name, getattr(self, name)))
         _positive_or_none("sweep_interval", self.sweep_interval)
-        for name in ("single_flight_timeout", "judge_timeout"):
+        if self.maintenance not in ("auto", "manual"):
+            raise ConfigError(f'maintenance must be "auto" or "manual", not {self.maintenance!r}')
+        for name in ("single_flight_timeout", "judge_timeout", "maintenance_interval"):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
         self._check_flights()
         self._check_budgets()

@@ -72,6 +72,8 @@ def test_config_names_are_pinned() -> None:
         "refresh_workers",
         "refresh_queue",
         "sweep_interval",
+        "maintenance",
+        "maintenance_interval",
         "embedding_cache_entries",
     )
 

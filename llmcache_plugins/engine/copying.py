@@ -95,14 +95,15 @@ def drop_copies(addresses: Sequence[tuple[str, str]], tiering: Tiering) -> Flow[
             continue
 
 
-def drop_outdated_copies(rules: Rules, tiering: Tiering) -> Flow[int]:
+def drop_outdated_copies(rules: Rules) -> Flow[int]:
     """Remove the copies that would have to be held against the truth before they are served: what was cleared or
     invalidated shall not stay in memory. Those that are still wanted are made anew by the next read.
 
     Raises:
         StoreError: a store failed.
     """
-    dropped = 0
+    dropped, tiering = 0, rules.tiering
+    assert tiering is not None  # asked for only where there are copies
     for tier, place in tiering.copies.items():
         version = yield VersionOf(rules.bottom)
         after: int | None = 0

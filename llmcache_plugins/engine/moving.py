@@ -18,9 +18,10 @@ from llmcache_plugins.protocols import MoveEvent
 from llmcache_plugins.selection import Selector
 from llmcache_plugins.types import Candidate, Stored
 
-__all__ = ["balance", "demote_idle", "placed", "promote"]
+__all__ = ["adopt", "balance", "demote_idle", "placed", "promote", "promote_read"]
 
 _PAGE = 500
+_LOOKED_AT = 1000  # entries of a tier that one pass looks at for promotion; the next one goes on behind them
 
 
 def promote(stored: Stored | Candidate, target: str, rules: Rules, tiering: Tiering, now: float) -> Flow[None]:
@@ -89,6 +90,52 @@ def demote_idle(rules: Rules, now: float) -> Flow[int]:
             idle = Selector(tier=tier.name, idle_since=now - tier.residency)
             page = yield Select(rules.bottom, idle, _PAGE, after)
             moved += yield from _demote(page.rows, tier.name, "idle", rules, tiering, now)
+            after = page.after
+    return moved
+
+
+def promote_read(rules: Rules, now: float) -> Flow[int]:
+    """Move up what has been read often enough and stayed where it was: the store failed at that moment, the reads were
+    counted by several processes, or the settings have changed. How many entries.
+
+    Raises:
+        StoreError: the store failed.
+    """
+    tiering = rules.tiering
+    moved = 0
+    if tiering is None:
+        return moved
+    for tier in tiering.placement.tiers[1:]:
+        if tier.promote_at is None:
+            continue
+        page = yield Select(rules.bottom, Selector(tier=tier.name), _LOOKED_AT, tiering.looked_at.get(tier.name, 0))
+        tiering.looked_at[tier.name] = page.after or 0
+        for stored in page.rows:
+            target = tiering.placement.promotion(tier.name, stored.reads)
+            if target is not None and not stored.entry.is_expired(now):
+                yield from promote(stored, target, rules, tiering, now)
+                moved += 1
+    return moved
+
+
+def adopt(rules: Rules, now: float) -> Flow[int]:
+    """Place what is in a tier of another name, from other settings, in the last one; how many entries.
+
+    Raises:
+        StoreError: the store failed.
+    """
+    tiering = rules.tiering
+    moved = 0
+    if tiering is None:
+        return moved
+    stats = yield StatsOf(rules.bottom)
+    for name in stats.shares:
+        after: int | None = 0 if name and name not in tiering.placement.names else None
+        while after is not None:
+            page = yield Select(rules.bottom, Selector(tier=name), _PAGE, after)
+            addresses = [(stored.entry.scope, stored.entry.key) for stored in page.rows]
+            if addresses:
+                moved += yield Place(rules.bottom, addresses, tiering.placement.last.name, now, False)
             after = page.after
     return moved
 

@@ -43,6 +43,7 @@ class Tiering:
         # Twice what fits: a copy that is made anew before the old one was missed keeps its place.
         self._most_copies = 2 * sum(t.max_entries or 10_000 for t in placement.tiers if t.name in self.copies)
         self._known: OrderedDict[tuple[str, str], Copy] = OrderedDict()
+        self.looked_at: dict[str, int] = {}  # how far each tier was looked through for what is to move up
         self._pressures = {name: Pressure() for name in placement.names}
         self._left = dict.fromkeys(placement.names, 0)  # entries that may come before a tier is looked at again
         self.after_fork()

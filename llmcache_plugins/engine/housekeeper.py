@@ -1,0 +1,69 @@
+"""One background thread of a cache: started when there is something to keep, gone when the cache is."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from llmcache_plugins.engine.forking import follow_forks
+
+__all__ = ["Housekeeper"]
+
+_log = logging.getLogger(__name__)
+_LONGEST_WAIT = 10.0  # seconds `close` waits for a pass under way: the stores are closed behind it
+
+
+class Housekeeper:
+    """Calls `work` every `interval` seconds in a thread of its own.
+
+    The thread is a daemon, so that no program waits for it at its end, and does not live on in a forked child: there
+    the next `start` makes a new one.
+
+    Args:
+        work: what is to be done; must not hold the cache, or a cache that nobody closes would live for ever.
+        interval: real seconds between two passes, whatever the cache's clock says; None for no thread at all.
+    """
+
+    def __init__(self, work: Callable[[], Any], interval: float | None) -> None:
+        self._work = work
+        self._interval = interval
+        self.after_fork()
+        follow_forks(self)
+
+    def after_fork(self) -> None:
+        """In a forked child the thread does not live, and the lock may be held by somebody who does not either."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread, unless it runs or there shall be none. Costs next to nothing when it runs."""
+        if self._thread is not None or self._interval is None:
+            return
+        with self._lock:
+            if self._thread is None and not self._stop.is_set():
+                arguments = (self._work, self._interval, self._stop)
+                self._thread = threading.Thread(target=_keep, args=arguments, name="llmcache-maintenance", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end; it is not started again."""
+        self._stop.set()
+
+    def close(self) -> None:
+        """Let the thread end, and wait for the pass it may be at."""
+        self.stop()
+        with self._lock:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():  # a pass may close the cache
+            thread.join(_LONGEST_WAIT)
+
+
+def _keep(work: Callable[[], Any], interval: float, stop: threading.Event) -> None:
+    while not stop.wait(interval):
+        try:
+            work()
+        except Exception as error:
+            _log.warning("maintenance failed (%s); the next pass tries again", type(error).__name__)
