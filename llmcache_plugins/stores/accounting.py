@@ -68,6 +68,7 @@ class Accounts:
     def __init__(self, max_entries: int, max_bytes: int, first_tiers: Sequence[str]) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._stamp = 0  # the last one given, while a transaction is open
         self._first_tiers = {f"tier{place}": tier for place, tier in enumerate(first_tiers)}
         lowest = (f"SELECT * FROM ({_LOWEST.format(f'tier = :{name}')})" for name in self._first_tiers)
         self._evict_first = _deleting(f"{' UNION ALL '.join(lowest)} ORDER BY priority, inserted LIMIT 1")
@@ -94,10 +95,13 @@ class Accounts:
             return False
         return not damaged and written is not None and written[1:] == counted[1:] and written.stamp >= counted.stamp
 
-    def mend_if_wrong(self, connection: sqlite3.Connection) -> None:
-        """Count anew when the totals are of no use: costs one small statement."""
-        if _written(connection) is None:
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """To be called first in every transaction. Counts anew when the totals are of no use."""
+        totals = _written(connection)
+        if totals is None:
             self.mend(connection)
+            totals = self.totals(connection)
+        self._stamp = totals.stamp
 
     def mend(self, connection: sqlite3.Connection) -> None:
         """Give rows with an impossible size, stamp or priority a possible one, and count everything anew."""
@@ -124,9 +128,9 @@ class Accounts:
 
     def stamps(self, connection: sqlite3.Connection, count: int) -> int:
         """Take `count` numbers that nobody has had; the last of them."""
-        connection.execute("UPDATE state SET stamp = stamp + ?", (count,))
-        (last,) = connection.execute("SELECT stamp FROM state").fetchone()
-        return int(last)
+        self._stamp += count
+        connection.execute("UPDATE state SET stamp = ?", (self._stamp,))
+        return self._stamp
 
     def make_room(self, connection: sqlite3.Connection, *, kept: int, added: int) -> int:
         """Evict until the limits hold; how many entries that were.

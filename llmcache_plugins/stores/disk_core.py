@@ -120,7 +120,7 @@ class DiskCore:
                 if self._is_doubtful and not self._accounts.add_up(connection):
                     self._accounts.mend(connection)
                 self._is_doubtful = False
-                self._accounts.mend_if_wrong(connection)
+                self._accounts.begin(connection)
                 if touched:
                     self._write_touches(connection, touched)
                 self._writes += 1

@@ -22,9 +22,6 @@ DELETE FROM leases WHERE until <= ? AND token < (SELECT token FROM leases ORDER 
 class DiskLeases(DiskCore):
     """The verbs for several processes."""
 
-    _seen: tuple[int, sqlite3.Connection, int] | None = None
-    _edits: object = None
-
     def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None:
         with self._file.reading() as connection:  # who waits for a lease asks often, and must not keep others waiting
             if _is_held(connection.execute(_FIND, (name,)).fetchone(), holder, now):
@@ -69,13 +66,9 @@ class DiskLeases(DiskCore):
     def version(self) -> Hashable:
         """Which file it is and how many entries and notes were replaced, marked or removed in it. What is only added or
         read changes no copy, and there is much of it."""
-        with self._file.reading() as connection:
-            (number,) = connection.execute("PRAGMA data_version").fetchone()  # changes with every write, and is cheaper
-            seen = self._files_seen, connection, number
-            if seen != self._seen:
-                row = connection.execute("SELECT edits FROM state").fetchone()
-                self._seen, self._edits = seen, None if row is None else row[0]
-            return self._files_seen, self._edits
+        with self._file.reading() as connection:  # as cheap as PRAGMA data_version, which changes with every touch
+            row = connection.execute("SELECT edits FROM state").fetchone()
+            return self._files_seen, None if row is None else row[0]
 
 
 def is_late(connection: sqlite3.Connection, fence: Lease) -> bool:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmcache_plugins.selection import Invalidation, Lease, Selector
 from llmcache_plugins.stores import DiskStore
 from llmcache_plugins.stores.codec import FORMAT_VERSION, decode_alias, decode_entry
 from llmcache_plugins.stores.schema import SCHEMA_VERSION
-from llmcache_plugins.types import Alias, Damaged, Entry, Stored, Usage
+from llmcache_plugins.types import Alias, Damaged, Entry, Profile, Stored, Usage
 
 HERE = Path(__file__).parent
 SCOPE = "5c" * 20
@@ -21,7 +22,8 @@ SCOPE = "5c" * 20
 
 def test_every_version_has_a_file() -> None:
     assert (FORMAT_VERSION, SCHEMA_VERSION) == (1, 2)
-    assert sorted(path.name for path in HERE.glob("format_*.sqlite")) == ["format_1.sqlite"]
+    expected = [f"format_{version}.sqlite" for version in range(1, SCHEMA_VERSION + 1)]
+    assert sorted(path.name for path in HERE.glob("format_*.sqlite")) == expected
 
 
 def test_format_1(tmp_path: Path) -> None:
@@ -57,6 +59,45 @@ def test_format_1(tmp_path: Path) -> None:
         assert [candidate.entry.key for candidate in found] == [f"{1:040x}"]
         np.testing.assert_array_equal(found[0].entry.vector, query)
         assert store.census(SCOPE, "upgrade/4/unit", limit=5).candidates == 2
+        assert (store.stats().entries, store.stats().aliases, store.stats().damaged) == (3, 1, 0)
+
+
+def test_format_2(tmp_path: Path) -> None:
+    path = Path(shutil.copy(HERE / "format_2.sqlite", tmp_path))
+    with closing(DiskStore(path)) as store:
+        first, second, third = store.select(Selector(tag_patterns=("device:*",)), limit=9).rows
+        assert first.entry == Entry(
+            scope=SCOPE,
+            key=f"{0:040x}",
+            normalised_key=f"{16:040x}",
+            namespace=("acme", "support"),
+            text="What is the BGP state of rtr-000? \u00fc",
+            answer_json='{"text": "Established since 0 days"}',
+            created_at=1_700_000_000.5,
+            expires_at=None,
+            embedder_id="upgrade/4/unit",
+            model="some-model",
+            usage=Usage(10, 20, 30, 40),
+            generation_seconds=1.25,
+            node_id="node-1",
+            profile=Profile("status", "volatile", ("device:rtr-000", "site:fra")),
+            label="v1:device:bgp:rtr-000:a3f2",
+            tolerant={"temperature": 0.2},
+            finish_reason="end_turn",
+        )
+        assert (first.tier, first.placed_at, first.reads) == ("cold", 1_700_000_000.5, 0)
+        assert (second.tier, second.placed_at, second.reads) == ("warm", 1_700_000_011.0, 1)
+        assert (third.entry.stale_at, third.entry.is_candidate) == (1_700_000_012.0, False)
+        (noted,) = store.invalidations(since=0.0)
+        assert noted == Invalidation(
+            1, 1_700_000_012.0, Selector(tags=("device:rtr-002",)), reason="reboot", mode="now", count=1
+        )
+        assert store.acquire("flight", "node-2", 1_700_000_020.0, 1_700_000_060.0) is None
+        assert store.acquire("flight", "node-2", 1_700_000_050.0, 1_700_000_060.0) == Lease(
+            "flight", "node-2", 2, 1_700_000_060.0
+        )
+        assert store.notes() == {"epoch:acme": "1"}
+        assert store.stats().shares.keys() == {"cold", "warm"}
         assert (store.stats().entries, store.stats().aliases, store.stats().damaged) == (3, 1, 0)
 
 

@@ -1,4 +1,5 @@
-"""Writes `format_1.sqlite` with the package as it is now. Run once for a new format version; the file is then kept."""
+"""Writes a file with the package as it is now. Run once for each version of the schema or of the format; the file is
+then kept as `format_<schema version>.sqlite`."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from llmcache_plugins.selection import Selector
 from llmcache_plugins.stores import DiskStore
-from llmcache_plugins.types import Alias, Entry, Usage
+from llmcache_plugins.types import Alias, Entry, Profile, Usage
 
 
 def main(path: Path) -> None:
@@ -32,12 +34,21 @@ def main(path: Path) -> None:
                     usage=Usage(10, 20, 30, 40),
                     generation_seconds=1.25,
                     node_id="node-1",
-                )
+                    profile=Profile("status", "volatile", (f"device:rtr-00{number}", "site:fra")),
+                    label=f"v1:device:bgp:rtr-00{number}:a3f2",
+                    tolerant={"temperature": 0.2},
+                    finish_reason="end_turn",
+                ),
+                tier="cold",
             )
         store.put_alias(
             Alias("5c" * 20, "a" * 40, f"{0:040x}", "BGP state of rtr-000?", 0.97, 0.93, "policy-1", 1_700_000_009.0)
         )
         store.touch("5c" * 20, f"{1:040x}", 1_700_000_010.0)
+        store.place([("5c" * 20, f"{1:040x}")], "warm", 1_700_000_011.0, is_demotion=False)
+        store.invalidate(Selector(tags=("device:rtr-002",)), 1_700_000_012.0, is_lazy=True, reason="reboot", limit=9)
+        store.acquire("flight", "node-1", 1_700_000_013.0, 1_700_000_043.0)
+        store.note("epoch:acme", "1")
 
 
 if __name__ == "__main__":
