@@ -1,5 +1,6 @@
 """The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
-`eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them.
+`eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them, `invalidate` removes
+answers that are no longer true.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from llmcache_plugins.cli.invalidate_options import add_options
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
 
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     _add_eval(commands)
     _add_tune(commands)
+    _add_invalidate(commands)
     return parser
 
 
@@ -175,6 +178,17 @@ def _add_tune(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     tuning.add_argument("--lexical", action="store_true", help="tune the LexicalMatcher in place of the embedder")
     tuning.set_defaults(run=_tune)
+
+
+def _add_invalidate(commands: argparse._SubParsersAction[_Parser]) -> None:
+    invalidation = commands.add_parser(
+        "invalidate",
+        help="remove answers that are no longer true, or mark them stale",
+        description="All that is given must hold of an answer. No model is asked. Who has the cache open sees it at "
+        "once. A gradual invalidation is for the process that serves: cache.invalidate(mode='gradual').",
+    )
+    add_options(invalidation)
+    invalidation.set_defaults(run=_invalidate)
 
 
 def _version() -> str:
@@ -265,6 +279,12 @@ def _tune(options: argparse.Namespace) -> int:
             lexical=options.lexical,
         )
     )
+
+
+def _invalidate(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.invalidate import run_invalidate
+
+    return run_invalidate(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ __all__ = ["EventReceiver"]
 
 _log = logging.getLogger(__name__)
 _SECONDS = 10.0  # a client may take for its request
+_POLL = 0.05  # seconds between looks at whether to stop
 _MOST_AT_ONCE = 16
 _FIELDS = frozenset({"event", "attributes", "namespace", "mode", "reason"})
 
@@ -76,7 +77,9 @@ class EventReceiver:
         self._server.cache = cache
         self._server.secret = None if secret is None else secret.encode("ascii")
         self._server.max_bytes = max_bytes
-        self._thread = threading.Thread(target=self._server.serve_forever, name="llmcache-events", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL,), name="llmcache-events", daemon=True
+        )
         self._thread.start()
 
     @property

@@ -98,14 +98,16 @@ def test_all_that_a_rule_gives_must_hold() -> None:
 
 
 def test_own_rules_take_the_place_of_the_defaults_of_that_event_alone() -> None:
-    rules = EventRules([EventRule(event="device_reboot", tags="uptime:{device}"), EventRule(event="mine", tags="t")])
+    rules = EventRules(
+        [EventRule(event="device_reboot", tags=("uptime:{device}",)), EventRule(event="mine", tags=("t",))]
+    )
     (plan,) = rules.plan("device_reboot", {"device": "a"})
     assert plan == ("now", [Selector(tag_patterns=("uptime:[aA]",))])
     assert {"config_change", "device_reboot", "mine"} <= set(rules.events)
 
 
 def test_modes_of_rules_are_kept_apart() -> None:
-    rules = EventRules([EventRule(event="e", tags="a"), EventRule(event="e", tags="b", mode="lazy")])
+    rules = EventRules([EventRule(event="e", tags=("a",)), EventRule(event="e", tags=("b",), mode="lazy")])
     assert [(mode, len(selectors)) for mode, selectors in rules.plan("e", {})] == [("now", 1), ("lazy", 1)]
 
 

@@ -1,0 +1,123 @@
+"""`llmcache invalidate`: remove answers from the cache in a file, or mark them stale, and list what was done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from llmcache_plugins.engine import InvalidationReport, SemanticCache
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.selection import Invalidation
+
+__all__ = ["run_invalidate"]
+
+_SELECTING = ("key", "tag", "tag_pattern", "query_type", "model", "level", "older_than", "meaning", "everything")
+
+
+def run_invalidate(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+    """Run it.
+
+    Raises:
+        ConfigError: the URL is no cache in a file that is there, or nothing is selected.
+        StoreError: the file cannot be read or written.
+    """
+    _check(options)
+    embedder: dict[str, Any] = {} if options.meaning is not None else {"embedder": None}
+    with open_cache(options.url, fail_open=False, event_rules=options.rules or (), **embedder) as cache:
+        if options.log:
+            _say_log(cache.invalidations(), options.json, say)
+        else:
+            _say_report(_invalidated(cache, options), options.json, say)
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    kind, path = parse_url(options.url)
+    if kind != "disk":
+        raise ConfigError("only a cache in a file outlives its process: disk:///path/of/file.db")
+    if not path.is_file():
+        raise ConfigError(f"there is no file {str(path)!r}")
+    selecting = [name for name in _SELECTING if getattr(options, name) not in (None, (), False)]
+    if options.event is not None and selecting:
+        raise ConfigError(f"--event says by itself what is wrong; leave out {', '.join(map(_flag, selecting))}")
+    if options.event is None and (options.set or options.rules):
+        raise ConfigError("--set and --rules go with --event")
+    if options.similarity is not None and options.meaning is None:
+        raise ConfigError("--similarity goes with --meaning")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _invalidated(cache: SemanticCache, options: argparse.Namespace) -> InvalidationReport:
+    told: dict[str, Any] = {"namespace": options.namespace, "reason": options.reason, "dry_run": options.dry_run}
+    if options.event is not None:
+        attributes: dict[str, list[str]] = {}
+        for name, value in options.set or ():
+            attributes.setdefault(name, []).append(value)
+        return cache.handle_event(options.event, attributes, mode=options.mode, **told)
+    similarity = {} if options.similarity is None else {"similarity": options.similarity}
+    return cache.invalidate(
+        key=options.key,
+        tags=options.tag or (),
+        tag_pattern=options.tag_pattern or (),
+        query_type=options.query_type or (),
+        model=options.model or (),
+        level=options.level or (),
+        older_than=options.older_than,
+        meaning=options.meaning,
+        everything=options.everything,
+        mode=options.mode or "now",
+        **similarity,
+        **told,
+    )
+
+
+def _say_report(report: InvalidationReport, as_json: bool, say: Callable[[str], None]) -> None:
+    if as_json:
+        told = {
+            "count": report.count,
+            "number": report.number,
+            "mode": report.mode,
+            "dry_run": report.is_dry_run,
+            "by_query_type": dict(report.by_query_type),
+            "sample": list(report.sample),
+        }
+        say(json.dumps(told))
+        return
+    said = "removed" if report.mode == "now" else "marked stale"
+    say(f"{report.count} {_answers(report.count)} {'would be ' if report.is_dry_run else ''}{said}")
+    for query_type, count in report.by_query_type.items():
+        say(f"  {query_type:20}{count:>8}")
+    for name in report.sample:
+        say(f"  {name}")
+
+
+def _say_log(log: Sequence[Invalidation], as_json: bool, say: Callable[[str], None]) -> None:
+    if as_json:
+        rows = [
+            {
+                "number": one.number,
+                "at": one.at,
+                "mode": one.mode,
+                "count": one.count,
+                "reason": one.reason,
+                "selector": one.selector.to_json(),
+            }
+            for one in log
+        ]
+        say(json.dumps({"invalidations": rows}))
+        return
+    for one in log:
+        at = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        chosen = json.dumps(one.selector.to_json())
+        say(f"{one.number:>6}  {at}  {one.mode:8}{one.count:>7} {_answers(one.count):8}  {one.reason or '-'}  {chosen}")
+
+
+def _answers(count: int) -> str:
+    return "answer" if count == 1 else "answers"
