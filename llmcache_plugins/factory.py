@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
@@ -28,7 +28,9 @@ from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.policies import Staleness
 from llmcache_plugins.policies.event_rules import EventRule, EventRules
 from llmcache_plugins.policies.placement import TierConfig
-from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Validator, Verifier
+from llmcache_plugins.policies.profile import RuleProfiler
+from llmcache_plugins.policies.tolerance import Tolerance
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Validator, Verifier
 from llmcache_plugins.stack import open_stack, parse_url
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Statistics
 
@@ -55,6 +57,7 @@ def open_cache(
     validators: Sequence[Validator] = (),
     recorders: Sequence[Recorder] = (),
     tiers: Sequence[TierConfig] | None = None,
+    profiler: Profiler | Literal["default"] | None = "default",
     event_rules: Sequence[EventRule] | str | os.PathLike[str] = (),
     clock: Clock | None = None,
     **settings: Any,
@@ -72,6 +75,8 @@ def open_cache(
         verifier: reads asked and stored question together where the confidence alone does not decide.
         judge: asked last, about the best candidate that is still undecided; see `CacheConfig.judge_limit`.
         validators: each must accept a match by meaning before it is served.
+        profiler: says of a question what type it is, how soon its answer is no longer true, and on what that depends;
+            None to leave that to requests and `cache.context`. By default rules over its words.
         recorders: callables that hear every event.
         event_rules: what events make wrong, or a TOML file that says so; for events of the same name in place of the
             default rules. See `SemanticCache.handle_event`.
@@ -90,6 +95,7 @@ def open_cache(
     rules = _rules(config, chosen, _guards(guards, config), advisers)
     if not isinstance(recorders, Sequence) or not all(callable(recorder) for recorder in recorders):
         raise ConfigError("recorders must be a list or tuple of callables")
+    chosen_profiler = _profiler(profiler, config)
     workers = Workers()
     rules_of_events = _event_rules(event_rules)
     default_url = os.environ.get("LLMCACHE_URL") or "memory://"
@@ -108,6 +114,7 @@ def open_cache(
         advisers=advisers,
         workers=workers,
         event_rules=rules_of_events,
+        profiler=chosen_profiler,
     )
     _log.info("opened %r", cache)
     return cache
@@ -290,6 +297,17 @@ def _advisers(
     if not isinstance(validators, Sequence) or not all(callable(validator) for validator in validators):
         raise ConfigError("validators must be a list or tuple of callables")
     return Advisers(verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit)
+
+
+def _profiler(given: Profiler | Literal["default"] | None, config: CacheConfig) -> Profiler | None:
+    Tolerance(config.tolerance)  # refused here if it means nothing: the store is not open yet
+    if given == "default":
+        return RuleProfiler(query_type_of, config.tag_patterns)
+    if config.tag_patterns:
+        raise ConfigError("tag_patterns are for the default profiler; leave them out where another one is given")
+    if given is not None and not callable(given):
+        raise ConfigError(f"profiler must be callable or None, not {type(given).__name__}")
+    return given
 
 
 def _near_miss_log(config: CacheConfig, workers: Workers, clock: Clock) -> NearMissLog | None:

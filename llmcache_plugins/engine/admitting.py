@@ -3,47 +3,111 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
-from llmcache_plugins.config import CacheConfig
-from llmcache_plugins.errors import CodecError
+from llmcache_plugins.config import CacheConfig, Default
+from llmcache_plugins.engine.surroundings import Surroundings
+from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
+from llmcache_plugins.keys.label import bucket_end
 from llmcache_plugins.policies import payload_of, refusal_of
-from llmcache_plugins.types import Answer, Entry, Identity, JsonValue, Request, UpdateOutcome
+from llmcache_plugins.policies.freshness import Freshness
+from llmcache_plugins.policies.tolerance import Tolerance
+from llmcache_plugins.protocols import Profiler
+from llmcache_plugins.types import Answer, Entry, Identity, JsonValue, Profile, Request, UpdateOutcome
 
-__all__ = ["entry_of"]
+__all__ = ["Admission"]
 
 
-def entry_of(
-    request: Request, identity: Identity, answer: Answer, config: CacheConfig, now: float, expires_at: float | None
-) -> Entry | UpdateOutcome:
-    """The entry, without a vector, or the outcome of an update that must not store this answer.
+class Admission:
+    """Makes entries by the settings of one cache.
 
-    Raises:
-        CodecError: the content is not JSON, or would not come back equal.
+    Args:
+        profiler: None to profile nothing.
+        profiler_failed: hears why a question could not be profiled. It may raise.
     """
-    answer_json = _encoded(answer.content)
-    reason = refusal_of(
-        answer,
-        size=len(answer_json.encode("utf-8", "surrogatepass")),
-        max_bytes=config.max_answer_bytes,
-        store_truncated=config.store_truncated,
-    )
-    if reason is not None:
-        return UpdateOutcome(False, reason)
-    return Entry(
-        scope=identity.scope,
-        key=identity.key,
-        normalised_key=normalised_key_of(identity.scope, request.text),
-        namespace=(*config.namespace, *request.namespace),
-        text=request.text,
-        answer_json=answer_json,
-        created_at=now,
-        expires_at=expires_at,
-        is_candidate=request.exact_only is None and payload_of(request.text) is None,
-        model=request.model,
-        usage=answer.usage,
-        generation_seconds=answer.generation_seconds,
-    )
+
+    def __init__(
+        self,
+        config: CacheConfig,
+        *,
+        surroundings: Surroundings,
+        freshness: Freshness,
+        tolerance: Tolerance,
+        profiler: Profiler | None,
+        profiler_failed: Callable[[Exception], None],
+    ) -> None:
+        self._config = config
+        self._surroundings = surroundings
+        self._freshness = freshness
+        self._tolerance = tolerance
+        self._profiler = profiler
+        self._profiler_failed = profiler_failed
+
+    def __call__(
+        self, request: Request, identity: Identity, answer: Answer, now: float, ttl: float | Default | None
+    ) -> Entry | UpdateOutcome:
+        """The entry, without a vector, or the outcome of an update that must not store this answer.
+
+        Raises:
+            CodecError: the content is not JSON, or would not come back equal.
+        """
+        answer_json = _encoded(answer.content)
+        reason = refusal_of(
+            answer,
+            size=len(answer_json.encode("utf-8", "surrogatepass")),
+            max_bytes=self._config.max_answer_bytes,
+            store_truncated=self._config.store_truncated,
+        )
+        if reason is not None:
+            return UpdateOutcome(False, reason)
+        try:
+            profile = self._profile_of(request)
+        except Exception as error:
+            # Without its tags no invalidation would find it, and without its class it might live for too long.
+            self._profiler_failed(error)
+            return UpdateOutcome(False, "profiler_error")
+        expires_at = self._expiry(request, profile, now, ttl)
+        if expires_at is not None and expires_at <= now:
+            return UpdateOutcome(False, "expired")  # its time bucket ended while the model was at work
+        return Entry(
+            scope=identity.scope,
+            key=identity.key,
+            normalised_key=normalised_key_of(identity.scope, request.text),
+            namespace=(*self._config.namespace, *request.namespace),
+            text=request.text,
+            answer_json=answer_json,
+            created_at=now,
+            expires_at=expires_at,
+            is_candidate=request.exact_only is None and payload_of(request.text) is None,
+            model=request.model,
+            usage=answer.usage,
+            generation_seconds=answer.generation_seconds,
+            profile=profile,
+            label=request.label,
+            tolerant=self._tolerance.split(request.params)[1],
+            finish_reason=answer.finish_reason,
+        )
+
+    def _profile_of(self, request: Request) -> Profile:
+        """What the request says itself, and the profiler of the rest."""
+        found = Profile() if self._profiler is None else self._profiler(request)
+        if not isinstance(found, Profile):
+            raise ConfigError(f"a profiler gives a Profile, not {type(found).__name__}")
+        volatility = request.volatility or found.volatility
+        tags = self._surroundings.check(
+            tags=(*request.tags, *found.tags), volatility=volatility or None, query_type=found.query_type
+        )
+        return Profile(request.query_type or found.query_type, volatility, tuple(dict.fromkeys(tags)))
+
+    def _expiry(self, request: Request, profile: Profile, now: float, ttl: float | Default | None) -> float | None:
+        """When the entry expires: by what was given, here or around the call, else by its profile; with its time
+        bucket at the latest, for after that nobody asks for it."""
+        ttl = self._surroundings.ttl(ttl)
+        if isinstance(ttl, Default):
+            ttl = self._freshness.ttl_of(profile)
+        ends = [end for end in (bucket_end(request.label), None if ttl is None else now + ttl) if end is not None]
+        return min(ends, default=None)
 
 
 def _encoded(content: JsonValue) -> str:

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Mapping
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
+from llmcache_plugins.engine.context import Contexts
 from llmcache_plugins.engine.events import Events
 from llmcache_plugins.engine.expiring import ExpiringEntries
 from llmcache_plugins.engine.generating import AnyRequest
@@ -22,7 +23,7 @@ from llmcache_plugins.types import Identity, Request
 __all__ = ["SemanticCache"]
 
 
-class SemanticCache(Warming, ExpiringEntries, Quality, Events):
+class SemanticCache(Warming, ExpiringEntries, Quality, Events, Contexts):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.
@@ -49,7 +50,7 @@ class SemanticCache(Warming, ExpiringEntries, Quality, Events):
         Raises:
             ConfigError: `params` or `context` is not JSON.
         """
-        return self._resolve(request)[1]
+        return self._resolve.identify(request)
 
     def stats(self) -> CacheStats:
         """Counters since the cache was opened, and the size of each tier and store now."""

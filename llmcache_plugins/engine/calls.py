@@ -67,7 +67,7 @@ class Calls(Lookups, Updates):
         self.config.expiry(0.0, ttl)
         start = perf_counter()
         given = request
-        request, identity = self._resolve(request)
+        request, identity = await self._resolve.awaited(request)
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit):
@@ -87,8 +87,7 @@ class Calls(Lookups, Updates):
         def store(answer: Answer) -> Flow[UpdateOutcome]:
             outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
             try:
-                expires_at = self.config.expiry(now, ttl)
-                outcome = yield from self._update_flow(request, identity, answer, None, now, expires_at)
+                outcome = yield from self._update_flow(request, identity, answer, None, now, ttl)
             except Exception as error:
                 self._spared(error)
             self._emit(UpdateEvent(outcome, request.namespace))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.engine.admitting import Admission
 from llmcache_plugins.engine.announcing import Announcer
 from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.clock import Every
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier
+from llmcache_plugins.engine.epochs import Epochs
 from llmcache_plugins.engine.flow import NotFound, Rules
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.gradual import Spread
@@ -16,10 +18,13 @@ from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Resolver
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
+from llmcache_plugins.engine.surroundings import Surroundings
 from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, LLMCacheError
 from llmcache_plugins.policies.event_rules import EventRules
-from llmcache_plugins.protocols import Clock, Embedder, Log, Recorder, StatisticsRecorder
+from llmcache_plugins.policies.freshness import Freshness
+from llmcache_plugins.policies.tolerance import Tolerance
+from llmcache_plugins.protocols import Clock, Embedder, Log, Profiler, Recorder, StatisticsRecorder
 from llmcache_plugins.quality import NearMissRecord, Regression
 from llmcache_plugins.types import MissReason
 
@@ -43,10 +48,12 @@ class Core(Shared):
         recorders: Sequence[Recorder] = (),
         advisers: Advisers | None = None,
         workers: Workers | None = None,
+        profiler: Profiler | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
     ) -> None:
         self.config = config
+        self._is_closed = False
         self._tiers = tuple(tiers)
         self._rules = rules
         self._clock = clock
@@ -67,12 +74,46 @@ class Core(Shared):
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
-        self._resolve = Resolver(config.namespace)
+        self._build_resolving(profiler)
         self._event_rules = EventRules() if event_rules is None else event_rules
         self._spread = Spread(clock)
         self._served = Served(self._resolve.text_scope)
-        self._is_closed = False
         follow_forks(self)
+
+    def _build_resolving(self, profiler: Profiler | None) -> None:
+        """What turns requests into identities, and answers into entries."""
+        config = self.config
+        tolerance = Tolerance(config.tolerance)
+        freshness = Freshness(
+            default=config.ttl,
+            is_default_given=config.is_ttl_given,
+            by_volatility=config.ttl_by_volatility,
+            by_query_type=config.ttl_by_query_type,
+            by_tag=config.ttl_by_tag,
+        )
+        self._surroundings = Surroundings(freshness.volatilities)
+        self._epochs = Epochs(self._tiers[-1], len(self._tiers) - 1, self._epochs_failed)
+        self._resolve = Resolver(config.namespace, self._surroundings, self._epochs, tolerance, self._clock.now)
+        self._admit = Admission(
+            config,
+            surroundings=self._surroundings,
+            freshness=freshness,
+            tolerance=tolerance,
+            profiler=profiler,
+            profiler_failed=self._profiler_failed,
+        )
+
+    def _epochs_failed(self, error: Exception) -> None:
+        if self._is_closed:
+            return  # so nothing is looked for
+        self._health.failed(self._tiers[-1].name, error, "read epochs")
+        if not self.config.fail_open:
+            raise error
+
+    def _profiler_failed(self, error: Exception) -> None:
+        self._health.failed("profiler", error)
+        if not self.config.fail_open:
+            raise error
 
     def _spared(self, error: Exception) -> NotFound:
         """Turn an error of the cache into a miss, or raise it when the user wants to hear it. The parts have reported

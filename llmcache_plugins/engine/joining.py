@@ -9,7 +9,7 @@ from llmcache_plugins.engine.flight_steps import Enter, Land, Wait
 from llmcache_plugins.engine.flow import Flow, Found, NotFound
 from llmcache_plugins.engine.singleflight import Flight, Landing, LandingKind, Role
 from llmcache_plugins.engine.steps import Generate
-from llmcache_plugins.types import UpdateOutcome
+from llmcache_plugins.types import Bypass, UpdateOutcome
 
 __all__ = ["Joined", "generate_flow", "lead_flow"]
 
@@ -20,7 +20,7 @@ class Joined(NamedTuple):
     `flight`: the caller leads it and has to land it. `error`: what the leader's call raised.
     """
 
-    found: Found | NotFound
+    found: Found | NotFound | Bypass
     flight: Flight | None = None
     error: Exception | None = None
 

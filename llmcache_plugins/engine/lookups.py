@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 
 from llmcache_plugins.engine.core import Core
@@ -12,7 +13,7 @@ from llmcache_plugins.engine.joining import Joined, lead_flow
 from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
 from llmcache_plugins.protocols import LookupEvent
-from llmcache_plugins.types import Hit, Identity, Miss, MissReason, Outcome, Request
+from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request
 
 __all__ = ["Lookups"]
 
@@ -38,7 +39,7 @@ class Lookups(Core):
     async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
         """`lookup` for event loops: nothing in it blocks."""
         start = perf_counter()
-        request, identity = self._resolve(request, identity)
+        request, identity = await self._resolve.awaited(request, identity)
         joined = await self._ajoin(request, identity, lead=lead, is_open=True)
         return self._report(joined.found, request, identity, start)
 
@@ -70,6 +71,8 @@ class Lookups(Core):
     def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
         if self._is_closed:
             return Joined(NotFound(MissReason.CLOSED))
+        if self._surroundings.is_bypassed:
+            return Joined(Bypass("context"))
         try:
             found = run(self._lookup_flow(request, identity), self._perform)
             self._health.succeeded("engine")
@@ -82,6 +85,8 @@ class Lookups(Core):
     async def _ajoin(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
         if self._is_closed:
             return Joined(NotFound(MissReason.CLOSED))
+        if self._surroundings.is_bypassed:
+            return Joined(Bypass("context"))
         try:
             found = await arun(self._lookup_flow(request, identity), self._aperform)
             self._health.succeeded("engine")
@@ -91,8 +96,11 @@ class Lookups(Core):
         except Exception as error:
             return Joined(self._spared(error))
 
-    def _report(self, found: Found | NotFound, request: Request, identity: Identity, start: float) -> Hit | Miss:
+    def _report(self, found: Found | NotFound | Bypass, request: Request, identity: Identity, start: float) -> Outcome:
         latency = perf_counter() - start
+        if isinstance(found, Bypass):
+            self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace))
+            return bypass
         outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
         self._emit(event := LookupEvent(outcome, request.namespace))
         if isinstance(outcome, Miss):

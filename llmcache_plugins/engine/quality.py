@@ -36,7 +36,7 @@ class Quality(Core):
 
     async def aexplain(self, request: AnyRequest) -> Explanation:
         """`explain` for event loops."""
-        request, identity = self._resolve(request)
+        request, identity = await self._resolve.awaited(request)
         flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
         return await arun(flow, peek.aby(self._aperform))
 

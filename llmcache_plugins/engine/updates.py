@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from llmcache_plugins.config import DEFAULT, Default
-from llmcache_plugins.engine.admitting import entry_of
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, update_flow
@@ -32,18 +31,19 @@ class Updates(Core):
 
         Args:
             answer: JSON, or an `Answer` when its usage, finish reason or duration are known.
-            ttl: seconds this answer may be served, None for ever; by default the setting of that name.
+            ttl: seconds this answer may be served, None for ever; by default what `context` says, or the
+                settings by tag, query type and volatility, or else the one of that name.
             identity: as in `lookup`.
 
         Raises:
             ConfigError: `ttl` is neither above 0 nor None.
         """
         now = self._clock.now()
-        expires_at = self.config.expiry(now, ttl)
+        self.config.expiry(now, ttl)
         request, identity = self._resolve(request, identity)
         outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
         try:
-            outcome = run(self._update_flow(request, identity, answer, flight, now, expires_at), self._perform)
+            outcome = run(self._update_flow(request, identity, answer, flight, now, ttl), self._perform)
         except Exception as error:
             self._spared(error)
         finally:
@@ -61,11 +61,11 @@ class Updates(Core):
     ) -> UpdateOutcome:
         """`update` for event loops."""
         now = self._clock.now()
-        expires_at = self.config.expiry(now, ttl)
-        request, identity = self._resolve(request, identity)
+        self.config.expiry(now, ttl)
+        request, identity = await self._resolve.awaited(request, identity)
         outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
         try:
-            outcome = await arun(self._update_flow(request, identity, answer, flight, now, expires_at), self._aperform)
+            outcome = await arun(self._update_flow(request, identity, answer, flight, now, ttl), self._aperform)
         except Exception as error:
             self._spared(error)
         finally:
@@ -88,15 +88,17 @@ class Updates(Core):
         answer: Answer | JsonValue,
         flight: Flight | None,
         now: float,
-        expires_at: float | None,
+        ttl: float | Default | None,
     ) -> Flow[UpdateOutcome]:
         if self._is_closed:
             return UpdateOutcome(False, MissReason.CLOSED.value)
+        if self._surroundings.is_bypassed:
+            return UpdateOutcome(False, "bypass")
         if not isinstance(answer, Answer):
             answer = Answer(answer)
         if answer.generation_seconds is None and flight is not None and self._flights.leads(flight):
             answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
-        entry = entry_of(request, identity, answer, self.config, now, expires_at)
+        entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
             return entry
         return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due()))

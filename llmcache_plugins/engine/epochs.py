@@ -1,0 +1,104 @@
+"""Epochs of namespaces: a new one makes everything stored before it unreachable, however much that is, in one write.
+
+An epoch is a note in the last tier's store. The resolver mixes it into scope and key, so that what was stored in an
+earlier one is not found any more; maintenance removes it in its own time.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Hashable, Mapping
+
+from llmcache_plugins.engine.drivers import Tier
+from llmcache_plugins.engine.rules import Flow
+from llmcache_plugins.engine.steps import WriteNote
+from llmcache_plugins.types import Namespace
+
+__all__ = ["Epochs"]
+
+_PREFIX = "epoch:"
+
+
+class Epochs:
+    """The epochs of all namespaces of one store, kept in memory, read again when the store's `version` has changed.
+
+    Args:
+        bottom: the last tier.
+        place: its place among the tiers.
+        failed: hears why the notes could not be read. It may raise.
+    """
+
+    def __init__(self, bottom: Tier, place: int, failed: Callable[[Exception], None]) -> None:
+        self._bottom = bottom
+        self._place = place
+        self._failed = failed
+        self._is_blocking = bottom.store.capabilities.is_blocking
+        self._version: Hashable = object()  # equal to no version of a store
+        self._epochs: Mapping[Namespace, str] = {}
+        # While the notes cannot be read nobody knows which entries are of an earlier epoch: none is found then, and
+        # what is stored meanwhile is found only as long as that lasts.
+        self._unknown: Mapping[Namespace, str] = {(): f"unknown {secrets.token_hex(8)}"}
+
+    def refresh(self) -> None:
+        """Read the notes again if they may have changed."""
+        store = self._bottom.store
+        try:
+            version = store.version()
+            if version != self._version:
+                self._take(version, store.notes(_PREFIX))  # in this order: a note written in between is read again
+        except Exception as error:
+            self._lose(error)
+
+    async def arefresh(self) -> None:
+        """`refresh` for event loops."""
+        if not self._is_blocking:
+            return self.refresh()
+        store = self._bottom.async_store
+        try:
+            version = await store.version()
+            if version != self._version:
+                self._take(version, await store.notes(_PREFIX))
+        except Exception as error:
+            self._lose(error)
+
+    def of(self, namespace: Namespace) -> str:
+        """The epoch of a full namespace: it changes with that of any namespace above it. Empty for the first one."""
+        epochs = self._epochs
+        if not epochs:
+            return ""
+        above = (namespace[:length] for length in range(len(namespace) + 1))
+        found = [[place, epochs[start]] for place, start in enumerate(above) if start in epochs]
+        return json.dumps(found) if found else ""
+
+    def bump_flow(self, namespace: Namespace, now: float) -> Flow[None]:
+        """Begin a new epoch of a full namespace and all below it.
+
+        Note an invalidation in the store's log besides: an answer computed before it and stored after it would be
+        one of the new epoch. Raises `StoreError`.
+        """
+        # A value nobody else has, and no count: of two caches that begin an epoch at the same time, each would write
+        # the same next number, and what was stored between the two would live.
+        yield WriteNote(self._place, _name(namespace), f"{now!r} {secrets.token_hex(8)}")
+        self._version = object()
+
+    def begun(self) -> dict[Namespace, float]:
+        """When the present epoch of each namespace began: what was stored there before is to be removed."""
+        begun = {}
+        for namespace, epoch in self._epochs.items():
+            start, _, _ = epoch.partition(" ")
+            if start != "unknown":
+                begun[namespace] = float(start)
+        return begun
+
+    def _take(self, version: Hashable, notes: Mapping[str, str]) -> None:
+        epochs = {tuple(json.loads(name.removeprefix(_PREFIX))): value for name, value in notes.items()}
+        self._epochs, self._version = epochs, version
+
+    def _lose(self, error: Exception) -> None:
+        self._epochs, self._version = self._unknown, object()
+        self._failed(error)
+
+
+def _name(namespace: Namespace) -> str:
+    return _PREFIX + json.dumps(list(namespace))
