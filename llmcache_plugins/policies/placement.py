@@ -179,10 +179,7 @@ class Placement:
         return tier if tier in self._places else self.last.name
 
     def start_of(self, entry: Entry) -> str:
-        """Where a new entry is placed: by its tags, by its volatility, or where new entries start. What the cache keeps
-        for itself starts in the first tier: it is small, and the last to be evicted there."""
-        if entry.is_note:
-            return self.names[0]
+        """Where a new entry is placed: by its tags, by its volatility, or where new entries start."""
         for pattern, name in self._by_tag:
             if any(pattern.fullmatch(tag) for tag in entry.profile.tags):
                 return name
