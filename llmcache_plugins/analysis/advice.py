@@ -163,8 +163,8 @@ def _shorter_life(stats: CacheStats, survey: Survey, config: CacheConfig) -> Rec
     return Recommendation(
         "ttl",
         f"95 % of the answers that are read at all are read for the last time {duration(until)} after they were "
-        f"stored, and they live {duration(life)}: a shorter ttl makes room at little cost. Counted on entries with half "
-        "of their life behind them",
+        f"stored, and they live {duration(life)}: a shorter ttl makes room at little cost. Counted on entries with "
+        "half of their life behind them",
         {"last read after (s)": until, "life (s)": life, "entries": len(reads), "utilisation": last.utilisation},
         "ttl",
         math.ceil(max(2 * until, 60.0)),

@@ -15,7 +15,7 @@ from llmcache_plugins.engine.warm_models import model_of
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import ConfigError, StoreError
 from llmcache_plugins.selection import Page, Selector
-from llmcache_plugins.types import Identity, Profile, Request, Stored
+from llmcache_plugins.types import Profile, Request, Stored
 from llmcache_plugins.warming.models import WarmModel
 from llmcache_plugins.warming.report import Expiring
 from llmcache_plugins.warming.wanted import Wanted, as_wanted
@@ -101,7 +101,7 @@ class ExpiringEntries(Core):
         entry = stored.entry
         request = Request(entry.text) if model is None else model.request_of(entry.text)
         identity = self._resolve(request)[1]
-        if identity != Identity(entry.scope, entry.key):
+        if (identity.scope, identity.key) != (entry.scope, entry.key):
             return None
         return replace(request, **_given(entry.profile))
 

@@ -17,6 +17,7 @@ from llmcache_plugins.config import DEFAULT, Default
 from llmcache_plugins.engine.calls import Calls
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.explaining import Peek
+from llmcache_plugins.engine.flow import lookup_flow
 from llmcache_plugins.engine.rules import Found, NotFound
 from llmcache_plugins.engine.steps import ReadNotes, WriteNote
 from llmcache_plugins.engine.warm_course import Course, Done, in_file
@@ -24,7 +25,7 @@ from llmcache_plugins.engine.warm_models import aask, ask, model_of
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import ConfigError, LLMCacheError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
-from llmcache_plugins.types import Request
+from llmcache_plugins.types import Identity, Request
 from llmcache_plugins.warming.bar import progress_bar
 from llmcache_plugins.warming.models import WarmModel
 from llmcache_plugins.warming.plan import Budget, CostOf, Plan
@@ -243,15 +244,12 @@ class Warming(Calls):
 
     def _warm_one(self, course: Course, digest: str) -> None:
         plan, question = course.plan, course.questions[digest]
-        try:
-            request, identity = self._resolve(course.model.request_of(question))
-        except ConfigError:
-            raise
-        except Exception as error:  # of a chain that makes the prompt
-            plan.fail(type(error).__name__, has_begun=False)
+        looked_up = self._looked_up(course, question)
+        if looked_up is None:
             return course.note(digest, is_done=False)
+        given, request, identity = looked_up
         if course.settings.skip_fresh:
-            found = run(self._lookup_flow(request, identity), Peek().by(self._perform))
+            found = run(lookup_flow(request, identity, self._rules, self._clock.now()), Peek().by(self._perform))
             if self._is_fresh(found, course.settings.fresh_for):
                 plan.skip()
                 return course.note(digest, is_done=True)
@@ -266,23 +264,20 @@ class Warming(Calls):
         except Exception as error:
             plan.fail(type(error).__name__)
             return course.note(digest, is_done=False)
-        outcome = self.update(request, answer, ttl=course.settings.ttl)
+        outcome = self.update(given, answer, ttl=course.settings.ttl)
         plan.end(answer.usage, "" if outcome.stored else outcome.reason)
         return course.note(digest, is_done=outcome.stored)
 
     async def _awarm_one(self, course: Course, digest: str, pool: ThreadPoolExecutor) -> None:
         plan, question = course.plan, course.questions[digest]
-        try:
-            given = await in_worker(pool, partial(copy_context().run, course.model.request_of, question))
-            request, identity = self._resolve(given)
-        except ConfigError:
-            raise
-        except Exception as error:
-            plan.fail(type(error).__name__, has_begun=False)
+        # In a thread: a chain may read documents for its prompt.
+        looked_up = await in_worker(pool, partial(copy_context().run, self._looked_up, course, question))
+        if looked_up is None:
             return course.note(digest, is_done=False)
+        given, request, identity = looked_up
         if course.settings.skip_fresh:
-            found = await arun(self._lookup_flow(request, identity), Peek().aby(self._aperform))
-            if self._is_fresh(found, course.settings.fresh_for):
+            flow = lookup_flow(request, identity, self._rules, self._clock.now())
+            if self._is_fresh(await arun(flow, Peek().aby(self._aperform)), course.settings.fresh_for):
                 plan.skip()
                 return course.note(digest, is_done=True)
         while pause := plan.begin():
@@ -296,9 +291,20 @@ class Warming(Calls):
         except Exception as error:
             plan.fail(type(error).__name__)
             return course.note(digest, is_done=False)
-        outcome = await self.aupdate(request, answer, ttl=course.settings.ttl)
+        outcome = await self.aupdate(given, answer, ttl=course.settings.ttl)
         plan.end(answer.usage, "" if outcome.stored else outcome.reason)
         return course.note(digest, is_done=outcome.stored)
+
+    def _looked_up(self, course: Course, question: Request | str) -> tuple[Request, Request, Identity] | None:
+        """What the model makes of the question, and what of that is looked up; None when it makes nothing of it."""
+        try:
+            given = course.model.request_of(question)
+        except ConfigError:
+            raise
+        except Exception as error:  # of a chain that makes a prompt
+            course.plan.fail(type(error).__name__, has_begun=False)
+            return None
+        return (given, *self._resolve(given))
 
     def _is_fresh(self, found: Found | NotFound, fresh_for: float) -> bool:
         if isinstance(found, NotFound) or found.stored.entry.stale_at is not None:
