@@ -14,13 +14,26 @@ from llmcache_plugins.testing.store_contract.candidates import CandidateContract
 from llmcache_plugins.testing.store_contract.capacity import CapacityContract
 from llmcache_plugins.testing.store_contract.entries import EntryContract
 from llmcache_plugins.testing.store_contract.facade import StoreFacade
+from llmcache_plugins.testing.store_contract.invalidations import InvalidationContract
+from llmcache_plugins.testing.store_contract.leases import LeaseContract
 from llmcache_plugins.testing.store_contract.samples import make_alias, make_entry, make_vector
+from llmcache_plugins.testing.store_contract.selecting import SelectContract
 from llmcache_plugins.testing.store_contract.threads import ThreadContract
+from llmcache_plugins.testing.store_contract.tiers import TierContract
 
 __all__ = ["AsyncStoreContract", "StoreContract", "StoreFacade", "make_alias", "make_entry", "make_vector"]
 
 
-class StoreContract(EntryContract, CandidateContract, CapacityContract, ThreadContract):
+class StoreContract(
+    EntryContract,
+    CandidateContract,
+    CapacityContract,
+    TierContract,
+    SelectContract,
+    InvalidationContract,
+    LeaseContract,
+    ThreadContract,
+):
     """The rules of `protocols.Store`, one test for each. Not to be overridden, only `xfail`ed with a reason."""
 
 
