@@ -11,10 +11,12 @@ import contextlib
 from collections.abc import Mapping
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
+from llmcache_plugins.engine.analysing import Analysing
 from llmcache_plugins.engine.context import Contexts
 from llmcache_plugins.engine.events import Events
 from llmcache_plugins.engine.expiring import ExpiringEntries
 from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.housekeeping import Housekeeping
 from llmcache_plugins.engine.quality import Quality
 from llmcache_plugins.engine.warming import Warming
 from llmcache_plugins.errors import StoreError
@@ -23,7 +25,7 @@ from llmcache_plugins.types import Identity, Request
 __all__ = ["SemanticCache"]
 
 
-class SemanticCache(Warming, ExpiringEntries, Quality, Events, Contexts):
+class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contexts, Housekeeping):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.
@@ -84,7 +86,9 @@ class SemanticCache(Warming, ExpiringEntries, Quality, Events, Contexts):
     def close(self) -> None:
         """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
         self._is_closed = True
+        self._refresher.close()
         self._spread.close()
+        self._housekeeper.close()
         for log in self._logs:
             log.close()
         for tier in reversed(self._parts.tiers):

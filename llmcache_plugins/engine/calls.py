@@ -10,7 +10,7 @@ from llmcache_plugins.config import DEFAULT, Default
 from llmcache_plugins.engine.drivers import AsyncPerformer, Performer, arun, run
 from llmcache_plugins.engine.flow import Flow
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
-from llmcache_plugins.engine.joining import generate_flow
+from llmcache_plugins.engine.joining import Joined, generate_flow
 from llmcache_plugins.engine.lookups import Lookups
 from llmcache_plugins.engine.updates import Updates
 from llmcache_plugins.errors import ConfigError
@@ -27,11 +27,14 @@ class Calls(Lookups, Updates):
         self, request: AnyRequest, generate: Generate, *, ttl: float | Default | None = DEFAULT
     ) -> JsonValue:
         """The cached answer, or the one `generate` gives now, which is stored. Concurrent equal misses make one call.
+        An old answer within `stale_while_revalidate`, or one that a lazy invalidation marked, is returned at once, and
+        `generate` is called in a thread in the background; so is it for a popular answer near its end, with
+        `refresh_ahead`.
 
         Args:
             generate: called without arguments, or with the request as given here when it takes one; returns JSON or an
                 `Answer` (of which the content is returned). What it raises passes through and is never cached; callers
-                that waited for it get the same error.
+                that waited for it get the same error, or try again by `followers_on_failure`.
             ttl: as in `update`.
 
         Raises:
@@ -46,12 +49,14 @@ class Calls(Lookups, Updates):
         request, identity = self._resolve(request)
         joined = self._join(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
+        performer = Performer(self._parts, timed(generate, given))
+        flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
         if isinstance(outcome, Hit):
+            if joined.flight is not None:
+                self._refresher.start(joined.flight, lambda: run(flow, performer))
             return outcome.answer
         if joined.error is not None:
             raise joined.error
-        performer = Performer(self._parts, timed(generate, given))
-        flow = generate_flow(joined.flight, self._storing(request, identity, ttl))
         try:
             return run(flow, performer).content
         except RuntimeError as error:
@@ -70,24 +75,28 @@ class Calls(Lookups, Updates):
         request, identity = await self._resolve.awaited(request)
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
+        performer = AsyncPerformer(self._parts, self._workers, atimed(generate, given))
+        flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
         if isinstance(outcome, Hit):
+            if joined.flight is not None:
+                self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
             return outcome.answer
         if joined.error is not None:
             raise joined.error
-        performer = AsyncPerformer(self._parts, self._workers, atimed(generate, given))
-        flow = generate_flow(joined.flight, self._storing(request, identity, ttl))
         return (await arun(flow, performer)).content
 
     # ---------------------------------------------------------------- inside
     def _storing(
-        self, request: Request, identity: Identity, ttl: float | Default | None
+        self, request: Request, identity: Identity, ttl: float | Default | None, joined: Joined
     ) -> Callable[[Answer], Flow[UpdateOutcome]]:
         """The storing half of `get_or_generate`, which must never lose the answer that was paid for."""
 
         def store(answer: Answer) -> Flow[UpdateOutcome]:
             outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
             try:
-                outcome = yield from self._update_flow(request, identity, answer, None, now, ttl)
+                outcome = yield from self._update_flow(
+                    request, identity, answer, joined.flight, now, ttl, seen=joined.seen
+                )
             except Exception as error:
                 self._spared(error)
             self._emit(UpdateEvent(outcome, request.namespace))

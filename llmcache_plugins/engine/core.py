@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import weakref
 from collections.abc import Sequence
+from functools import partial
 
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.engine.admitting import Admission
@@ -14,18 +17,25 @@ from llmcache_plugins.engine.epochs import Epochs
 from llmcache_plugins.engine.flow import NotFound, Rules
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.gradual import Spread
+from llmcache_plugins.engine.housekeeper import Housekeeper
+from llmcache_plugins.engine.joining import Joining
+from llmcache_plugins.engine.leasing import Holders, Leasing
+from llmcache_plugins.engine.maintaining import Upkeep
+from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Resolver
+from llmcache_plugins.engine.sequences import Sequences
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.surroundings import Surroundings
 from llmcache_plugins.engine.workers import Workers
-from llmcache_plugins.errors import CodecError, LLMCacheError
+from llmcache_plugins.errors import CodecError, LLMCacheError, StoreError
 from llmcache_plugins.policies.event_rules import EventRules
 from llmcache_plugins.policies.freshness import Freshness
 from llmcache_plugins.policies.tolerance import Tolerance
 from llmcache_plugins.protocols import Clock, Embedder, Log, Profiler, Recorder, StatisticsRecorder
 from llmcache_plugins.quality import NearMissRecord, Regression
+from llmcache_plugins.selection import Lease
 from llmcache_plugins.types import MissReason
 
 __all__ = ["Core"]
@@ -64,7 +74,7 @@ class Core(Shared):
         self._emit = Announcer([statistics, *recorders])
         self._log = Announcer(self._logs)  # apart: they hear of misses and reports alone, and may write files
         self._health = Health(self._emit.error)
-        self._flights = FlightTable(config.single_flight_timeout, clock)
+        self._flights = FlightTable(config.single_flight_timeout, clock, self._give_back)
         self._advisers = Advisers() if advisers is None else advisers
         self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded)
         self._parts = Parts(
@@ -77,7 +87,14 @@ class Core(Shared):
         self._build_resolving(profiler)
         self._event_rules = EventRules() if event_rules is None else event_rules
         self._spread = Spread(clock)
+        self._build_joining()
         self._served = Served(self._resolve.text_scope)
+        self._upkeep = Upkeep(rules, clock, self._health, fail_open=config.fail_open)
+        self._housekeeper = Housekeeper(
+            partial(self._upkeep.run, self._perform),
+            config.maintenance_interval if config.maintenance == "auto" else None,
+        )
+        weakref.finalize(self, self._housekeeper.stop)
         follow_forks(self)
 
     def _build_resolving(self, profiler: Profiler | None) -> None:
@@ -115,6 +132,45 @@ class Core(Shared):
         if not self.config.fail_open:
             raise error
 
+    def _build_joining(self) -> None:
+        """What lets concurrent misses make one call, and old answers be renewed."""
+        config, clock, bottom = self.config, self._clock, self._rules.bottom
+        timeout, across = config.single_flight_timeout, config.single_flight_across_processes
+        self._sequences = Sequences(timeout, clock)
+        self._refresher = Refresher(
+            config.refresh_workers,
+            config.refresh_queue,
+            self._flights,
+            clock,
+            failed=lambda error: self._health.failed("refresh", error, "renew answers"),
+            succeeded=lambda: self._health.succeeded("refresh", "renew answers"),
+        )
+        self._holders = Holders()
+        is_shared = self._tiers[bottom].store.capabilities.is_shared if across == "auto" else across
+        self._joining = Joining(
+            self._rules,
+            clock,
+            timeout,
+            allows_refresh=self._spread.allows_refresh,
+            may_renew=self._refresher.may_begin,
+            leasing=Leasing(bottom, timeout, self._holders, clock, config.fail_open) if is_shared else None,
+            is_retrying=config.followers_on_failure == "retry",
+            joins_paraphrases=config.join_paraphrases,
+        )
+
+    def _give_back(self, lease: Lease) -> None:
+        """Flights land on event loops too, so this must not block."""
+        with contextlib.suppress(RuntimeError):  # the process is ending: the lease ends by itself
+            self._workers().submit(self._release, lease)
+
+    def _release(self, lease: Lease) -> None:
+        bottom = self._tiers[-1]
+        try:
+            bottom.store.release(lease)
+        except StoreError as error:
+            if not self._is_closed:
+                self._health.failed(bottom.name, error, "release")
+
     def _spared(self, error: Exception) -> NotFound:
         """Turn an error of the cache into a miss, or raise it when the user wants to hear it. The parts have reported
         their own failures by now; what is left is a bug of ours or of a user's guard."""
@@ -127,6 +183,9 @@ class Core(Shared):
     def after_fork(self) -> None:
         """In a forked child: no thread but one was copied, so nobody leads, and nobody will give a lock back."""
         self._flights.forget()
+        self._sequences.after_fork()
+        self._refresher.after_fork()
+        self._holders.after_fork()
         self._served.after_fork()
         self._spread.after_fork()
         self._advisers.after_fork()

@@ -7,9 +7,9 @@ from time import perf_counter
 
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
-from llmcache_plugins.engine.flow import Flow, Found, NotFound, look_exact_flow, lookup_flow
+from llmcache_plugins.engine.flow import Flow, Found, NotFound
 from llmcache_plugins.engine.generating import AnyRequest
-from llmcache_plugins.engine.joining import Joined, lead_flow
+from llmcache_plugins.engine.joining import Joined, Seeker, join_flow
 from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
 from llmcache_plugins.protocols import LookupEvent
@@ -27,13 +27,15 @@ class Lookups(Core):
         Args:
             request: a plain string is a request without model, parameters or context.
             lead: join the request's single flight on a miss: either this thread or task becomes its leader (and must
-                call `update` or `release_leads`), or it waits for the running leader and looks again.
+                call `update` or `release_leads`), or it waits for the running leader and looks again. Where an old
+                answer may still be served, one caller misses and renews it, and all others get the old one at once.
             identity: what `identify` gave for this request, from a caller that keeps it: hashing a long history costs
                 more than the rest of an exact hit.
         """
         start = perf_counter()
         request, identity = self._resolve(request, identity)
         joined = self._join(request, identity, lead=lead, is_open=True)
+        self._note(joined, identity)
         return self._report(joined.found, request, identity, start)
 
     async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
@@ -41,6 +43,7 @@ class Lookups(Core):
         start = perf_counter()
         request, identity = await self._resolve.awaited(request, identity)
         joined = await self._ajoin(request, identity, lead=lead, is_open=True)
+        self._note(joined, identity)
         return self._report(joined.found, request, identity, start)
 
     def release_leads(self) -> int:
@@ -56,17 +59,9 @@ class Lookups(Core):
         return self._flights.release(lead)
 
     # ---------------------------------------------------------------- inside
-    def _lookup_flow(self, request: Request, identity: Identity) -> Flow[Found | NotFound]:
-        return lookup_flow(request, identity, self._rules, self._clock.now())
-
-    def _lead_flow(self, found: NotFound, request: Request, identity: Identity, is_open: bool) -> Flow[Joined]:
-        return lead_flow(
-            found,
-            lambda: self._lookup_flow(request, identity),
-            lambda: look_exact_flow(request, identity, self._rules, self._clock.now()),
-            identity.key,
-            is_open=is_open,
-        )
+    def _join_flow(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Flow[Joined]:
+        seeker = Seeker(request, identity, self._joining, is_open)
+        return join_flow(seeker, lead=lead and self.config.single_flight)
 
     def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
         if self._is_closed:
@@ -74,11 +69,9 @@ class Lookups(Core):
         if self._surroundings.is_bypassed:
             return Joined(Bypass("context"))
         try:
-            found = run(self._lookup_flow(request, identity), self._perform)
+            joined = run(self._join_flow(request, identity, lead=lead, is_open=is_open), self._perform)
             self._health.succeeded("engine")
-            if lead and isinstance(found, NotFound) and self.config.single_flight:
-                return run(self._lead_flow(found, request, identity, is_open), self._perform)
-            return Joined(found)
+            return joined
         except Exception as error:
             return Joined(self._spared(error))
 
@@ -88,13 +81,16 @@ class Lookups(Core):
         if self._surroundings.is_bypassed:
             return Joined(Bypass("context"))
         try:
-            found = await arun(self._lookup_flow(request, identity), self._aperform)
+            joined = await arun(self._join_flow(request, identity, lead=lead, is_open=is_open), self._aperform)
             self._health.succeeded("engine")
-            if lead and isinstance(found, NotFound) and self.config.single_flight:
-                return await arun(self._lead_flow(found, request, identity, is_open), self._aperform)
-            return Joined(found)
+            return joined
         except Exception as error:
             return Joined(self._spared(error))
+
+    def _note(self, joined: Joined, identity: Identity) -> None:
+        """Keep what a caller knew of invalidations, for the update that may follow."""
+        if joined.seen is not None and isinstance(joined.found, NotFound):
+            self._sequences.note(identity.key, joined.seen)
 
     def _report(self, found: Found | NotFound | Bypass, request: Request, identity: Identity, start: float) -> Outcome:
         latency = perf_counter() - start

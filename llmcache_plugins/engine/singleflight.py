@@ -17,9 +17,11 @@ from enum import Enum
 from llmcache_plugins.engine.leads import Lead, current_lead, known_lead, may_poll, waits
 from llmcache_plugins.protocols import Clock
 from llmcache_plugins.selection import Lease
+from llmcache_plugins.types import UpdateOutcome
 
-__all__ = ["Flight", "FlightTable", "Landing", "LandingKind", "Role"]
+__all__ = ["Flight", "FlightTable", "Landing", "LandingKind", "Role", "landing_of"]
 
+TOO_LATE = frozenset({"invalidated", "superseded"})  # reasons of an update: what it brought is out of date
 _PURGE_AT = 1024  # flights nobody landed (an abandoned lookup) are dropped once the table is this long
 _MOST_COMPARED = 64  # flights of one scope that a question is compared with
 
@@ -37,6 +39,14 @@ class Landing:
 
     kind: LandingKind
     error: Exception | None = None
+
+
+def landing_of(outcome: UpdateOutcome) -> Landing:
+    """How a flight ends whose answer was stored or not. One that came too late says nothing of the next: another
+    follower leads."""
+    if outcome.stored:
+        return Landing(LandingKind.STORED)
+    return Landing(LandingKind.RELEASED if outcome.reason in TOO_LATE else LandingKind.UNSTORED)
 
 
 class Role(Enum):
@@ -227,11 +237,11 @@ class FlightTable:
         flight.lead = current_lead()
         flight.lead.flights.add(flight)
 
-    def end(self, flight: Flight | None, *, is_stored: bool) -> None:
+    def end(self, flight: Flight | None, outcome: UpdateOutcome) -> None:
         """An update has ended: a stored answer ends the flight of its key, whoever leads it; one that was not stored
         ends the caller's own."""
-        if flight is not None and (is_stored or self.leads(flight)):
-            self.land(flight, Landing(LandingKind.STORED if is_stored else LandingKind.UNSTORED))
+        if flight is not None and (outcome.stored or self.leads(flight)):
+            self.land(flight, landing_of(outcome))
 
     def flight_of(self, key: str) -> Flight | None:
         """The flight of this key that the caller leads, else the one under way, else None."""

@@ -9,6 +9,7 @@ from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, update_flow
 from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.sequences import seen_at
 from llmcache_plugins.engine.singleflight import Flight
 from llmcache_plugins.protocols import UpdateEvent
 from llmcache_plugins.types import Answer, Identity, JsonValue, MissReason, Namespace, Request, UpdateOutcome
@@ -30,7 +31,9 @@ class Updates(Core):
         """Store the answer to a request, and free the callers that wait for it.
 
         Args:
-            answer: JSON, or an `Answer` when its usage, finish reason or duration are known.
+            answer: JSON, or an `Answer` when its usage, finish reason or duration are known. An answer that is older
+                than an invalidation it is subject to is not stored; without a `lookup` before, by its duration or,
+                where that is unknown too, the `single_flight_timeout`.
             ttl: seconds this answer may be served, None for ever; by default what `context` says, or the
                 settings by tag, query type and volatility, or else the one of that name.
             identity: as in `lookup`.
@@ -47,7 +50,7 @@ class Updates(Core):
         except Exception as error:
             self._spared(error)
         finally:
-            self._flights.end(flight, is_stored=outcome.stored)
+            self._flights.end(flight, outcome)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -69,16 +72,16 @@ class Updates(Core):
         except Exception as error:
             self._spared(error)
         finally:
-            self._flights.end(flight, is_stored=outcome.stored)
+            self._flights.end(flight, outcome)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
     def clear(self, namespace: str | Namespace = ()) -> int:
         """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
-        return max(tier.store.clear(self._resolve.below(namespace)) for tier in self._tiers)
+        return max(tier.store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers)
 
     async def aclear(self, namespace: str | Namespace = ()) -> int:
-        return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._tiers])
+        return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers])
 
     # ---------------------------------------------------------------- inside
     def _update_flow(
@@ -89,16 +92,37 @@ class Updates(Core):
         flight: Flight | None,
         now: float,
         ttl: float | Default | None,
+        seen: int | None = None,
     ) -> Flow[UpdateOutcome]:
+        """
+        Args:
+            flight: that of this key, whoever leads it.
+            seen: the sequence before the answer was asked for; None when the caller did not look it up here.
+        """
         if self._is_closed:
             return UpdateOutcome(False, MissReason.CLOSED.value)
         if self._surroundings.is_bypassed:
             return UpdateOutcome(False, "bypass")
         if not isinstance(answer, Answer):
             answer = Answer(answer)
-        if answer.generation_seconds is None and flight is not None and self._flights.leads(flight):
-            answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
+        fence = None
+        if flight is not None and self._flights.leads(flight):
+            fence = flight.lease
+            if answer.generation_seconds is None:
+                answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
+        if seen is None:
+            seen = yield from self._seen_flow(identity, answer, now)
         entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
             return entry
-        return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due()))
+        return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence))
+
+    def _seen_flow(self, identity: Identity, answer: Answer, now: float) -> Flow[int | None]:
+        """What was known of invalidations when the answer was asked for: noted by the lookup; without one, as of the
+        time the answer took, or of the longest it can have taken."""
+        seen = self._sequences.take(identity.key)
+        if seen is not None:
+            return seen
+        seconds = answer.generation_seconds
+        since = now - (self.config.single_flight_timeout if seconds is None else seconds)
+        return (yield from seen_at(self._rules.bottom, since, fail_open=self.config.fail_open))

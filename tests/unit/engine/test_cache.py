@@ -481,7 +481,7 @@ def cache_over(store: FaultyStore) -> SemanticCache:
 
 def test_bug_of_ours_is_counted_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_cache("memory://", embedder=None) as cache:
-        monkeypatch.setattr("llmcache_plugins.engine.lookups.lookup_flow", lambda *arguments: 1 / 0)
+        monkeypatch.setattr("llmcache_plugins.engine.joining.lookup_flow", lambda *arguments: 1 / 0)
         assert miss(cache, "q").reason is MissReason.INTERNAL_ERROR
         assert cache.stats().errors == {"engine": 1}
 
