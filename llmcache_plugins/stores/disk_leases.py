@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Hashable
+from contextlib import closing, suppress
 
 from llmcache_plugins.selection import Lease
 from llmcache_plugins.stores.disk_core import DiskCore
@@ -48,19 +49,21 @@ class DiskLeases(DiskCore):
     def note(self, name: str, value: str | None) -> None:
         with self._writing() as connection:
             if value is None:
-                connection.execute("DELETE FROM notes WHERE name = ?", (name,))
+                connection.execute("DELETE FROM notes WHERE name = ?", (_bytes(name),))
             else:
                 keep = "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-                connection.execute(keep, (name, value))
+                connection.execute(keep, (_bytes(name), _bytes(value)))
 
     def notes(self, prefix: str = "") -> dict[str, str]:
         found: dict[str, str] = {}
-        with self._file.reading() as connection:
-            rows = connection.execute("SELECT name, value FROM notes WHERE name >= ? ORDER BY name", (prefix,))
-            for name, value in rows.fetchall():
-                if not isinstance(name, str) or not name.startswith(prefix):
+        first = _bytes(prefix)
+        with self._file.reading() as connection, closing(connection.cursor()) as rows:
+            for name, value in rows.execute("SELECT name, value FROM notes WHERE name >= ? ORDER BY name", (first,)):
+                if not isinstance(name, bytes) or not name.startswith(first):
                     break
-                found[name] = str(value)
+                if isinstance(value, bytes):
+                    with suppress(UnicodeDecodeError):  # damaged
+                        found[_text(name)] = _text(value)
         return found
 
     def version(self) -> Hashable:
@@ -88,3 +91,12 @@ def _is_held(row: tuple[object, ...] | None, holder: str, now: float) -> bool:
 def _ends(row: tuple[object, ...]) -> float:
     until = row[2]
     return until if isinstance(until, float) else -math.inf
+
+
+def _bytes(text: str) -> bytes:
+    """As bytes, because text of SQLite cannot hold the lone surrogates of broken clients."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogatepass")

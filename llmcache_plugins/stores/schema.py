@@ -67,7 +67,7 @@ CREATE TABLE invalidations (
 CREATE TABLE leases (
     token INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, holder TEXT NOT NULL, until REAL NOT NULL
 );
-CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE notes (name BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
 # The triggers keep the totals and the log right whatever statement changes a row.
 _ENTRY_TRIGGERS = """

@@ -16,7 +16,7 @@ _LITERAL = re.compile(r"[^*?\[]*")
 _LAST_SIGN, _BEFORE_SURROGATES, _AFTER_SURROGATES = 0x10FFFF, 0xD7FF, 0xE000
 _HAS_TAG = "EXISTS (SELECT 1 FROM entry_tags o WHERE o.tag = ? AND o.entry = e.id)"
 _HAS_FITTING_TAG = "EXISTS (SELECT 1 FROM entry_tags o WHERE o.entry = e.id AND tag_fits(?, o.tag))"
-_IN = "IN (SELECT value FROM json_each(?))"
+_IN = "IN (SELECT value FROM json_each(?))"  # there may be more keys than a statement takes values
 _LAST_SEEN = "max(ifnull(e.last_access, 0), ifnull(e.placed_at, 0), e.created_at)"
 
 
@@ -64,7 +64,7 @@ def selection_of(selector: Selector) -> Selection:
         ("level", selector.levels),
     ):
         if texts:
-            selection.add(f"e.{column} {_IN}", json.dumps([storable(text) for text in texts]))
+            selection.add(f"e.{column} IN ({','.join('?' * len(texts))})", *map(storable, texts))
     if selector.namespace:
         path = namespace_path(selector.namespace)
         selection.add("substr(e.namespace, 1, ?) = ?", len(path), path)
