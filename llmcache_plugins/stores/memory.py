@@ -132,7 +132,6 @@ class MemoryStore(Notebook):
             if not self._admits(entry, tier, seen, fence):
                 return False
             index = self._index(entry)
-            self._version += 1
             self._remove_alias(address)
             if size > self._max_bytes:
                 self._remove(address)  # what it was to replace is out of date
@@ -153,7 +152,6 @@ class MemoryStore(Notebook):
             target = self._records.get((alias.scope, alias.target_key))
             if target is None or address in self._records:
                 return
-            self._version += 1
             self._remove_alias(address)
             self._aliases[address] = alias
             target.aliases[alias.key] = None
@@ -163,7 +161,6 @@ class MemoryStore(Notebook):
 
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         with self._lock:
-            self._version += 1
             for key, vector in vectors.items():
                 record = self._records.get((scope, key))
                 if record is None or not record.entry.is_candidate:
@@ -196,7 +193,6 @@ class MemoryStore(Notebook):
             for address in there:
                 if not self._remove(address):
                     self._remove_alias(address)
-            self._version += bool(there)
             return len(there)
 
     def sweep(self, now: float, *, limit: int) -> int:
@@ -209,14 +205,13 @@ class MemoryStore(Notebook):
                     self._remove(address)
                     removed += 1
             self._expirations += removed
-            self._version += bool(removed)
         return removed
 
     def clear(self, namespace: Namespace | None = None) -> int:
         with self._lock:
-            self._version += 1
             if not namespace:
                 removed = len(self._records)
+                self._version += 1
                 self._reset()
                 return removed
             depth = len(namespace)
@@ -243,7 +238,6 @@ class MemoryStore(Notebook):
                 if is_demotion:
                     record.reads_before = record.access_count
                 record.seat = self._queues.of(tier).join(record, now, next(self._orders))
-            self._version += bool(there)
             return len(there)
 
     def lowest(self, tier: str, *, limit: int) -> list[Stored]:
@@ -266,9 +260,9 @@ class MemoryStore(Notebook):
             for record in chosen:
                 if is_lazy:
                     record.entry = replace(record.entry, stale_at=now)
+                    self._version += 1
                 else:
                     self._remove(record.address)
-            self._version += 1
         return Invalidated(number, tuple(record.address for record in chosen))
 
     def stats(self) -> StoreStats:
@@ -360,6 +354,7 @@ class MemoryStore(Notebook):
     def _forget(self, record: Record) -> None:
         """Take the record out of everything but the records themselves."""
         entry = record.entry
+        self._version += 1
         self._bytes -= record.size
         same = self._normalised[entry.scope, entry.normalised_key]
         del same[entry.key]

@@ -61,5 +61,6 @@ class Notebook:
             return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
 
     def version(self) -> int:
-        """Changes with every write but `touch`: several caches may share this object."""
+        """How many entries and notes were replaced, marked or removed: several caches may share this object. What is
+        only added changes no copy."""
         return self._version
