@@ -38,8 +38,9 @@ def read_through(
         if not _is_copied(truth, tiering):
             return truth  # type: ignore[no-any-return]  # a step's answer is Any
     version = yield VersionOf(rules.bottom)  # before the read: what is written in between makes the copy outdated
+    is_current = copy is not None and copy.version == version
     try:
-        if copy is not None and copy.is_kept and copy.version == version:
+        if copy is not None and copy.is_kept and is_current:
             kept = yield ReadExact(tiering.copies[copy.tier], *address)
             if isinstance(kept, Stored):
                 return replace(kept, access_count=copy.access_count, tier=copy.tier, reads=copy.reads)
@@ -47,7 +48,8 @@ def read_through(
         troubles.spare(error)
     truth = yield ReadExact(rules.bottom, *address)
     try:
-        yield from _renew(copy, truth, version, address, tiering)
+        if copy is None or copy.is_kept or not is_current:
+            yield from _renew(copy, truth, version, address, tiering)
     except StoreError as error:
         troubles.spare(error)
     return truth  # type: ignore[no-any-return]
