@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from llmcache_plugins.config import CacheConfig
@@ -65,7 +66,8 @@ class Core(Shared):
         self.config = config
         self._is_closed = False
         self._tiers = tuple(tiers)
-        self._rules = rules
+        self._spread = Spread(clock)
+        self._rules = rules = replace(rules, serves_longer=self._spread.is_servable)
         self._clock = clock
         self._statistics = statistics
         self._near_miss_log = near_miss_log
@@ -86,7 +88,6 @@ class Core(Shared):
         self._sweeps = Every(config.sweep_interval, clock)
         self._build_resolving(profiler)
         self._event_rules = EventRules() if event_rules is None else event_rules
-        self._spread = Spread(clock)
         self._build_joining()
         self._served = Served(self._resolve.text_scope)
         self._upkeep = Upkeep(rules, clock, self._health, fail_open=config.fail_open)

@@ -107,7 +107,7 @@ def find_exact(
         is_fresh = rules.staleness.is_fresh(entry, now)
         if not is_fresh:
             troubles.note(MissReason.EXPIRED if entry.is_expired(now) else MissReason.STALE)
-            if not rules.staleness.is_servable(entry, now):
+            if not rules.is_servable(entry, now):
                 continue
         if alias is not None and not _holds(alias, request, rules):
             continue
@@ -148,7 +148,7 @@ def find_normalised(
             continue
         for stored in wordings:
             is_fresh = rules.staleness.is_fresh(stored.entry, now)
-            if not (is_fresh or rules.staleness.is_servable(stored.entry, now)) or not stored.entry.is_candidate:
+            if not (is_fresh or rules.is_servable(stored.entry, now)) or not stored.entry.is_candidate:
                 continue  # what may only be matched exactly answers no other layout either
             verdicts = rules.guards(request.text, stored.entry.text)
             if has_conflict(verdicts):  # case can matter: `TAG` and `tag` in code

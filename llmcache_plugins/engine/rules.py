@@ -33,6 +33,7 @@ class Rules:
         policy_for: the policy of a request; None when it must never be matched by meaning.
         guards: what all guards say of two texts.
         staleness: what is fresh, and what is served although it is not.
+        serves_longer: a marked entry that may be served beyond that, for its turn to be renewed has not come.
         tiering: the tiers entries are placed in within the last store; None for none.
     """
 
@@ -48,12 +49,17 @@ class Rules:
     has_judge: bool = False
     has_validators: bool = False
     staleness: Staleness = field(default_factory=Staleness)
+    serves_longer: Callable[[Entry, float], bool] = field(default=lambda entry, now: False, repr=False)
     tiering: Tiering | None = field(default=None, repr=False)
 
     @property
     def bottom(self) -> int:
         """The place of the tier that holds every live entry."""
         return len(self.tiers) - 1
+
+    def is_servable(self, entry: Entry, now: float) -> bool:
+        """May an entry that is not fresh be served while somebody renews it?"""
+        return self.staleness.is_servable(entry, now) or self.serves_longer(entry, now)
 
     def tier_name(self, place: int, tier: str) -> str:
         """The name of the tier an entry is in, for users: where it is placed, or its store's."""
