@@ -6,6 +6,7 @@ from llmcache_plugins.embedders.bridges import LangChainEmbedder, LlamaIndexEmbe
 from llmcache_plugins.embedders.caching import AsyncCachingEmbedder, CachingEmbedder, caching
 from llmcache_plugins.embedders.onnx import OnnxEmbedder
 from llmcache_plugins.embedders.sentence_transformers import SentenceTransformerEmbedder
+from llmcache_plugins.embedders.vector_file import VectorCacheFile
 
 __all__ = [
     "AsyncCachingEmbedder",
@@ -14,6 +15,7 @@ __all__ = [
     "LlamaIndexEmbedder",
     "OnnxEmbedder",
     "SentenceTransformerEmbedder",
+    "VectorCacheFile",
     "as_embedder",
     "caching",
 ]
