@@ -191,6 +191,9 @@ class CacheConfig:
             raise ConfigError(f"single_flight_across_processes must be True, False or 'auto', not {across!r}")
         if self.followers_on_failure not in ("error", "retry"):
             raise ConfigError(f"followers_on_failure must be 'error' or 'retry', not {self.followers_on_failure!r}")
+        for name in ("stale_while_revalidate", "refresh_ahead"):
+            if getattr(self, name) and not self.single_flight:
+                raise ConfigError(f"{name} needs single_flight, or every reader of an old answer would renew it")
 
     def _check_budgets(self) -> None:
         _number("max_error_rate", self.max_error_rate, least=0.0, exclusive=True, most=_MOST_ERROR)
