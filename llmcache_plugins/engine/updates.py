@@ -115,6 +115,7 @@ class Updates(Core):
         entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
             return entry
+        self._housekeeper.start()
         return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence))
 
     def _seen_flow(self, identity: Identity, answer: Answer, now: float) -> Flow[int | None]:
