@@ -93,6 +93,10 @@ class CacheConfig:
             `"manual"` where you call `cache.maintain()`. The thread starts with the first update.
         maintenance_interval: seconds between two of its passes.
         embedding_cache_entries: how many texts keep their vectors in memory; 0 for none.
+        embedding_cache_file: also keep vectors in this file (SQLite), so that the next run need not embed the same
+            texts again. It holds no texts, but vectors tell something of them. None for no file: entries keep the
+            vectors of stored questions anyway, so it is worth it where embedding is slow or paid for.
+        embedding_cache_file_entries: how many vectors that file holds; those used longest ago go first.
 
     Raises:
         ConfigError: a value is out of its range; names the field, the rule and the value.
@@ -137,6 +141,8 @@ class CacheConfig:
     maintenance: Literal["auto", "manual"] = "auto"
     maintenance_interval: float = 60.0
     embedding_cache_entries: int = 10_000
+    embedding_cache_file: str | os.PathLike[str] | None = None
+    embedding_cache_file_entries: int = 50_000
 
     def expiry(self, now: float, ttl: float | Default | None = DEFAULT) -> float | None:
         """When an entry stored `now` expires: after `ttl`, or after the setting of that name; None for never.
@@ -162,15 +168,17 @@ class CacheConfig:
             _number(name, getattr(self, name), least=0.0, exclusive=True)
         self._check_flights()
         self._check_budgets()
-        for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes"):
+        for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes", "embedding_cache_file_entries"):
             _integer(name, getattr(self, name), least=1)
-        for name in ("near_miss_file", "regression_file"):
+        for name in ("near_miss_file", "regression_file", "embedding_cache_file"):
             object.__setattr__(self, name, _path_or_none(name, getattr(self, name)))
         if not _names_of(self.near_miss_file).isdisjoint(_names_of(self.regression_file)):
             raise ConfigError(
                 f"near_miss_file and regression_file must be two files, not {str(self.near_miss_file)!r} and "
                 f"{str(self.regression_file)!r} (the older part of a file is <name>.1)"
             )
+        if self.embedding_cache_file is not None and not self.embedding_cache_entries:
+            raise ConfigError("embedding_cache_file needs embedding_cache_entries above 0: the file stands behind them")
         for name in ("near_misses", "near_miss_log", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
         for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmcache_plugins.config import CacheConfig, as_namespace
-from llmcache_plugins.embedders import OnnxEmbedder, as_embedder, caching
+from llmcache_plugins.embedders import CachingEmbedder, OnnxEmbedder, VectorCacheFile, as_embedder, caching
 from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
@@ -114,6 +114,7 @@ def open_cache(
         advisers=advisers,
         workers=workers,
         event_rules=rules_of_events,
+        on_close=(chosen.close,) if isinstance(chosen, CachingEmbedder) else (),
         profiler=chosen_profiler,
     )
     _log.info("opened %r", cache)
@@ -134,6 +135,7 @@ def _rules(config: CacheConfig, embedder: Embedder | None, guards: tuple[Guard, 
         fail_open=config.fail_open,
         has_verifier=advisers.verifier is not None,
         has_judge=advisers.judge is not None,
+        tolerates=Tolerance(config.tolerance).tolerates,
         has_validators=bool(advisers.validators),
         staleness=Staleness(
             stale_while_revalidate=config.stale_while_revalidate,
@@ -217,7 +219,9 @@ def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
     embedder = as_embedder(given)
     if isinstance(embedder, LexicalMatcher):
         return embedder  # reading a text costs it no more than looking its vector up
-    return caching(embedder, config.embedding_cache_entries) if config.embedding_cache_entries else embedder
+    file = config.embedding_cache_file
+    kept = None if file is None else VectorCacheFile(file, max_entries=config.embedding_cache_file_entries)
+    return caching(embedder, config.embedding_cache_entries, kept) if config.embedding_cache_entries else embedder
 
 
 def _say_once_no_embedder(error: MissingExtraError) -> None:
@@ -300,7 +304,6 @@ def _advisers(
 
 
 def _profiler(given: Profiler | Literal["default"] | None, config: CacheConfig) -> Profiler | None:
-    Tolerance(config.tolerance)  # refused here if it means nothing: the store is not open yet
     if given == "default":
         return RuleProfiler(query_type_of, config.tag_patterns)
     if config.tag_patterns:

@@ -75,6 +75,8 @@ def test_config_names_are_pinned() -> None:
         "maintenance",
         "maintenance_interval",
         "embedding_cache_entries",
+        "embedding_cache_file",
+        "embedding_cache_file_entries",
     )
 
 

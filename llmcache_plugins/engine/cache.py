@@ -43,6 +43,7 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
         advisers: who is asked before a match is served: verifier, judge, validators.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
         event_rules: what an event makes wrong; None for the default rules.
+        on_close: called at the end of `close`; none of them raises.
         clock: the time.
     """
 
@@ -95,6 +96,8 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
             tier.store.close()
         self._workers.close()
         self._advisers.close()
+        for close in self._on_close:
+            close()
 
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._workers(), self.close)

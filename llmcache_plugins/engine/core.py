@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -62,9 +62,11 @@ class Core(Shared):
         profiler: Profiler | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
+        on_close: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.config = config
         self._is_closed = False
+        self._on_close = list(on_close)
         self._tiers = tuple(tiers)
         self._spread = Spread(clock)
         self._rules = rules = replace(rules, serves_longer=self._spread.is_servable)
