@@ -80,7 +80,7 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float,
     if not is_exact_only:
         normalised = yield from find_normalised(request, identity, rules, now, troubles)
     if policy is not None and not is_exact_only and rules.embedder_id is not None:
-        found = yield from neighbours(request.text, identity.scope, rules, now, troubles)
+        found = yield from neighbours(request, identity.scope, rules, now, troubles)
         ranked = [neighbour.candidate for neighbour in found.ranked]
         reasons = {near.key: near.reason for near in outcome.near_misses} if isinstance(outcome, NotFound) else {}
         candidates = [

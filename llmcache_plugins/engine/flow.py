@@ -109,7 +109,7 @@ def find_exact(
             troubles.note(MissReason.EXPIRED if entry.is_expired(now) else MissReason.STALE)
             if not rules.is_servable(entry, now):
                 continue
-        if alias is not None and not _holds(alias, request, rules):
+        if alias is not None and not _holds(alias, entry, request, rules):
             continue
         if alias is not None and not (yield from is_valid(request, entry, rules, troubles)):
             continue
@@ -129,10 +129,11 @@ def _found_exactly(stored: Stored, tier: str, rules: Rules) -> Found:
     return Found(stored, "alias", tier, alias.similarity, alias.confidence, policy=policy_id)
 
 
-def _holds(alias: Alias, request: Request, rules: Rules) -> bool:
-    """Would the policy of today decide as the one that made this alias did?"""
+def _holds(alias: Alias, entry: Entry, request: Request, rules: Rules) -> bool:
+    """Would the policy of today decide as the one that made this alias did, about the answer of today?"""
     policy = rules.policy_for(request)
-    return policy is not None and alias.policy_id == rules.alias_policy_id(policy)
+    is_same = policy is not None and alias.policy_id == rules.alias_policy_id(policy)
+    return is_same and rules.tolerates(request, entry)
 
 
 def find_normalised(
@@ -150,6 +151,8 @@ def find_normalised(
             is_fresh = rules.staleness.is_fresh(stored.entry, now)
             if not (is_fresh or rules.is_servable(stored.entry, now)) or not stored.entry.is_candidate:
                 continue  # what may only be matched exactly answers no other layout either
+            if not rules.tolerates(request, stored.entry):
+                continue
             verdicts = rules.guards(request.text, stored.entry.text)
             if has_conflict(verdicts):  # case can matter: `TAG` and `tag` in code
                 continue

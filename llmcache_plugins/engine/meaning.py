@@ -43,7 +43,7 @@ def find_by_meaning(
 ) -> Flow[Found | NotFound]:
     """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
     moment gives way to the next one."""
-    found = yield from neighbours(request.text, identity.scope, rules, now, troubles)
+    found = yield from neighbours(request, identity.scope, rules, now, troubles)
     opinions = Opinions()
     reports: Reports | None = None
     while True:
@@ -127,8 +127,9 @@ def _serve(
     )
 
 
-def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[Neighbours]:
-    """The nearest candidates over all tiers, best first; of one entry, the copy in the hotter tier."""
+def neighbours(request: Request, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[Neighbours]:
+    """The nearest candidates that the request tolerates, over all tiers, best first; of one entry, the copy in the
+    hotter tier."""
     embedder_id = rules.embedder_id
     assert embedder_id is not None  # without an embedder a lookup has ended before
     tiers, pending = yield from _populated_tiers(scope, rules, embedder_id, troubles)
@@ -145,7 +146,8 @@ def neighbours(text: str, scope: str, rules: Rules, now: float, troubles: Troubl
         for candidate in candidates:
             if candidate.entry.stale_at is not None:
                 continue  # an invalidation marked it: at most its own question is still answered with it
-            best.setdefault(candidate.entry.key, Neighbour(candidate, tier))
+            if rules.tolerates(request, candidate.entry):
+                best.setdefault(candidate.entry.key, Neighbour(candidate, tier))
     ranked = sorted(best.values(), key=lambda n: -n.candidate.similarity)
     return Neighbours(ranked[: rules.max_candidates], vector)
 

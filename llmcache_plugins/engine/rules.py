@@ -34,6 +34,7 @@ class Rules:
         guards: what all guards say of two texts.
         staleness: what is fresh, and what is served although it is not.
         serves_longer: a marked entry that may be served beyond that, for its turn to be renewed has not come.
+        tolerates: may an entry of the request's scope answer it, as far as parameters go that are no part of that?
         tiering: the tiers entries are placed in within the last store; None for none.
     """
 
@@ -50,6 +51,7 @@ class Rules:
     has_validators: bool = False
     staleness: Staleness = field(default_factory=Staleness)
     serves_longer: Callable[[Entry, float], bool] = field(default=lambda entry, now: False, repr=False)
+    tolerates: Callable[[Request, Entry], bool] = field(default=lambda request, entry: True, repr=False)
     tiering: Tiering | None = field(default=None, repr=False)
 
     @property
