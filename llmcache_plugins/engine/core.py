@@ -94,7 +94,7 @@ class Core(Shared):
         self._served = Served(self._resolve.text_scope)
         self._upkeep = Upkeep(rules, clock, self._health, fail_open=config.fail_open)
         self._housekeeper = Housekeeper(
-            partial(self._upkeep.run, self._perform),
+            partial(_keep_up, weakref.ref(self)),
             config.maintenance_interval if config.maintenance == "auto" else None,
         )
         weakref.finalize(self, self._housekeeper.stop)
@@ -194,3 +194,11 @@ class Core(Shared):
         self._advisers.after_fork()
         if self._rules.tiering is not None:
             self._rules.tiering.after_fork()
+
+
+def _keep_up(cache: weakref.ref[Core]) -> None:
+    """One pass of maintenance, unless nobody has the cache any more: the thread that waits for the next one must not be
+    what keeps it."""
+    core = cache()
+    if core is not None and not core._is_closed:
+        core._upkeep.run(core._perform)
