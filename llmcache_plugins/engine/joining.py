@@ -154,10 +154,11 @@ def _is_answered_in_other_words(seeker: Seeker, found: NotFound) -> Flow[bool]:
 def _enter(seeker: Seeker, found: Found | NotFound, spare: Found | None) -> Flow[Joined]:
     """Lead, follow, or go alone. Nobody waits who has something to serve."""
     key, is_open = seeker.identity.key, seeker.is_open
-    text = "" if seeker.request.exact_only or payload_of(seeker.request.text) else seeker.request.text
+    is_exact_only = seeker.request.exact_only is not None or payload_of(seeker.request.text) is not None
+    scope = "" if is_exact_only else seeker.identity.scope
     until = seeker.joining.clock.monotonic() + seeker.joining.timeout
     while True:
-        role, flight = yield Enter(key, is_open, seeker.identity.scope, text)
+        role, flight = yield Enter(key, is_open, scope, seeker.request.text)
         if role is Role.LEAD:
             return (yield from _take_off(seeker, found, spare, flight))
         if spare is not None:

@@ -62,7 +62,7 @@ class Flight:
 
     `is_open`: it began with a plain lookup, so nobody but its leader knows whether the call failed, and `release`
     ends it; a flight that the cache itself runs lands by itself. `scope` and `text` are what it asks, for those who ask
-    the same in other words; both are empty where only the same key will do. `lease` is held against other processes.
+    the same in other words; `scope` is empty where only the same key will do. `lease` is held against other processes.
     """
 
     __slots__ = (
@@ -196,7 +196,7 @@ class FlightTable:
             deadline = now + self._timeout
             flight = Flight(self, key, lead, started=now, deadline=deadline, is_open=is_open, scope=scope, text=text)
             self._flights[key] = flight
-            if text:
+            if scope:
                 self._by_scope.setdefault(scope, {})[key] = flight
             lead.flights.add(flight)
         if before is not None:
@@ -237,19 +237,25 @@ class FlightTable:
         flight.lead = current_lead()
         flight.lead.flights.add(flight)
 
-    def end(self, flight: Flight | None, outcome: UpdateOutcome) -> None:
-        """An update has ended: a stored answer ends the flight of its key, whoever leads it; one that was not stored
-        ends the caller's own."""
-        if flight is not None and (outcome.stored or self.leads(flight)):
+    def end(self, flight: Flight | None, outcome: UpdateOutcome, key: str) -> None:
+        """An update of this key has ended: a stored answer ends the flight of its key, whoever leads it; one that was
+        not stored ends the caller's own."""
+        if flight is not None and flight.key != key:
+            self.land(flight, Landing(LandingKind.RELEASED))
+        elif flight is not None and (outcome.stored or self.leads(flight)):
             self.land(flight, landing_of(outcome))
 
-    def flight_of(self, key: str) -> Flight | None:
-        """The flight of this key that the caller leads, else the one under way, else None."""
+    def flight_of(self, key: str, text: str) -> Flight | None:
+        """The flight of this key that the caller leads, else the one under way. Else the only one that the caller leads
+        with this text: a new epoch of the namespace gave its question another key meanwhile."""
         lead = known_lead()
         for flight in () if lead is None else tuple(lead.flights):
             if flight.key == key and flight.table is self:
                 return flight
-        return self._flights.get(key)
+        if key in self._flights or lead is None:
+            return self._flights.get(key)
+        moved = [one for one in tuple(lead.flights) if one.is_open and one.table is self and one.text == text]
+        return moved[0] if len(moved) == 1 else None
 
     def leads(self, flight: Flight) -> bool:
         """Is this flight led by the calling thread or task?"""

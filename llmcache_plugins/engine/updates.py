@@ -44,13 +44,16 @@ class Updates(Core):
         now = self._clock.now()
         self.config.expiry(now, ttl)
         request, identity = self._resolve(request, identity)
-        outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
+        outcome, flight = (
+            UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
+            self._flights.flight_of(identity.key, request.text),
+        )
         try:
             outcome = run(self._update_flow(request, identity, answer, flight, now, ttl), self._perform)
         except Exception as error:
             self._spared(error)
         finally:
-            self._flights.end(flight, outcome)
+            self._flights.end(flight, outcome, identity.key)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -66,13 +69,16 @@ class Updates(Core):
         now = self._clock.now()
         self.config.expiry(now, ttl)
         request, identity = await self._resolve.awaited(request, identity)
-        outcome, flight = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._flights.flight_of(identity.key)
+        outcome, flight = (
+            UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
+            self._flights.flight_of(identity.key, request.text),
+        )
         try:
             outcome = await arun(self._update_flow(request, identity, answer, flight, now, ttl), self._aperform)
         except Exception as error:
             self._spared(error)
         finally:
-            self._flights.end(flight, outcome)
+            self._flights.end(flight, outcome, identity.key)
         self._emit(UpdateEvent(outcome, request.namespace))
         return outcome
 
@@ -111,17 +117,17 @@ class Updates(Core):
             if answer.generation_seconds is None:
                 answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
         if seen is None:
-            seen = yield from self._seen_flow(identity, answer, now)
+            seen = yield from self._seen_flow(identity.key if flight is None else flight.key, answer, now)
         entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
             return entry
         self._housekeeper.start()
         return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence))
 
-    def _seen_flow(self, identity: Identity, answer: Answer, now: float) -> Flow[int | None]:
+    def _seen_flow(self, key: str, answer: Answer, now: float) -> Flow[int | None]:
         """What was known of invalidations when the answer was asked for: noted by the lookup; without one, as of the
         time the answer took, or of the longest it can have taken."""
-        seen = self._sequences.take(identity.key)
+        seen = self._sequences.take(key)
         if seen is not None:
             return seen
         seconds = answer.generation_seconds
