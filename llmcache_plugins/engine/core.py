@@ -92,7 +92,7 @@ class Core(Shared):
         self._event_rules = EventRules() if event_rules is None else event_rules
         self._build_joining()
         self._served = Served(self._resolve.text_scope)
-        self._upkeep = Upkeep(rules, clock, self._health, fail_open=config.fail_open)
+        self._upkeep = Upkeep(rules, self._epochs, clock, self._health, fail_open=config.fail_open)
         self._housekeeper = Housekeeper(
             partial(_keep_up, weakref.ref(self)),
             config.maintenance_interval if config.maintenance == "auto" else None,

@@ -10,12 +10,15 @@ from typing import Any, TypeAlias
 
 from llmcache_plugins.engine.copying import drop_outdated_copies
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Performer, arun, run
+from llmcache_plugins.engine.epochs import Epochs
 from llmcache_plugins.engine.moving import adopt, balance, demote_idle, promote_read
 from llmcache_plugins.engine.rules import Flow, Rules
-from llmcache_plugins.engine.steps import ForgetInvalidations, Sweep
+from llmcache_plugins.engine.steps import Delete, ForgetInvalidations, Select, Sweep
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import LLMCacheError
 from llmcache_plugins.protocols import Clock
+from llmcache_plugins.selection import Selector
+from llmcache_plugins.types import Namespace
 
 __all__ = ["Maintained", "Pass", "Upkeep"]
 
@@ -31,7 +34,8 @@ class Maintained:
     """What one pass of maintenance did, by name of the work, and the names of what failed.
 
     `expired` entries were removed after their end; `promoted`, `idle` and `capacity` entries moved to another tier;
-    `copies` were dropped because the truth has changed since; `invalidations` have left the log.
+    `copies` were dropped because the truth has changed since; `epochs` entries of earlier epochs were removed;
+    `invalidations` have left the log.
     """
 
     done: Mapping[str, int] = field(default_factory=dict)
@@ -44,12 +48,18 @@ class Upkeep:
     What fails is counted under the part that failed, and the next pass is tried all the same.
     """
 
-    def __init__(self, rules: Rules, clock: Clock, health: Health, *, fail_open: bool) -> None:
+    def __init__(self, rules: Rules, epochs: Epochs, clock: Clock, health: Health, *, fail_open: bool) -> None:
         self._rules = rules
+        self._epochs = epochs
+        self._emptied: dict[Namespace, float] = {}  # epochs before which nothing is left, by namespace
         self._clock = clock
         self._health = health
         self._fail_open = fail_open
-        self._passes: dict[str, Pass] = {"expired": self._sweep, "invalidations": self._forget}
+        self._passes: dict[str, Pass] = {
+            "expired": self._sweep,
+            "epochs": self._leave_epochs,
+            "invalidations": self._forget,
+        }
         if rules.tiering is not None:
             self._passes |= {
                 "adopted": lambda now: adopt(rules, now),
@@ -113,6 +123,22 @@ class Upkeep:
         for tier in range(len(rules.tiers)):
             while swept := (yield Sweep(tier, now - rules.staleness.kept_for, _SWEEP_LIMIT)):
                 removed += swept
+        return removed
+
+    def _leave_epochs(self, now: float) -> Flow[int]:
+        """Remove what was stored before the present epoch of its namespace: nobody finds it any more."""
+        rules, removed = self._rules, 0
+        for namespace, begun in self._epochs.begun().items():
+            earlier = Selector(namespace=namespace, stored_before=begun)
+            while self._emptied.get(namespace) != begun:
+                page = yield Select(rules.bottom, earlier, _SWEEP_LIMIT)
+                if not page.rows:
+                    self._emptied[namespace] = begun
+                by_scope: dict[str, list[str]] = {}
+                for stored in page.rows:
+                    by_scope.setdefault(stored.entry.scope, []).append(stored.entry.key)
+                for scope, keys in by_scope.items():
+                    removed += yield Delete(rules.bottom, scope, keys)
         return removed
 
     def _forget(self, now: float) -> Flow[int]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from llmcache_plugins import ConfigError, SemanticCache, StoreUnavailable, TierConfig, open_cache
+from llmcache_plugins import ConfigError, Hit, SemanticCache, StoreUnavailable, TierConfig, open_cache
+from llmcache_plugins.engine.drivers import run
 from llmcache_plugins.engine.housekeeper import Housekeeper
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FaultyStore
@@ -70,6 +71,23 @@ def test_invalidations_of_more_than_a_day_ago_are_forgotten() -> None:
         assert cache.maintain().done["invalidations"] == 0
         clock.advance(2)
         assert cache.maintain().done["invalidations"] == 1
+
+
+def test_what_an_earlier_epoch_has_left_is_removed() -> None:
+    clock = FakeClock()
+    with opened(clock, maintenance="manual") as cache:
+        for number in range(3):
+            cache.update(f"q{number}", "a")
+        for left in (3, 1):
+            clock.advance(1)
+            run(cache._epochs.bump_flow((), clock.now()), cache._perform)
+            clock.advance(1)
+            cache.lookup("new")
+            cache.update("new", "a")
+            assert cache.stats().entries == left + 1
+            assert cache.maintain().done["epochs"] == left
+            assert cache.maintain().done["epochs"] == 0
+            assert isinstance(cache.lookup("new"), Hit)
 
 
 def test_what_fails_is_named_and_the_rest_is_done() -> None:
