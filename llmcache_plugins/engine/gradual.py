@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -28,6 +29,8 @@ _IDLE = 20  # times as long as a look at what is left took
 _SHORTEST_NAP = 0.05
 _LONGEST_NAP = 0.25
 Warm = Callable[[Sequence[Entry]], object]
+# What a warm callback asks for anew has been counted before it was called; it may start threads with its context.
+_is_warming: ContextVar[bool] = ContextVar("llmcache_is_warming", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,8 @@ class Pace:
         delay: seconds between two batches.
         stale_limit: seconds that a marked entry is served at least, if no new answer comes; the time that all need at
             this rate counts where it is longer.
-        warm: called with some of the entries, no more than the rate allows, to ask for them anew.
+        warm: called with some of the entries, no more than the rate allows, to ask for them anew through this cache
+            (`cache.lookup(text, lead=True)` is a miss then, and `cache.update` stores).
         progress: told how far it is after each batch.
         on_done: told how it ended.
 
@@ -160,7 +164,11 @@ class GradualInvalidation:
             waiting = list(entries)
             while waiting:
                 granted = self._granted(len(waiting))
-                self._call(warm, waiting[:granted])
+                token = _is_warming.set(True)
+                try:
+                    self._call(warm, waiting[:granted])
+                finally:
+                    _is_warming.reset(token)
                 del waiting[:granted]
             self._look()
             self._nap(self._pace.delay)
@@ -254,6 +262,8 @@ class Spread:
     def allows_refresh(self, entry: Entry) -> bool:
         """May a new answer be asked for now, in place of this stale entry? Each True counts towards the rate; without
         a gradual invalidation nothing is held back."""
+        if _is_warming.get():
+            return True
         return all(one.take() for one in self._covering(entry))
 
     def is_servable(self, entry: Entry, now: float) -> bool:
