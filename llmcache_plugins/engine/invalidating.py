@@ -91,7 +91,7 @@ class Invalidating(Core):
         now = self._clock.now()
         gradual = self._held(plan, pace)
         try:
-            done = run(invalidate_flow(plan, self._rules, now), self._perform)
+            done = run(invalidate_flow(plan, self._rules, now, self._epochs.bump_flow), self._perform)
         except BaseException:
             self._let_go(gradual)
             raise
@@ -101,7 +101,7 @@ class Invalidating(Core):
         now = self._clock.now()
         gradual = self._held(plan, pace)
         try:
-            done = await arun(invalidate_flow(plan, self._rules, now), self._aperform)
+            done = await arun(invalidate_flow(plan, self._rules, now, self._epochs.bump_flow), self._aperform)
         except BaseException:
             self._let_go(gradual)
             raise

@@ -69,13 +69,15 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One invalidation. An entry that any of the selectors finds is meant; with `near`, only if it is near too."""
+    """One invalidation. An entry that any of the selectors finds is meant; with `near`, only if it is near too.
+    `is_everything`: the one selector says a namespace and no more."""
 
     selectors: tuple[Selector, ...]
     mode: str = "now"
     reason: str = ""
     near: Near | None = None
     is_dry_run: bool = False
+    is_everything: bool = False
 
     @property
     def is_lazy(self) -> bool:
@@ -132,13 +134,13 @@ def plan_of(selector: Selector | None, given: Given, own: Namespace, now: float,
         raise ConfigError(f"reason must be a str, not {reason!r}")
     chosen = _selector(selector, {name: given[name] for name in _SELECTING if name in given}, now)  # type: ignore[literal-required]
     near = _near(given.get("meaning"), given.get("similarity", _SIMILARITY), has_embedder)
-    is_bare = replace(chosen, namespace=()).is_empty and near is None
-    if given.get("everything", False) and not is_bare:
+    is_bare, is_everything = replace(chosen, namespace=()).is_empty and near is None, bool(given.get("everything"))
+    if is_everything and not is_bare:
         raise ConfigError("everything=True goes with namespace= alone; leave it out to select by more")
-    if is_bare and not chosen.namespace and not given.get("everything", False):
+    if is_bare and not chosen.namespace and not is_everything:
         raise ConfigError("nothing is selected: give tags, a key, ... or everything=True")
     chosen = replace(chosen, namespace=(*own, *chosen.namespace))
-    return Plan((chosen,), mode, reason, near, bool(given.get("dry_run", False)))
+    return Plan((chosen,), mode, reason, near, bool(given.get("dry_run")), is_bare)
 
 
 def pace_of(given: Given, mode: str, stale_limit: float) -> Pace:

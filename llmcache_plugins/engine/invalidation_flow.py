@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from llmcache_plugins.engine.invalidation import Near, Plan
 from llmcache_plugins.engine.invalidation_report import InvalidationReport
 from llmcache_plugins.engine.rules import Flow, Rules
-from llmcache_plugins.engine.steps import Embed, Fits, Invalidate, Search, Select
+from llmcache_plugins.engine.steps import Embed, Fits, Invalidate, Invalidations, Search, Select
 from llmcache_plugins.errors import EmbedderError, LLMCacheError, StoreError
 from llmcache_plugins.keys.fingerprint import normalise_text
 from llmcache_plugins.selection import Selector
-from llmcache_plugins.types import Entry, FloatArray
+from llmcache_plugins.types import Entry, FloatArray, Namespace
 
 __all__ = ["HELD_BACK", "Done", "invalidate_flow"]
 
 T = TypeVar("T")
+BeginEpoch: TypeAlias = Callable[[Namespace, float], Flow[None]]
 
 HELD_BACK = "held_back"
 """Mode of what is noted in the log for the sake of answers under way alone."""
@@ -43,8 +44,12 @@ class Done:
     error: LLMCacheError | None = field(default=None, repr=False)
 
 
-def invalidate_flow(plan: Plan, rules: Rules, now: float) -> Flow[Done]:
-    """Do what the plan says. A store or an embedder that fails ends it; the error comes with the result."""
+def invalidate_flow(plan: Plan, rules: Rules, now: float, begin_epoch: BeginEpoch) -> Flow[Done]:
+    """Do what the plan says. A store or an embedder that fails ends it; the error comes with the result.
+
+    Args:
+        begin_epoch: makes everything below a namespace unreachable, however much that is.
+    """
     done = Done(InvalidationReport(0, 0, plan.mode, plan.reason, plan.is_dry_run), plan.selectors)
     try:
         if plan.near is not None:
@@ -53,14 +58,16 @@ def invalidate_flow(plan: Plan, rules: Rules, now: float) -> Flow[Done]:
             yield from _count(done, rules)
         else:
             for selector in done.selectors:
-                yield from _invalidate(selector, plan, rules, now, done)
+                yield from _invalidate(selector, plan, rules, now, done, begin_epoch)
     except (StoreError, EmbedderError) as error:
         done.error = error
         done.report = replace(done.report, has_failed=True)
     return done
 
 
-def _invalidate(selector: Selector, plan: Plan, rules: Rules, now: float, done: Done) -> Flow[None]:
+def _invalidate(
+    selector: Selector, plan: Plan, rules: Rules, now: float, done: Done, begin_epoch: BeginEpoch
+) -> Flow[None]:
     """In the last tier first, which holds everything: what a copy is checked against must be gone before the copy."""
     for tier in reversed(range(len(rules.tiers))):
         part = selector
@@ -71,9 +78,19 @@ def _invalidate(selector: Selector, plan: Plan, rules: Rules, now: float, done: 
                 done.report = replace(done.report, count=count, number=found.number)
             if len(found.addresses) < _PART:
                 break
+            if plan.is_everything and not plan.is_lazy:
+                yield from begin_epoch(selector.namespace, now)  # the rest goes at once, and is removed later
+                done.report = replace(done.report, count=(yield from _noted(found.number, rules, now)))
+                return
             # A further part must not take what was stored since: that is as new as it can be.
             bound = math.nextafter(now, math.inf)
             part = replace(selector, stored_before=min(bound, selector.stored_before or bound))
+
+
+def _noted(number: int, rules: Rules, now: float) -> Flow[int]:
+    """How many entries an invalidation was about, by the log."""
+    log = yield Invalidations(rules.bottom, now)
+    return next((one.count for one in log if one.number == number), _PART)
 
 
 def _count(done: Done, rules: Rules) -> Flow[None]:

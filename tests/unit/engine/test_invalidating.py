@@ -271,6 +271,32 @@ def test_many_entries_go_in_parts_and_newer_ones_stay(clock: FakeClock, monkeypa
         assert cache.invalidate(Selector(is_stale=True)).count == 30
 
 
+def test_everything_is_gone_at_once_and_removed_later(tmp_path: Path, clock: FakeClock, monkeypatch: Any) -> None:
+    monkeypatch.setattr("llmcache_plugins.engine.invalidation_flow._PART", 7)
+    url = f"disk://{tmp_path}/cache.db"
+    with (
+        open_cache(url, embedder=None, clock=clock, maintenance="manual") as cache,
+        open_cache(url, embedder=None, clock=clock, maintenance="manual") as other,
+    ):
+        below = [ask(f"q{number}", namespace=("x",)) for number in range(20)]
+        store(cache, "q", *below)
+        waiting = below[0]
+        clock.advance(1.0)
+        assert isinstance(other.lookup(ask("q20", namespace=("x",)), lead=True), Miss)
+        report = cache.invalidate(everything=True, namespace="x")
+        assert report.count == 20
+        assert not any(is_there(one, request) for one in (cache, other) for request in below)
+        assert other.update(ask("q20", namespace=("x",)), "old").reason == "invalidated"
+        assert is_there(other, "q")
+        assert cache.stats().entries == 14, "7 were removed; the rest is out of reach"
+        clock.advance(1.0)
+        store(other, waiting)
+        cache.maintain()
+        assert cache.stats().entries == 2
+        assert is_there(cache, waiting)
+        assert is_there(cache, "q")
+
+
 def test_a_dry_run_counts_by_type_and_lists_no_question(cache: SemanticCache) -> None:
     store(cache, A, B, C)
     report = cache.invalidate(tag_pattern="device:*", dry_run=True)
