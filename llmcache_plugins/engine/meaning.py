@@ -135,7 +135,7 @@ def neighbours(request: Request, scope: str, rules: Rules, now: float, troubles:
     tiers, pending = yield from _populated_tiers(scope, rules, embedder_id, troubles)
     if not tiers:
         return Neighbours()
-    vector = yield from _embed_with_pending(text, scope, embedder_id, tiers, pending, troubles)
+    vector = yield from _embed_with_pending(request.text, scope, embedder_id, tiers, pending, troubles)
     best: dict[str, Neighbour] = {}
     for tier in tiers:
         try:
