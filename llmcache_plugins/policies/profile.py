@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from llmcache_plugins.policies.tags import checked_patterns, device_tags, pattern_tags
@@ -39,7 +40,11 @@ class RuleProfiler:
 
     def __call__(self, request: Request) -> Profile:
         text = request.text
-        return self._known(text) if len(text) <= _LONGEST_REMEMBERED else self._profile(text)
+        profile = self._known(text) if len(text) <= _LONGEST_REMEMBERED else self._profile(text)
+        if not request.tags:
+            return profile
+        # What the caller says it is about, `type:interface_status`, has topics too: events find answers by them.
+        return replace(profile, tags=tuple(dict.fromkeys((*profile.tags, *topics_of("", request.tags)))))
 
     def _profile(self, text: str) -> Profile:
         query_type = self._query_type_of(text)

@@ -13,6 +13,7 @@ import pytest
 from llmcache_plugins import EventRule, Hit, Miss, Request, Selector, SemanticCache, open_cache
 from llmcache_plugins.engine.events import Change
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.keys.label import QueryContext
 from llmcache_plugins.policies.placement import TierConfig
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FaultyStore
@@ -71,6 +72,42 @@ def test_an_event_costs_the_answers_that_it_makes_wrong(
     report = cache.handle_event(event, **attributes)
     assert (report.count, report.reason) == (len(gone), event)
     assert missing(cache) == gone
+
+
+@pytest.mark.parametrize(
+    ("event", "attributes", "gone"),
+    [
+        ("interface_state", {"device": "rtr-001"}, {"port", "ports"}),
+        ("interface_state", {"device": "rtr-001", "interface": "Gi0/0"}, {"port", "ports"}),
+        ("interface_state", {"device": "rtr-001", "interface": "Gi0/1"}, {"ports"}),
+        ("config_change", {"device": "rtr-001"}, {"config"}),
+        ("device_reboot", {"device": "rtr-001"}, {"port", "ports", "config", "peers"}),
+        ("topology_change", {}, {"site", "global"}),
+        ("topology_change", {"site": "site-ny"}, {"site", "global"}),
+        ("topology_change", {"site": "site-sf"}, {"global"}),
+    ],
+)
+def test_structured_questions_are_found_whatever_their_words(
+    cache: SemanticCache, event: str, attributes: Any, gone: set[str]
+) -> None:
+    about = {
+        "port": QueryContext("rtr-001", "interface_status", {"Interface": "Gi0/0"}, "hour"),
+        "ports": QueryContext("rtr-001", "interface_status"),
+        "config": QueryContext("rtr-001", "config"),
+        "peers": QueryContext("rtr-001", "bgp_neighbors"),
+        "site": QueryContext("site-ny", "topology", level="site"),
+        "global": QueryContext("", "bgp_peers", level="global"),
+        "knowledge": QueryContext("", "best_practices", level="global"),
+    }
+    for name, context in about.items():
+        assert cache.update(cache.request(name[::-1], about=context), "old").stored
+    cache.handle_event(event, attributes)
+    found = {
+        name
+        for name, context in about.items()
+        if isinstance(cache.lookup(cache.request(name[::-1], about=context)), Hit)
+    }
+    assert about.keys() - found == gone
 
 
 def test_the_log_names_the_event(cache: SemanticCache) -> None:
