@@ -18,7 +18,7 @@ from llmcache_plugins.errors import (
     StoreError,
     StoreUnavailable,
 )
-from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Recorder, Store, Validator, Verifier
+from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Store, Validator, Verifier
 from llmcache_plugins.quality import NearMissRecord, Regression, Reported, Validation
 from llmcache_plugins.selection import Invalidation, Selector
 from llmcache_plugins.types import (
@@ -30,6 +30,7 @@ from llmcache_plugins.types import (
     MissReason,
     NearMiss,
     Outcome,
+    Profile,
     Request,
     UpdateOutcome,
     Usage,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from llmcache_plugins.engine import Explanation, InvalidationProgress, InvalidationReport, SemanticCache, Tier
     from llmcache_plugins.events import load_event_rules
     from llmcache_plugins.factory import default_cache, open_cache, set_default_cache
+    from llmcache_plugins.keys.label import QueryContext
     from llmcache_plugins.matching.lexical import LexicalMatcher
     from llmcache_plugins.policies.event_rules import EventRule
     from llmcache_plugins.policies.placement import TierConfig
@@ -73,6 +75,9 @@ __all__ = [
     "NearMiss",
     "NearMissRecord",
     "Outcome",
+    "Profile",
+    "Profiler",
+    "QueryContext",
     "Recorder",
     "Regression",
     "Reported",
@@ -108,6 +113,7 @@ _LAZY = {
     "InvalidationProgress": "llmcache_plugins.engine",
     "InvalidationReport": "llmcache_plugins.engine",
     "LexicalMatcher": "llmcache_plugins.matching.lexical",
+    "QueryContext": "llmcache_plugins.keys.label",
     "SemanticCache": "llmcache_plugins.engine",
     "Tier": "llmcache_plugins.engine",
     "TierConfig": "llmcache_plugins.policies.placement",
