@@ -12,7 +12,7 @@ from typing import Any
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.types import Entry, JsonValue, Namespace, Stored
 
-__all__ = ["Invalidated", "Invalidation", "Lease", "Page", "Selector", "last_seen", "tag_pattern"]
+__all__ = ["Invalidated", "Invalidation", "Lease", "Page", "Selector", "canonical_tag", "last_seen", "tag_pattern"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,8 @@ class Selector:
     def __post_init__(self) -> None:
         for name in ("keys", "tags", "tag_patterns", "query_types", "models", "namespace", "levels"):
             object.__setattr__(self, name, _texts(name, getattr(self, name)))
+        for name in ("tags", "tag_patterns"):
+            object.__setattr__(self, name, tuple(map(canonical_tag, getattr(self, name))))
         object.__setattr__(self, "_keys", frozenset(self.keys))  # there may be thousands
         for name in ("scope", "tier"):
             value = getattr(self, name)
@@ -166,6 +168,16 @@ class Lease:
     holder: str
     token: int
     until: float
+
+
+def canonical_tag(tag: str) -> str:
+    """The tag as it is stored: names of devices, sites and interfaces are in lower case, for a monitor writes `RTR-001`
+    where a user asks about `rtr-001`.
+
+    >>> canonical_tag("device:RTR-001"), canonical_tag("ticket:INC42")
+    ('device:rtr-001', 'ticket:INC42')
+    """
+    return tag.lower() if tag.startswith(("device:", "site:", "interface:")) else tag
 
 
 def last_seen(stored: Stored) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 from llmcache_plugins.config import DEFAULT, Default, as_namespace
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.label import QueryContext
+from llmcache_plugins.selection import canonical_tag
 from llmcache_plugins.types import Namespace, Request
 
 __all__ = ["Around", "Surroundings", "about"]
@@ -94,7 +95,7 @@ class Surroundings:
             _around.reset(token)
 
     def check(self, *, tags: Any, volatility: Any, query_type: Any) -> tuple[str, ...]:
-        """The tags as a tuple.
+        """The tags, as they are stored.
 
         Raises:
             ConfigError: one of the three is not what it should be.
@@ -107,7 +108,7 @@ class Surroundings:
             raise ConfigError(f"volatility must be one of {known} (see ttl_by_volatility), not {volatility!r}")
         if query_type is not None and not (isinstance(query_type, str) and query_type):
             raise ConfigError(f"query_type must be a str that is not empty, or None, not {query_type!r}")
-        return texts
+        return tuple(map(canonical_tag, texts))
 
     def around(
         self,

@@ -44,6 +44,18 @@ def test_what_surrounds_an_update_is_stored_with_the_answer(cache: SemanticCache
     assert isinstance(cache.lookup("q"), Hit)  # none of the three makes it another question
 
 
+@pytest.mark.parametrize("tag", ["device:rtr-001", "device:RTR-001", "device:Rtr-001"])
+def test_devices_are_one_in_upper_and_lower_case(cache: SemanticCache, tag: str) -> None:
+    for question, told in (("a", "device:RTR-001"), ("b", "device:rtr-001")):
+        with cache.context(tags=told):
+            cache.update(question, "x")
+    cache.update(Request("c", tags=("device:Rtr-001", "ticket:INC1")), "x")
+    cache.update(cache.request("d", about=QueryContext("RTR-001", "status")), "x")
+    assert cache.invalidate(tags=["ticket:inc1"], dry_run=True).count == 0
+    assert cache.invalidate(tag_pattern=f"{tag[:-1]}*", dry_run=True).count == 4
+    assert cache.invalidate(tags=tag).count == 4
+
+
 def test_nested_contexts_add_up_and_the_inner_one_decides(cache: SemanticCache) -> None:
     with cache.context(tags=["a", "b"], volatility="stable", query_type="outer", ttl=100.0):
         with cache.context(tags=("b", "c"), volatility="dynamic", ttl=10.0):
