@@ -44,6 +44,7 @@ NOBODY_IMPORTS = {"langchain", "cli", "testing"}
 OPTIONAL = {
     "numpy": {"types", "protocols", "matching", "stores", "embedders", "engine", "evaluation", "testing", "cli"},
     "langchain_core": {"langchain", "cli"},
+    "langchain": {"cli"},
     "pydantic": {"langchain"},  # comes with langchain-core
     "langchain_anthropic": {"cli"},
     "onnxruntime": {"embedders", "cli"},

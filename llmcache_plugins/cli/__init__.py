@@ -1,6 +1,6 @@
 """The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
 `eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them, `invalidate` removes
-answers that are no longer true.
+answers that are no longer true, `warm` asks before users do, `analyze` says what might be changed.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from llmcache_plugins.cli.invalidate_options import add_options
+from llmcache_plugins.cli.warm_options import add_analyze_options, add_warm_options
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
 
@@ -93,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_eval(commands)
     _add_tune(commands)
     _add_invalidate(commands)
+    _add_warm(commands)
+    _add_analyze(commands)
     return parser
 
 
@@ -191,6 +194,28 @@ def _add_invalidate(commands: argparse._SubParsersAction[_Parser]) -> None:
     invalidation.set_defaults(run=_invalidate)
 
 
+def _add_warm(commands: argparse._SubParsersAction[_Parser]) -> None:
+    warming = commands.add_parser(
+        "warm",
+        help="ask a model what users are going to ask, and store the answers",
+        description="Questions from a file, from a log, from templates and an inventory, or those whose answers are "
+        "about to expire; what is fresh is skipped. For cron; inside an application: cache.warm(...).",
+    )
+    add_warm_options(warming)
+    warming.set_defaults(run=_warm)
+
+
+def _add_analyze(commands: argparse._SubParsersAction[_Parser]) -> None:
+    analysis = commands.add_parser(
+        "analyze",
+        help="say what the entries of a cache tell about it, and what might be changed",
+        description="Look-ups are counted by the process that makes them: cache.analyze() in there knows the hit rate "
+        "too. From outside, the entries and their reads are what there is to see.",
+    )
+    add_analyze_options(analysis)
+    analysis.set_defaults(run=_analyze)
+
+
 def _version() -> str:
     from llmcache_plugins import __version__
 
@@ -285,6 +310,18 @@ def _invalidate(options: argparse.Namespace) -> int:
     from llmcache_plugins.cli.invalidate import run_invalidate
 
     return run_invalidate(options)
+
+
+def _warm(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.warm import run_warm
+
+    return run_warm(options)
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.analyze import run_analyze
+
+    return run_analyze(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -59,6 +59,7 @@ class Warming(Calls):
         resume: str | PathLike[str] | None = None,
         progress: bool | Callable[[WarmProgress], None] = False,
         most_failures: int = 10,
+        dry_run: bool = False,
     ) -> WarmReport:
         """Ask the model what users are going to ask, and store the answers. No look-up is counted.
 
@@ -80,6 +81,7 @@ class Warming(Calls):
             resume: a name (kept in the store) or a `Path`: a run that did not come to its end is gone on with.
             progress: called with a `WarmProgress` after each question; True shows a bar on stderr.
             most_failures: so many failures in a row end it.
+            dry_run: ask nothing: what would be asked is what remains in the report.
 
         Raises:
             ConfigError: an argument is out of range, or `generate` is a coroutine function (use `awarm`).
@@ -95,6 +97,7 @@ class Warming(Calls):
             resume=resume,
             progress=progress,
             most_failures=most_failures,
+            dry_run=dry_run,
         )
         model = model_of(generate)
         with ExitStack() as shown:
@@ -123,6 +126,7 @@ class Warming(Calls):
         resume: str | PathLike[str] | None = None,
         progress: bool | Callable[[WarmProgress], None] = False,
         most_failures: int = 10,
+        dry_run: bool = False,
     ) -> WarmReport:
         """`warm` for event loops: coroutine functions are awaited, other callables run in threads."""
         settings = WarmSettings(
@@ -136,6 +140,7 @@ class Warming(Calls):
             resume=resume,
             progress=progress,
             most_failures=most_failures,
+            dry_run=dry_run,
         )
         pool = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="llmcache-warm")
         try:
@@ -177,7 +182,7 @@ class Warming(Calls):
             done=frozenset() if done is None else frozenset(done.digests),
         )
         progress = shown.enter_context(progress_bar()) if settings.progress is True else settings.progress or None
-        return Course(by_digest, model, settings, plan, done, progress)
+        return Course(by_digest, model, settings, plan, None if settings.dry_run else done, progress)
 
     def _done(self, resume: str | PathLike[str] | None) -> Done | None:
         if resume is None:
@@ -253,6 +258,8 @@ class Warming(Calls):
             if self._is_fresh(found, course.settings.fresh_for):
                 plan.skip()
                 return course.note(digest, is_done=True)
+        if course.settings.dry_run:
+            return None
         while pause := plan.begin():
             _sleep(min(pause, _LONGEST_SLEEP))
         if pause is None:
@@ -280,6 +287,8 @@ class Warming(Calls):
             if self._is_fresh(await arun(flow, Peek().aby(self._aperform)), course.settings.fresh_for):
                 plan.skip()
                 return course.note(digest, is_done=True)
+        if course.settings.dry_run:
+            return None
         while pause := plan.begin():
             await _asleep(min(pause, _LONGEST_SLEEP))
         if pause is None:

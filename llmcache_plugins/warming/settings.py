@@ -35,6 +35,7 @@ class WarmSettings:
     resume: str | os.PathLike[str] | None = None
     progress: bool | Callable[[WarmProgress], None] = False
     most_failures: int = 10
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         number = self.concurrency
@@ -43,8 +44,9 @@ class WarmSettings:
         seconds = self.fresh_for
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ConfigError(f"fresh_for must be a number of seconds of at least 0, not {seconds!r}")
-        if not isinstance(self.skip_fresh, bool):
-            raise ConfigError(f"skip_fresh must be True or False, not {self.skip_fresh!r}")
+        for name in ("skip_fresh", "dry_run"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.fresh_for and not self.skip_fresh:
             raise ConfigError("fresh_for says what is fresh, and skip_fresh=False that it does not matter: give one")
         if self.resume is not None and not (isinstance(self.resume, str | os.PathLike) and os.fspath(self.resume)):

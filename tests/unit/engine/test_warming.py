@@ -311,6 +311,13 @@ def test_settings_out_of_range_are_refused_before_anything_is_asked(
     assert model.asked == []
 
 
+def test_a_dry_run_asks_nothing_and_says_what_it_would(cache: SemanticCache, warm: Callable[..., WarmReport]) -> None:
+    cache.update("question number 1", "known")
+    model = Model()
+    report = warm(questions(3), model, dry_run=True)
+    assert (report.skipped, report.remaining, report.calls, model.asked) == (1, 2, 0, [])
+
+
 # ---------------------------------------------------------------- going on
 @pytest.mark.parametrize("kept_in", ["store", "file"])
 def test_a_refresh_that_stopped_goes_on_where_it_was(

@@ -1,0 +1,32 @@
+"""`llmcache analyze`: what the entries of a cache in a file say about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.factory import open_cache, parse_url
+
+__all__ = ["run_analyze"]
+
+
+def run_analyze(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+    """Run it.
+
+    Raises:
+        ConfigError: the URL is no cache in a file that is there.
+        StoreError: the file cannot be read.
+    """
+    kind, path = parse_url(options.url)
+    if kind != "disk":
+        raise ConfigError("only a cache in a file can be read from outside: disk:///path/of/file.db")
+    if not path.is_file():
+        raise ConfigError(f"there is no file {str(path)!r}")
+    settings: dict[str, Any] = {"namespace": options.namespace} if options.namespace else {}
+    with open_cache(options.url, embedder=None, fail_open=False, maintenance="manual", **settings) as cache:
+        analysis = cache.analyze(top=options.top, with_text=options.with_text)
+    say(json.dumps(analysis.as_json()) if options.json else str(analysis))
+    return 0
