@@ -27,9 +27,17 @@ class Enter(FlightStep):
     is_open: bool
     scope: str = ""
     text: str = field(default="", repr=False)
+    takes_over: bool = True
 
     def call(self, flights: FlightTable, *, may_wait: bool) -> Any:
-        return flights.enter(self.key, may_wait=may_wait, is_open=self.is_open, scope=self.scope, text=self.text)
+        return flights.enter(
+            self.key,
+            may_wait=may_wait,
+            is_open=self.is_open,
+            scope=self.scope,
+            text=self.text,
+            takes_over=self.takes_over,
+        )
 
 
 @dataclass(slots=True)

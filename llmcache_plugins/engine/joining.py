@@ -158,7 +158,7 @@ def _enter(seeker: Seeker, found: Found | NotFound, spare: Found | None) -> Flow
     scope = "" if is_exact_only else seeker.identity.scope
     until = seeker.joining.clock.monotonic() + seeker.joining.timeout
     while True:
-        role, flight = yield Enter(key, is_open, scope, seeker.request.text)
+        role, flight = yield Enter(key, is_open, scope, seeker.request.text, takes_over=spare is None)
         if role is Role.LEAD:
             return (yield from _take_off(seeker, found, spare, flight))
         if spare is not None:

@@ -24,8 +24,8 @@ _lead: ContextVar[Lead | None] = ContextVar("llmcache_lead", default=None)
 
 
 class Lead:
-    """What one thread or task leads at the moment, in all caches. `parent` led something when this one began, and may
-    be waiting for it. `blocked_on` are the flights that it, or one that it started, waits for."""
+    """What one thread or task leads at the moment, in all caches. `parent` is the nearest of its callers that led
+    something when this one began, and may be waiting for it. `blocked_on` are the flights that it, or one that it started, waits for."""
 
     __slots__ = ("__weakref__", "_task", "_thread", "blocked_on", "flights", "parent", "watchers")
 
@@ -109,8 +109,10 @@ def current_lead() -> Lead:
     task = current_task()
     lead = _lead.get()
     if lead is None or not lead.is_held_by(task):
-        # Only a parent that leads can be in the way; keeping all of them would chain tasks together for ever.
-        lead = Lead(task, lead if lead is not None and lead.flights else None)
+        # Only who leads can be in the way; keeping all of them would chain tasks together for ever.
+        while lead is not None and not lead.flights:
+            lead = lead.parent
+        lead = Lead(task, lead)
         _lead.set(lead)
     return lead
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -54,8 +54,8 @@ class Refresher:
     def after_fork(self) -> None:
         """In a forked child nothing runs, and the lock may be held by a thread that does not live there."""
         self._lock = threading.Lock()
-        self._running = 0
-        self._waiting: deque[tuple[Flight, Callable[[], None]]] = deque()
+        self._running: set[Flight] = set()
+        self._waiting: OrderedDict[Flight, Callable[[], None]] = OrderedDict()
         self._resting: OrderedDict[str, float] = OrderedDict()
         self._tasks: dict[asyncio.Task[None], asyncio.AbstractEventLoop] = {}
         self._is_closed = False
@@ -64,15 +64,16 @@ class Refresher:
         """Is there room, and has this key not failed just now?"""
         if self._is_closed or self._clock.monotonic() < self._resting.get(key, 0.0):
             return False
-        return self._running < self._most_running or len(self._waiting) < self._most_waiting
+        return len(self._running) < self._most_running or len(self._waiting) < self._most_waiting
 
     def start(self, flight: Flight, call: Callable[[], object]) -> None:
         """Make the call in a thread, with a copy of the caller's context. The thread keeps no process from ending."""
         context = contextvars.copy_context()
 
         def work() -> None:
-            self._flights.adopt(flight)
             try:
+                if not self._flights.adopt(flight):
+                    return
                 call()
             except BaseException as error:
                 self._has_failed(flight, error)
@@ -86,10 +87,13 @@ class Refresher:
 
     def start_task(self, flight: Flight, call: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Make the call in a task of the running loop, with a copy of the caller's context."""
-        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        granted: asyncio.Future[None] = loop.create_future()
 
         async def work() -> None:
-            self._flights.adopt(flight)
+            await granted
+            if not self._flights.adopt(flight):
+                return
             try:
                 await call()
             except Exception as error:
@@ -97,42 +101,49 @@ class Refresher:
             else:
                 self._succeeded()
 
-        def done(task: asyncio.Task[None]) -> None:  # also when it was cancelled before it ran
+        def done(task: asyncio.Task[None]) -> None:  # also when it was cancelled while it waited
             self._tasks.pop(task, None)
             self._finish(flight)
 
-        def begin() -> None:
-            task = loop.create_task(work(), context=context)
+        # It is a task while it waits too: whoever ends the loop cancels it, and so it is not forgotten here.
+        if self._submit(flight, lambda: _in_loop(loop, partial(_grant, granted))):
+            task = loop.create_task(work())
             self._tasks[task] = loop  # a loop keeps no task alive by itself
             task.add_done_callback(done)
-
-        self._submit(flight, lambda: _in_loop(loop, begin))
 
     def close(self) -> None:
         """Begin nothing more. What runs in threads runs on, and stores nothing; tasks are cancelled."""
         with self._lock:
             self._is_closed = True
-            waiting, self._waiting = self._waiting, deque()
-        for flight, _ in waiting:
+            waiting, self._waiting = self._waiting, OrderedDict()
+        for flight in waiting:
             self._flights.land(flight, Landing(LandingKind.RELEASED))
         for task, loop in list(self._tasks.items()):
             with contextlib.suppress(RuntimeError):  # of a closed loop the tasks are gone too
                 _in_loop(loop, task.cancel)
 
     # ---------------------------------------------------------------- inside
-    def _submit(self, flight: Flight, launch: Callable[[], None]) -> None:
+    def _submit(self, flight: Flight, launch: Callable[[], None]) -> bool:
+        """Begin, or wait in the queue; False when there is no room."""
         self._flights.hand_over(flight)
         with self._lock:
-            is_begun = not self._is_closed and self._running < self._most_running
+            is_begun = not self._is_closed and self._has_slot()
             is_refused = not is_begun and (self._is_closed or len(self._waiting) >= self._most_waiting)
             if is_begun:
-                self._running += 1
+                self._running.add(flight)
             elif not is_refused:
-                self._waiting.append((flight, launch))
+                self._waiting[flight] = launch
         if is_refused:
             self._flights.land(flight, Landing(LandingKind.RELEASED))
         elif is_begun:
             self._launch(flight, launch)
+        return not is_refused
+
+    def _has_slot(self) -> bool:
+        if len(self._running) >= self._most_running:  # a call past its deadline may be of a loop that is gone
+            now = self._clock.monotonic()
+            self._running = {flight for flight in self._running if flight.deadline > now}
+        return len(self._running) < self._most_running
 
     def _launch(self, flight: Flight, launch: Callable[[], None]) -> None:
         try:
@@ -143,10 +154,13 @@ class Refresher:
     def _finish(self, flight: Flight) -> None:
         """Land what has not landed, and begin the next."""
         self._flights.land(flight, Landing(LandingKind.RELEASED))
+        following = None
         with self._lock:
-            following = self._waiting.popleft() if self._waiting else None
-            if following is None:
-                self._running -= 1
+            self._waiting.pop(flight, None)
+            self._running.discard(flight)
+            if self._waiting and self._has_slot():
+                following = self._waiting.popitem(last=False)
+                self._running.add(following[0])
         if following is not None:
             self._launch(*following)
 
@@ -165,3 +179,8 @@ def _in_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> Non
         RuntimeError: the loop is closed.
     """
     loop.call_soon_threadsafe(call)
+
+
+def _grant(granted: asyncio.Future[None]) -> None:
+    if not granted.done():
+        granted.set_result(None)

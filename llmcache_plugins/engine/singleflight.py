@@ -63,6 +63,7 @@ class Flight:
     `is_open`: it began with a plain lookup, so nobody but its leader knows whether the call failed, and `release`
     ends it; a flight that the cache itself runs lands by itself. `scope` and `text` are what it asks, for those who ask
     the same in other words; `scope` is empty where only the same key will do. `lease` is held against other processes.
+    `is_queued`: nobody leads it yet, see `hand_over`.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Flight:
         "_lock",
         "deadline",
         "is_open",
+        "is_queued",
         "key",
         "landing",
         "lead",
@@ -98,6 +100,7 @@ class Flight:
         self.scope = scope
         self.text = text
         self.lease: Lease | None = None
+        self.is_queued = False
         self.lead = lead
         self.started = started
         self.deadline = deadline
@@ -172,13 +175,22 @@ class FlightTable:
         return len(self._flights)
 
     def enter(
-        self, key: str, *, may_wait: bool, is_open: bool, scope: str = "", text: str = ""
+        self,
+        key: str,
+        *,
+        may_wait: bool,
+        is_open: bool,
+        scope: str = "",
+        text: str = "",
+        takes_over: bool = True,
     ) -> tuple[Role, Flight | None]:
         """Become the leader of `key`, follow the flight under way, or stay alone.
 
         Args:
             may_wait: False where waiting would block what the leader needs.
             is_open: see `Flight`; `scope` and `text` too.
+            takes_over: lead in place of a flight that is queued. Waiting for one is out of the question: what it waits
+                for may wait for the caller.
 
         Returns:
             The role and the flight to land or to wait for; None when alone.
@@ -187,8 +199,8 @@ class FlightTable:
         now = self._clock.monotonic()
         with self._lock:
             before = self._flights.get(key)
-            if before is not None and before.deadline > now:
-                if may_wait and waits.begin(lead, before, now):
+            if before is not None and before.deadline > now and not (before.is_queued and takes_over):
+                if may_wait and not before.is_queued and waits.begin(lead, before, now):
                     return Role.FOLLOW, before
                 return Role.ALONE, None
             if len(self._flights) >= _PURGE_AT:
@@ -215,7 +227,8 @@ class FlightTable:
             return ()
         now = self._clock.monotonic()
         with self._lock:
-            flights = [flight for flight in self._by_scope.get(scope, {}).values() if flight.deadline > now]
+            in_scope = self._by_scope.get(scope, {}).values()
+            flights = [flight for flight in in_scope if flight.deadline > now and not flight.is_queued]
         flights = [flight for flight in reversed(flights) if flight.key != key][:_MOST_COMPARED]
         return tuple(flights) if flights and not current_lead().is_busy(now) else ()
 
@@ -228,14 +241,22 @@ class FlightTable:
         return may_poll(current_lead(), own, self._clock.monotonic())
 
     def hand_over(self, flight: Flight) -> None:
-        """The caller no longer leads the flight; somebody is going to `adopt` it."""
+        """The caller no longer leads the flight; it is queued until somebody adopts it."""
         flight.lead.flights.discard(flight)
-        flight.lead = Lead(None, None)
+        with self._lock:
+            flight.lead = Lead(None, None)
+            flight.is_queued = True
 
-    def adopt(self, flight: Flight) -> None:
-        """The caller leads the flight from now on."""
-        flight.lead = current_lead()
-        flight.lead.flights.add(flight)
+    def adopt(self, flight: Flight) -> bool:
+        """The caller leads the flight from now on; False when it was taken over or landed meanwhile."""
+        lead = current_lead()
+        with self._lock:
+            if self._flights.get(flight.key) is not flight:
+                return False
+            flight.lead = lead
+            flight.is_queued = False
+        lead.flights.add(flight)
+        return True
 
     def end(self, flight: Flight | None, outcome: UpdateOutcome, key: str) -> None:
         """An update of this key has ended: a stored answer ends the flight of its key, whoever leads it; one that was
