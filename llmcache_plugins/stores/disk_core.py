@@ -117,9 +117,8 @@ class DiskCore:
         touched = self._touches.take()
         try:
             with self._file.writing() as connection:
-                if self._is_doubtful and not self._accounts.add_up(connection):
-                    self._accounts.mend(connection)
-                self._is_doubtful = False
+                if self._is_doubtful:
+                    self._settle(connection)
                 self._accounts.begin(connection)
                 if touched:
                     self._write_touches(connection, touched)
@@ -146,16 +145,26 @@ class DiskCore:
         )
 
     def _check(self) -> None:
-        """Mend totals that are not those of the tables, whoever damaged them, and priorities of another policy."""
+        """Mend totals that are not those of the tables, whoever damaged them, and priorities of other policies."""
         with self._file.snapshot() as connection:
-            self._is_doubtful = not self._accounts.add_up(connection)
+            is_wrong = not self._accounts.add_up(connection)
             row = connection.execute("SELECT policies FROM state").fetchone()
-        if self._is_doubtful:
+        if is_wrong:
             _log.warning("the totals of %s do not add up: they are counted anew", self._file.path)
+        self._is_doubtful = is_wrong or row != (self._priorities.names(),)
+        if self._is_doubtful:
+            with suppress(StoreUnavailable), self._writing():  # locked or read-only: done with the next write
+                pass
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        """What `_check` says, in a transaction: nothing about this file is certain."""
+        if not self._accounts.add_up(connection):
+            self._accounts.mend(connection)
         names = self._priorities.names()
-        if self._is_doubtful or row != (names,):
-            with suppress(StoreUnavailable), self._writing() as connection:  # locked or read-only: done another time
-                self._order_anew(connection, names)
+        if connection.execute("SELECT policies FROM state").fetchone() != (names,):
+            self._accounts.begin(connection)
+            self._order_anew(connection, names)
+        self._is_doubtful = False
 
     def _order_anew(self, connection: sqlite3.Connection, names: str) -> None:
         """Give the entries of tiers whose policy is another than before the numbers of the one they have now."""

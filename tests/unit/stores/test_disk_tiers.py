@@ -238,3 +238,17 @@ def test_all_entries_are_read_in_the_order_of_an_index(tmp_path: Path) -> None:
         plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values))
     assert "entries_inserted" in plan
     assert "TEMP B-TREE" not in plan
+
+
+def test_a_file_of_another_policy_that_comes_in_its_place_is_ordered_anew(tmp_path: Path) -> None:
+    path, replacement = tmp_path / "cache.db", tmp_path / "other.db"
+    with closing(DiskStore(replacement)) as other:
+        put(other, "abc")
+        for text in "bbba":
+            other.touch("scope", f"key of {text}", 1_700_000_000.0)
+    with closing(DiskStore(path, eviction=Lfu())) as store:
+        put(store, "x")
+        replacement.replace(path)
+        assert kept(store) == "abc"
+        put(store, "d")
+        assert order(store, "") == "cdab"
