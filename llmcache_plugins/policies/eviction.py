@@ -33,7 +33,7 @@ class Lru:
         return float(order)
 
     def on_read(self, priority: float, weight: float, reads: int, now: float, order: int) -> float:
-        return max(priority, float(order))
+        return float(order) if order > priority else priority
 
 
 @dataclass(frozen=True, slots=True)

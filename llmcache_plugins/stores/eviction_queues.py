@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Generic, Protocol, TypeVar
 
 from llmcache_plugins.counters import Share
@@ -33,12 +33,19 @@ T = TypeVar("T", bound=Queued)
 class Seat(Generic[T]):
     """A place in one queue. Who leaves the queue leaves the seat empty: the heap then holds no entry any more."""
 
-    __slots__ = ("holder", "priority", "weight")
+    __slots__ = ("holder", "policy", "priority", "weight")
 
-    def __init__(self, holder: T, priority: float, weight: float) -> None:
+    def __init__(self, holder: T, policy: EvictionPolicy, priority: float, weight: float) -> None:
         self.holder: T | None = holder
+        self.policy = policy
         self.priority = priority
         self.weight = weight
+
+    def read(self, now: float, order: int) -> None:
+        """One served read of who sits here."""
+        priority = self.policy.on_read(self.priority, self.weight, 1, now, order)
+        if self.priority < priority < math.inf:  # what is no number changes nothing
+            self.priority = priority
 
     def __lt__(self, other: Seat[T]) -> bool:
         return False  # asked only of two seats of one entry, of which one is empty
@@ -60,7 +67,7 @@ class EvictionQueue(Generic[T]):
     def join(self, holder: T, now: float, order: int) -> Seat[T]:
         """Take a seat; `order` is the number of this write."""
         weight = _finite(self.policy.weight(holder.entry, holder.size))
-        seat = Seat(holder, _finite(self.policy.on_put(weight, now, order)), weight)
+        seat = Seat(holder, self.policy, _finite(self.policy.on_put(weight, now, order)), weight)
         self.entries += 1
         self.size_bytes += holder.size
         if len(self._heap) > 2 * self.entries + _SLACK:  # mostly seats that were left
@@ -74,10 +81,6 @@ class EvictionQueue(Generic[T]):
             self.entries -= 1
             self.size_bytes -= seat.holder.size
             seat.holder = None
-
-    def read(self, seat: Seat[T], now: float, order: int) -> None:
-        """One served read of who sits here."""
-        seat.priority = _finite(self.policy.on_read(seat.priority, seat.weight, 1, now, order))
 
     def lowest(self, limit: int) -> list[T]:
         """The at most `limit` who are to leave first, in that order."""
@@ -139,13 +142,19 @@ class EvictionQueues(Generic[T]):
 
     def first(self, but: T | None) -> T | None:
         """Who is to leave first, other than `but`; None when nobody else is there."""
-        seats = list(self._firsts(but, in_last=True)) or list(self._firsts(but, in_last=False))
-        return min(seats, key=_rank).holder if seats else None
+        return self._first_of(but, in_last=True) or self._first_of(but, in_last=False)
 
-    def _firsts(self, but: T | None, *, in_last: bool) -> Iterator[Seat[T]]:
+    def _first_of(self, but: T | None, *, in_last: bool) -> T | None:
+        lowest: T | None = None
+        rank = (math.inf, 0)
         for tier, queue in self._queues.items():
-            if (tier in self._first) is in_last and (seat := queue.first(but)) is not None:
-                yield seat
+            if not queue.entries or (tier in self._first) is not in_last:
+                continue
+            seat = queue.first(but)
+            holder = None if seat is None else seat.holder
+            if seat is not None and holder is not None and (seat.priority, holder.order) < rank:
+                lowest, rank = holder, (seat.priority, holder.order)
+        return lowest
 
     def shares(self) -> dict[str, Share]:
         """What is placed where; a tier without an entry is left out."""
@@ -158,7 +167,3 @@ class EvictionQueues(Generic[T]):
 def _finite(value: float) -> float:
     """What a user's policy gives must be in order with everything, or the heap would never settle."""
     return value if math.isfinite(value) else 0.0
-
-
-def _rank(seat: Seat[T]) -> tuple[float, int]:
-    return seat.priority, 0 if seat.holder is None else seat.holder.order

@@ -185,7 +185,7 @@ class MemoryStore(Notebook):
             if record is not None:
                 record.access_count += 1
                 record.last_access = now
-                self._queues.of(record.tier).read(record.seat, now, next(self._orders))
+                record.seat.read(now, next(self._orders))
 
     def delete(self, scope: str, keys: Sequence[str]) -> int:
         with self._lock:

@@ -51,10 +51,9 @@ class Record:
         return self.entry.scope, self.entry.key
 
     def stored(self, alias: Alias | None = None) -> Stored:
+        before = self.reads_before  # read first: without a lock it may only be too old
         count = self.access_count
-        return Stored(
-            self.entry, count, self.last_access, alias, self.tier, self.placed_at, max(count - self.reads_before, 0)
-        )
+        return Stored(self.entry, count, self.last_access, alias, self.tier, self.placed_at, count - before)
 
     def stored_bare(self) -> Stored:
         """Without the vector."""
@@ -62,8 +61,9 @@ class Record:
         return stored if self.entry.vector is None else replace(stored, entry=replace(stored.entry, vector=None))
 
     def candidate(self, similarity: float) -> Candidate:
+        before = self.reads_before
         count = self.access_count
-        return Candidate(self.entry, similarity, count, self.tier, max(count - self.reads_before, 0))
+        return Candidate(self.entry, similarity, count, self.tier, count - before)
 
 
 class Group:
@@ -135,7 +135,8 @@ class Lists:
         if group is None:
             group = self.groups[entry.scope] = Group()
         group.add(record)
-        self._by_key[entry.key] = (*self._by_key.get(entry.key, ()), record)
+        others = self._by_key.get(entry.key)
+        self._by_key[entry.key] = (record,) if others is None else (*others, record)
         for tag in entry.profile.tags:
             self._by_tag.setdefault(tag, {})[record] = None
 
@@ -145,11 +146,9 @@ class Lists:
         group.discard(record)
         if group.is_empty:
             del self.groups[entry.scope]
-        others = tuple(other for other in self._by_key[entry.key] if other is not record)
-        if others:
-            self._by_key[entry.key] = others
-        else:
-            del self._by_key[entry.key]
+        same = self._by_key.pop(entry.key)
+        if len(same) > 1:
+            self._by_key[entry.key] = tuple(other for other in same if other is not record)
         for tag in set(entry.profile.tags):
             tagged = self._by_tag[tag]
             del tagged[record]

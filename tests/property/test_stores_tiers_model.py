@@ -23,7 +23,7 @@ from llmcache_plugins.types import Entry, Profile, Stored, Usage
 
 MAX_ENTRIES = 6
 LAST_TIER = "cold"
-TEXTS = st.sampled_from([f"t{number}" for number in range(9)])
+TEXTS = st.sampled_from([f"t{number}" for number in range(7)])
 TIERS = st.sampled_from(["", "cold", "warm", "hot"])
 TAGS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=2, unique=True).map(tuple)
 SELECTORS = st.builds(
@@ -314,13 +314,13 @@ class DiskTierModel(TierModel):
 
 def _case(machine: type[RuleBasedStateMachine], examples: int) -> Any:
     case = machine.TestCase
-    case.settings = settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    case.settings = settings(max_examples=examples, stateful_step_count=50, deadline=None)
     return case
 
 
-TestLru = _case(TierModel, 40)
-TestLfu = _case(LfuModel, 25)
-TestFifo = _case(FifoModel, 25)
-TestRandom = _case(RandomModel, 25)
-TestCostAware = _case(CostAwareModel, 25)
-TestDisk = pytest.mark.slow(_case(DiskTierModel, 25))
+TestLru = _case(TierModel, 60)
+TestLfu = _case(LfuModel, 40)
+TestFifo = _case(FifoModel, 40)
+TestRandom = _case(RandomModel, 40)
+TestCostAware = _case(CostAwareModel, 40)
+TestDisk = pytest.mark.slow(_case(DiskTierModel, 40))

@@ -40,7 +40,7 @@ def _entries() -> dict[str, Entry]:
         "other scope": make_entry(
             "other scope", scope="scope 2", namespace=("acmes",), profile=Profile(tags=("100%_[*]", "\u00e9\ud800"))
         ),
-        "stale": make_entry("stale", stale_at=_BORN + 5, profile=Profile(tags=("site:x",))),
+        "stale": make_entry("stale", stale_at=_BORN + 5, profile=Profile(tags=("site:x", "Ticket:7"))),
     }
 
 
@@ -67,7 +67,8 @@ class SelectContract(ContractBase):
             ({"tag_patterns": ("device:rtr-001*",)}, ["router 1", "router 11"]),
             ({"tag_patterns": ("device:rtr-001:*",)}, ["router 1"]),
             ({"tag_patterns": ("device:rtr-001?",)}, ["router 11"]),
-            ({"tag_patterns": ("DEVICE:*",)}, []),
+            ({"tag_patterns": ("ticket:*",)}, []),
+            ({"tag_patterns": ("T*:[0-9]",)}, ["stale"]),
             ({"tag_patterns": ("100%_[[][*]]",)}, ["other scope"]),
             ({"tag_patterns": ("100_*",)}, []),
             ({"tag_patterns": ("site:*", "device:*")}, ["router 1", "router 11"]),
