@@ -91,7 +91,8 @@ class Core(Shared):
         self._build_resolving(profiler)
         self._event_rules = EventRules() if event_rules is None else event_rules
         self._build_joining()
-        self._served = Served(self._resolve.text_scope)
+        resolve = self._resolve
+        self._served = Served(lambda: resolve.text_scope)
         self._upkeep = Upkeep(rules, self._epochs, clock, self._health, fail_open=config.fail_open)
         self._housekeeper = Housekeeper(
             partial(_keep_up, weakref.ref(self)),

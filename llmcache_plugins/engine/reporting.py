@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,9 +61,13 @@ class Wrong:
 
 
 class Served:
-    """The last matches that were served and not exact, by what was asked: who reports one has seldom kept the hit."""
+    """The last matches that were served and not exact, by what was asked: who reports one has seldom kept the hit.
 
-    def __init__(self, text_scope: str) -> None:
+    Args:
+        text_scope: the scope of plain questions, as it is now.
+    """
+
+    def __init__(self, text_scope: Callable[[], str]) -> None:
         self._text_scope = text_scope
         self._lock = threading.Lock()
         self._wrongs: OrderedDict[str, Wrong] = OrderedDict()
@@ -121,7 +126,7 @@ class Served:
             raise ConfigError(
                 "short keys are known for the last thousand hits that were not exact; report the reference"
             )
-        return Wrong(self._text_scope, key, key, is_bare=True)
+        return Wrong(self._text_scope(), key, key, is_bare=True)
 
 
 def read_reports(scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[Reports | None]:

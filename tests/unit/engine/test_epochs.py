@@ -152,3 +152,12 @@ def test_broken_epochs_cost_a_call_and_are_counted(tmp_path: Path, monkeypatch: 
         assert sum(cache.stats().errors.values()) >= 1
         monkeypatch.undo()
         assert is_hit(cache, "q")
+
+
+def test_a_bare_key_of_a_plain_question_names_it_in_this_epoch() -> None:
+    with opened() as cache:
+        bump(cache)
+        cache.update("sing it", "wrong")
+        reported = cache.report_wrong(cache.identify("sing it").key)
+        assert reported.removed == 1
+        assert not is_hit(cache, "sing it")
