@@ -36,6 +36,7 @@ class Epochs:
         self._is_blocking = bottom.store.capabilities.is_blocking
         self._version: Hashable = object()  # equal to no version of a store
         self._epochs: Mapping[Namespace, str] = {}
+        self._has_read = False
         # While the notes cannot be read nobody knows which entries are of an earlier epoch: none is found then, and
         # what is stored meanwhile is found only as long as that lasts.
         self._unknown: Mapping[Namespace, str] = {(): f"unknown {secrets.token_hex(8)}"}
@@ -61,6 +62,12 @@ class Epochs:
                 self._take(version, await store.notes(_PREFIX))
         except Exception as error:
             self._lose(error)
+
+    def glance(self) -> None:
+        """`refresh` where that cannot block, or nothing is known yet: for callers that may be on an event loop, to whom
+        the epochs of the last look-up are good enough."""
+        if not self._is_blocking or not self._has_read:
+            self.refresh()
 
     def of(self, namespace: Namespace) -> str:
         """The epoch of a full namespace: it changes with that of any namespace above it. Empty for the first one."""
@@ -93,7 +100,7 @@ class Epochs:
 
     def _take(self, version: Hashable, notes: Mapping[str, str]) -> None:
         epochs = {tuple(json.loads(name.removeprefix(_PREFIX))): value for name, value in notes.items()}
-        self._epochs, self._version = epochs, version
+        self._epochs, self._version, self._has_read = epochs, version, True
 
     def _lose(self, error: Exception) -> None:
         self._epochs, self._version = self._unknown, object()

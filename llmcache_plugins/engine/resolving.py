@@ -88,7 +88,8 @@ class Resolver:
 
     def identify(self, request: AnyRequest) -> Identity:
         """The identity of a request here and now. Who keeps it may give it back anywhere and at any time."""
-        identity = self(request)[1]
+        self._epochs.glance()
+        identity = self._resolved(request, None)[1]
         return replace(identity, base=self._base(request)[1]) if isinstance(identity, _Derived) else identity
 
     def _resolved(self, request: AnyRequest, identity: Identity | None) -> tuple[Request, Identity]:

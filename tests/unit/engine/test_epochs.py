@@ -161,3 +161,20 @@ def test_a_bare_key_of_a_plain_question_names_it_in_this_epoch() -> None:
         reported = cache.report_wrong(cache.identify("sing it").key)
         assert reported.removed == 1
         assert not is_hit(cache, "sing it")
+
+
+def test_identifying_waits_for_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Request("sing it", model="m")
+    with opened(f"disk://{tmp_path}/cache.db") as cache:
+        bump(cache)
+        cache.update(asked, "x")
+    with opened(f"disk://{tmp_path}/cache.db") as cache:
+        kept = cache.identify(asked)
+        calls: list[int] = []
+        monkeypatch.setattr(DiskStore, "version", lambda self: calls.append(1))
+        assert cache.identify(asked) == kept
+        assert not calls
+        monkeypatch.undo()
+        hit = cache.lookup(asked, identity=kept)
+        assert isinstance(hit, Hit)
+        assert hit.entry.key == kept.key
