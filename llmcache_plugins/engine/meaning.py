@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,10 +32,12 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """The nearest candidates, best first, and the vector of what was asked; None when nothing was stored yet."""
+    """The nearest candidates, best first, and the vector of what was asked; None when nothing was stored yet. `held`
+    are those that an invalidation marked and whose turn to be renewed has not come yet."""
 
     ranked: Sequence[Neighbour] = ()
     vector: FloatArray | None = field(default=None, repr=False)
+    held: Sequence[Neighbour] = ()
 
 
 def find_by_meaning(
@@ -44,12 +46,40 @@ def find_by_meaning(
     """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
     moment gives way to the next one."""
     found = yield from neighbours(request, identity.scope, rules, now, troubles)
+    match = yield from _match(request, found.ranked, found.vector, rules, policy, now, troubles)
+    if isinstance(match, _Match):
+        return (yield from _serve(request, identity, match, rules, policy, now, troubles))
+    if found.held:  # other words must not ask the model past the rate of an invalidation that goes on
+        held = yield from _match(request, found.held, found.vector, rules, policy, now, troubles)
+        if isinstance(held, _Match):
+            troubles.keep_stale(_found(held, rules, policy))
+            return match._replace(stale=troubles.stale)
+    return match
+
+
+class _Match(NamedTuple):
+    """What is to be served, and the tier it was found in."""
+
+    judged: Judged
+    tier: int
+
+
+def _match(
+    request: Request,
+    ranked: Sequence[Neighbour],
+    vector: FloatArray | None,
+    rules: Rules,
+    policy: Policy,
+    now: float,
+    troubles: Troubles,
+) -> Flow[_Match | NotFound]:
+    """The first of these that nobody objects to."""
     opinions = Opinions()
     reports: Reports | None = None
     while True:
         decision = decide(
             request.text,
-            [neighbour.candidate for neighbour in found.ranked],
+            [neighbour.candidate for neighbour in ranked],
             policy=policy,
             guards=rules.guards,
             near_misses=rules.near_misses,
@@ -60,14 +90,13 @@ def find_by_meaning(
             return troubles.miss(decision.reason, decision.near_misses)
         entry = match.candidate.entry
         if reports is None:
-            reports = yield from read_reports(identity.scope, rules, now, troubles)
+            reports = yield from read_reports(entry.scope, rules, now, troubles)
         if reports is None:
             return troubles.miss(MissReason.STORE_ERROR, decision.near_misses)
-        if _is_reported(request.text, match, found.vector, reports, rules):
+        if _is_reported(request.text, match, vector, reports, rules):
             troubles.refused[entry.key] = MissReason.REPORTED
         elif (yield from is_valid(request, entry, rules, troubles)):
-            tier = next(n.tier for n in found.ranked if n.candidate is match.candidate)
-            return (yield from _serve(request, identity, match, tier, rules, policy, now, troubles))
+            return _Match(match, next(n.tier for n in ranked if n.candidate is match.candidate))
 
 
 def _is_reported(asked: str, match: Judged, vector: FloatArray | None, reports: Reports, rules: Rules) -> bool:
@@ -91,15 +120,14 @@ def is_valid(request: Request, entry: Entry, rules: Rules, troubles: Troubles) -
 def _serve(
     request: Request,
     identity: Identity,
-    match: Judged,
-    tier: int,
+    match: _Match,
     rules: Rules,
     policy: Policy,
     now: float,
     troubles: Troubles,
 ) -> Flow[Found]:
     """Count the read, and remember the wording."""
-    candidate = match.candidate
+    candidate, tier = match.judged.candidate, match.tier
     yield from serve(tier, candidate, rules, now, troubles)
     alias = Alias(
         scope=identity.scope,
@@ -107,7 +135,7 @@ def _serve(
         target_key=candidate.entry.key,
         text=request.text,
         similarity=candidate.similarity,
-        confidence=match.confidence,
+        confidence=match.judged.confidence,
         policy_id=rules.alias_policy_id(policy),
         created_at=now,
     )
@@ -115,15 +143,20 @@ def _serve(
         yield PutAlias(tier, alias)
     except StoreError as error:
         troubles.spare(error)
+    return _found(match, rules, policy)
+
+
+def _found(match: _Match, rules: Rules, policy: Policy) -> Found:
+    judged, candidate = match.judged, match.judged.candidate
     return Found(
         Stored(candidate.entry, candidate.access_count, tier=candidate.tier, reads=candidate.reads),
         "semantic",
-        rules.tier_name(tier, candidate.tier),
+        rules.tier_name(match.tier, candidate.tier),
         candidate.similarity,
-        match.confidence,
-        match.verdicts,
+        judged.confidence,
+        judged.verdicts,
         policy.policy_id,
-        match.verifier_score,
+        judged.verifier_score,
     )
 
 
@@ -137,6 +170,7 @@ def neighbours(request: Request, scope: str, rules: Rules, now: float, troubles:
         return Neighbours()
     vector = yield from _embed_with_pending(request.text, scope, embedder_id, tiers, pending, troubles)
     best: dict[str, Neighbour] = {}
+    held: dict[str, Neighbour] = {}
     for tier in tiers:
         try:
             candidates = yield Search(tier, scope, embedder_id, vector, rules.max_candidates, now)
@@ -144,12 +178,16 @@ def neighbours(request: Request, scope: str, rules: Rules, now: float, troubles:
             troubles.spare(error)
             continue
         for candidate in candidates:
-            if candidate.entry.stale_at is not None:
-                continue  # an invalidation marked it: at most its own question is still answered with it
-            if rules.tolerates(request, candidate.entry):
-                best.setdefault(candidate.entry.key, Neighbour(candidate, tier))
-    ranked = sorted(best.values(), key=lambda n: -n.candidate.similarity)
-    return Neighbours(ranked[: rules.max_candidates], vector)
+            entry = candidate.entry
+            # An invalidation marked it: at most its own question is still answered with it, but for a gradual one.
+            if (entry.stale_at is None or rules.serves_longer(entry, now)) and rules.tolerates(request, entry):
+                (best if entry.stale_at is None else held).setdefault(entry.key, Neighbour(candidate, tier))
+    return Neighbours(_ranked(best, rules), vector, _ranked(held, rules))
+
+
+def _ranked(neighbours: Mapping[str, Neighbour], rules: Rules) -> list[Neighbour]:
+    """Best first, of equal ones the first."""
+    return sorted(neighbours.values(), key=lambda n: -n.candidate.similarity)[: rules.max_candidates]
 
 
 def _populated_tiers(

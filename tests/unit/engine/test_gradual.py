@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import Entry, Hit, InvalidationProgress, InvalidationReport, Miss, SemanticCache, open_cache
-from llmcache_plugins.testing import FakeClock
+from llmcache_plugins.testing import FakeClock, FakeEmbedder
 
 
 @pytest.fixture
@@ -201,6 +201,27 @@ def test_what_the_invalidation_is_not_about_is_not_held_back(cache: SemanticCach
     assert isinstance(cache.lookup("question 1", lead=True), Hit)
     assert [cache.get_or_generate(f"other {n}", lambda: "new") for n in range(5)] == ["new"] * 5
     report.cancel()
+
+
+def test_other_words_do_not_ask_the_model_past_the_rate(clock: FakeClock) -> None:
+    groups = {f"{how} {number}": f"group {number}" for number in range(6) for how in ("what is", "please tell me")}
+    with open_cache(
+        "memory://", embedder=FakeEmbedder(groups), clock=clock, use_guards=False, similarity_threshold=0.9
+    ) as cache:
+        for number in range(6):
+            cache.update(f"what is {number}", "old")
+        report = cache.invalidate(everything=True, mode="gradual", rate=2.0)
+        asked = [cache.lookup(f"please tell me {number}", lead=True) for number in range(6)]
+        assert [isinstance(one, Miss) for one in asked] == [True, True, False, False, False, False]
+        served = asked[-1]
+        assert isinstance(served, Hit)
+        assert (served.kind, served.is_stale, served.answer) == ("semantic", True, "old")
+        cache.update("please tell me 0", "new")
+        fresh = cache.lookup("what is 0", lead=True)
+        assert isinstance(fresh, Hit)
+        report.cancel()
+        assert report.wait(5).is_cancelled
+        assert isinstance(cache.lookup("please tell me 5", lead=True), Miss), "without a rate other words miss"
 
 
 def test_a_dry_run_holds_nothing_back(cache: SemanticCache) -> None:
