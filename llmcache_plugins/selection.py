@@ -24,7 +24,7 @@ class Selector:
         keys: keys of entries, any of them.
         tags: the entry has all of these tags.
         tag_patterns: for each of these patterns the entry has a tag that fits; `*` stands for any text, `?` for one
-            sign, `[ab]` for one of these; `[*]` is a star itself.
+            sign, `[a1-9]` for one of these and `[!a1-9]` for any other; `[*]` is a star itself.
         query_types: the entry is of one of these types.
         models: the answer is of one of these models.
         namespace: the entry is stored under this namespace or below it.
@@ -214,7 +214,18 @@ def tag_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _in_class(text: str) -> str:
-    return "".join("\\" + sign if sign in "\\]^[&~|-" else sign for sign in text)
+    parts = []
+    place = 0
+    while place < len(text):
+        last = place + 2 if text[place + 1 : place + 2] == "-" and place + 2 < len(text) else place
+        low, high = sorted((text[place], text[last]))
+        parts.append(f"{_escaped(low)}-{_escaped(high)}" if last > place else _escaped(low))
+        place = last + 1
+    return "".join(parts)
+
+
+def _escaped(sign: str) -> str:
+    return "\\" + sign if sign in "\\]^[&~|-" else sign
 
 
 def _level_of(label: str) -> str:
