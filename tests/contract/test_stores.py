@@ -9,10 +9,19 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import stores
+from llmcache_plugins.counters import StoreStats
+from llmcache_plugins.errors import StoreUnavailable
 from llmcache_plugins.protocols import AsyncStore, Clock, Store
+from llmcache_plugins.selection import Page, Selector
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
 from llmcache_plugins.testing.faulty_store import FaultyStore
-from llmcache_plugins.testing.store_contract import AsyncStoreContract, StoreContract, make_entry, make_vector
+from llmcache_plugins.testing.store_contract import (
+    AsyncStoreContract,
+    StoreContract,
+    StoreFacade,
+    make_entry,
+    make_vector,
+)
 
 
 class TestMemoryStore(StoreContract):
@@ -58,7 +67,40 @@ def test_null_store_keeps_nothing() -> None:
     assert store.get(entry.scope, entry.key) is None
     assert store.search(entry.scope, "fake/8/unit", make_vector(), limit=5, now=0.0) == []
     assert store.delete(entry.scope, [entry.key]) == 0
-    assert store.stats().entries == 0
+    store.note("name", "value")
+    store.invalidate(Selector(), 1.0, is_lazy=False, limit=5)
+    assert store.select(Selector(), limit=5) == Page()
+    assert store.place([(entry.scope, entry.key)], "hot", 1.0, is_demotion=False) == 0
+    assert (store.lowest("hot", limit=5), store.notes(), store.sequence(), store.invalidations(since=0.0)) == (
+        [],
+        {},
+        0,
+        [],
+    )
+    leases = [store.acquire("name", holder, 0.0, 9.0) for holder in ("me", "you")]
+    assert all(leases)  # nobody waits for what is never kept
+    assert store.stats() == StoreStats()
+
+
+def test_every_store_takes_what_the_protocol_says() -> None:
+    """By name and in the same order: an engine calls any of them alike."""
+    verbs = [name for name in vars(Store) if not name.startswith("_") and name != "capabilities"]
+    for store in (MemoryStore, DiskStore, NullStore, FaultyStore, StoreFacade):
+        for verb in verbs:
+            theirs = inspect.signature(getattr(store, verb)).parameters
+            ours = inspect.signature(getattr(Store, verb)).parameters
+            assert {n: (p.kind, p.default) for n, p in theirs.items()} == {
+                n: (p.kind, p.default) for n, p in ours.items()
+            }, f"{store.__name__}.{verb}"
+
+
+def test_a_fault_can_be_told_of_every_verb() -> None:
+    store = FaultyStore(MemoryStore())
+    verbs = {name for name in vars(Store) if not name.startswith("_") and name != "capabilities"}
+    store.fail(verbs)
+    with pytest.raises(StoreUnavailable):
+        store.invalidate(Selector(), 1.0, is_lazy=False, limit=5)
+    assert store.calls["invalidate"] == 1
 
 
 KEEPS_NOTHING = {"NullStore"}  # the contract is about what is kept; it has its own test above

@@ -10,6 +10,7 @@ import pytest
 
 from llmcache_plugins.errors import StoreUnavailable
 from llmcache_plugins.protocols import Capabilities, Store
+from llmcache_plugins.selection import Selector
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, asynchronous
 from llmcache_plugins.testing.faulty_store import FaultyStore
 from llmcache_plugins.testing.store_contract import make_entry, make_vector
@@ -27,7 +28,10 @@ class Threads:
     def __init__(self, inner: Store) -> None:
         self.store = FaultyStore(inner)
         self.names: list[str] = []
-        self.store.before(["get", "put", "search", "close"], lambda: self.names.append(threading.current_thread().name))
+        self.store.before(
+            ["get", "put", "search", "select", "invalidate", "close"],
+            lambda: self.names.append(threading.current_thread().name),
+        )
 
 
 async def test_a_blocking_store_runs_in_the_executor(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
@@ -61,6 +65,23 @@ async def test_a_search_in_a_large_scope_runs_in_the_executor(
     threads.names.clear()
     assert len(await store.search("scope", "fake/8/unit", make_vector(), limit=9, now=0.0)) == 4
     assert threads.names[0].startswith("worker")
+
+
+async def test_what_looks_at_very_many_entries_runs_in_the_executor(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asynchronous, "_SELECTED_INLINE", 3)
+    threads = Threads(MemoryStore())
+    store = AsyncStoreAdapter(threads.store, lambda: executor)
+    for number in range(4):
+        await store.put(make_entry(f"{number}"))
+        if number == 2:
+            assert len((await store.select(Selector(), limit=9)).rows) == 3
+            assert set(threads.names) == {threading.current_thread().name}
+    threads.names.clear()
+    assert len((await store.select(Selector(), limit=9)).rows) == 4
+    assert len((await store.invalidate(Selector(), 1.0, is_lazy=False, limit=9)).addresses) == 4
+    assert [name.startswith("worker") for name in threads.names] == [True, True]
 
 
 async def test_a_waiting_store_stalls_no_other_task(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
