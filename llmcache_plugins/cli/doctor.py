@@ -24,6 +24,7 @@ _PACKAGES = (  # distribution, extra that brings it
     ("sentence-transformers", "sentence-transformers"),
     ("prometheus-client", "prometheus"),
     ("opentelemetry-api", "otel"),
+    ("apscheduler", "schedule"),
     ("rich", "cli"),
     ("matplotlib", "plot"),
 )
