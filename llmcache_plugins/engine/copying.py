@@ -8,7 +8,6 @@ report or a clearing, also in another process, needs to know nothing of copies.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 
 from llmcache_plugins.engine.rules import Flow, Rules, Troubles
 from llmcache_plugins.engine.steps import Delete, Put, ReadExact, Select, VersionOf
@@ -43,7 +42,7 @@ def read_through(
         if copy is not None and copy.is_kept and is_current:
             kept = yield ReadExact(tiering.copies[copy.tier], *address)
             if isinstance(kept, Stored):
-                return replace(kept, access_count=copy.access_count, tier=copy.tier, reads=copy.reads)
+                return Stored(kept.entry, copy.access_count, kept.last_access, tier=copy.tier, reads=copy.reads)
     except StoreError as error:
         troubles.spare(error)
     truth = yield ReadExact(rules.bottom, *address)
