@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,15 +24,16 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def cache(clock: FakeClock) -> Iterator[SemanticCache]:
-    with open_stale(clock) as cache:
+@pytest.fixture(params=["memory", "disk"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[SemanticCache]:
+    url = "memory://" if request.param == "memory" else f"disk://{tmp_path}/c.db"
+    with open_stale(clock, url) as cache:
         yield cache
 
 
-def open_stale(clock: FakeClock, **settings: Any) -> SemanticCache:
+def open_stale(clock: FakeClock, url: str = "memory://", **settings: Any) -> SemanticCache:
     values = {"ttl": TTL, "stale_while_revalidate": WINDOW, "single_flight_timeout": LIMIT} | settings
-    return open_cache("memory://", embedder=None, clock=clock, **values)
+    return open_cache(url, embedder=None, clock=clock, **values)
 
 
 class Model:
@@ -201,6 +203,21 @@ def test_lazily_invalidated_answers_are_served_for_a_while(clock: FakeClock) -> 
         cache.invalidate(everything=True, mode="lazy")
         clock.advance(300.0)
         assert cache.get_or_generate("q", lambda: "newest") == "newest"
+
+
+def test_a_marked_answer_in_the_hot_tier_is_served_stale(cache: SemanticCache) -> None:
+    """Its copy in memory is not served as if nothing had happened."""
+    cache.update("q", "old")
+    assert [cache.get_or_generate("q", lambda: "never") for _ in range(12)] == ["old"] * 12
+    cache.invalidate(everything=True, mode="lazy")
+    assert kind(cache) == "stale"  # the reason of a miss: this caller renews it
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(cache.lookup, "q", lead=True).result(LIMIT)
+    assert isinstance(outcome, Hit)
+    assert outcome.is_stale
+    cache.update("q", "new")
+    assert kind(cache) == "fresh"
+    assert cache.get_or_generate("q", lambda: "never") == "new"
 
 
 def test_a_failing_model_is_not_asked_by_every_reader(cache: SemanticCache, clock: FakeClock) -> None:
