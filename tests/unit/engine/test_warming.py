@@ -139,6 +139,38 @@ def test_a_whole_request_keeps_its_scope_and_its_tags(cache: SemanticCache, warm
     assert not isinstance(cache.lookup(request), Hit)
 
 
+def test_what_surrounds_the_call_counts(cache: SemanticCache, warm: Callable[..., WarmReport]) -> None:
+    with cache.context(tenant="acme", tags=["ours"]):
+        assert warm(questions(3), Model()).warmed == 3
+        assert warm(questions(3), Model()).skipped == 3
+        assert isinstance(cache.lookup("question number 1"), Hit)
+    assert not isinstance(cache.lookup("question number 1"), Hit)
+    assert cache.invalidate(tags=("ours",)).count == 3
+
+
+def test_an_answer_from_before_an_invalidation_is_not_stored(
+    cache: SemanticCache, warm: Callable[..., WarmReport], clock: FakeClock
+) -> None:
+    def generate() -> str:
+        clock.advance(1)
+        cache.invalidate(tags=("device:r1",))  # the device changes while the model is at work
+        clock.advance(1)
+        return "old"
+
+    report = warm([Request("a question", tags=("device:r1",))], lambda: Answer(generate(), generation_seconds=2.0))
+    assert dict(report.failures) == {"invalidated": 1}
+    assert not isinstance(cache.lookup("a question"), Hit)
+
+
+def test_an_answer_from_after_an_invalidation_is_stored(
+    cache: SemanticCache, warm: Callable[..., WarmReport], clock: FakeClock
+) -> None:
+    cache.invalidate(tags=("device:r1",))
+    clock.advance(0.001)
+    report = warm([Request("a question", tags=("device:r1",))], lambda: Answer("new", generation_seconds=0.0001))
+    assert report.warmed == 1
+
+
 def test_a_callable_without_arguments_is_asked_too(cache: SemanticCache, warm: Callable[..., WarmReport]) -> None:
     assert warm(["a question"], lambda: "an answer").warmed == 1
 
@@ -232,6 +264,13 @@ def test_money_is_never_spent_beyond_the_budget(cache: SemanticCache, warm: Call
     )
     assert (report.warmed, report.stopped) == (10, "money")
     assert report.cost == pytest.approx(1.0)
+
+
+def test_calls_that_run_at_the_same_time_keep_the_budget_too(
+    cache: SemanticCache, warm: Callable[..., WarmReport]
+) -> None:
+    report = warm(questions(50), Model(tokens=10), budget=Budget(tokens=95), concurrency=8)
+    assert (report.usage.output_tokens, report.stopped) == (90, "tokens")
 
 
 def test_a_failing_question_costs_that_question_alone(cache: SemanticCache, warm: Callable[..., WarmReport]) -> None:
