@@ -68,8 +68,8 @@ class CacheStats:
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
-    `reported` counts `report_wrong`. `tiers` are hottest first, `stores` what holds them: first the one with every
-    entry, then those with copies.
+    `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
+    hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
 
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -83,6 +83,7 @@ class CacheStats:
     validated: int = 0
     rejected: int = 0
     reported: int = 0
+    invalidated: int = 0
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
 

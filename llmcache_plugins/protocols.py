@@ -36,6 +36,7 @@ __all__ = [
     "Event",
     "EvictionPolicy",
     "Guard",
+    "InvalidationEvent",
     "Judge",
     "Log",
     "LookupEvent",
@@ -410,6 +411,17 @@ class ReportEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class InvalidationEvent:
+    """Entries were removed, or marked stale, because what they tell has changed: `count` of them in this `mode`, for
+    this `reason`. With `has_failed` not all that was meant."""
+
+    count: int
+    mode: str
+    reason: str
+    has_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class MoveEvent:
     """Entries were placed in another tier: a promotion after reads, a demotion after a time without any, or because
     the tier was full."""
@@ -433,7 +445,16 @@ class PressureEvent:
     utilisation: float
 
 
-Event: TypeAlias = LookupEvent | UpdateEvent | ErrorEvent | ValidationEvent | ReportEvent | MoveEvent | PressureEvent
+Event: TypeAlias = (
+    LookupEvent
+    | UpdateEvent
+    | ErrorEvent
+    | ValidationEvent
+    | ReportEvent
+    | InvalidationEvent
+    | MoveEvent
+    | PressureEvent
+)
 Recorder: TypeAlias = Callable[[Event], None]
 
 

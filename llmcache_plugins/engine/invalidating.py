@@ -16,6 +16,7 @@ from llmcache_plugins.engine.invalidation_report import InvalidationProgress, In
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.steps import Invalidations as ReadInvalidations
 from llmcache_plugins.errors import StoreError
+from llmcache_plugins.protocols import InvalidationEvent
 from llmcache_plugins.selection import Invalidation, Selector
 
 __all__ = ["Invalidating"]
@@ -126,6 +127,8 @@ class Invalidating(Core):
             gradual.begin(done.selectors, report.count, now)
             self._spread.start(gradual)
             report = replace(report, underway=gradual)
+        if not report.is_dry_run:
+            self._emit(InvalidationEvent(report.count, report.mode, report.reason, report.has_failed))
         if done.error is not None:
             self._spared(done.error)
         return report

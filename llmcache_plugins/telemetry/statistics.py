@@ -12,6 +12,7 @@ from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
 from llmcache_plugins.protocols import (
     ErrorEvent,
     Event,
+    InvalidationEvent,
     LookupEvent,
     MoveEvent,
     ReportEvent,
@@ -42,6 +43,7 @@ class Statistics:
         self._validated = 0
         self._rejected = 0
         self._reported = 0
+        self._invalidated = 0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, LookupEvent):
@@ -67,6 +69,9 @@ class Statistics:
         elif isinstance(event, ReportEvent):
             with self._lock:
                 self._reported += 1
+        elif isinstance(event, InvalidationEvent):
+            with self._lock:
+                self._invalidated += event.count
 
     def _lookup(self, event: LookupEvent) -> None:
         outcome = event.outcome
@@ -107,6 +112,7 @@ class Statistics:
                 validated=self._validated,
                 rejected=self._rejected,
                 reported=self._reported,
+                invalidated=self._invalidated,
                 tiers=self._counted(tiers),
                 stores=dict(stores),
             )

@@ -12,6 +12,7 @@ import pytest
 from llmcache_plugins import Hit, Miss, Request, SemanticCache, StoreUnavailable, open_cache
 from llmcache_plugins.errors import ConfigError, EmbedderError
 from llmcache_plugins.policies.placement import TierConfig
+from llmcache_plugins.protocols import Event, InvalidationEvent
 from llmcache_plugins.selection import Selector
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
@@ -295,6 +296,18 @@ def test_everything_is_gone_at_once_and_removed_later(tmp_path: Path, clock: Fak
         assert cache.stats().entries == 2
         assert is_there(cache, waiting)
         assert is_there(cache, "q")
+
+
+def test_recorders_and_statistics_hear_of_it(clock: FakeClock) -> None:
+    events: list[Event] = []
+    with open_cache("memory://", embedder=None, clock=clock, recorders=[events.append]) as cache:
+        store(cache, A, B, C)
+        cache.invalidate(model="m1", dry_run=True)
+        cache.invalidate(model="m1", reason="r")
+        cache.invalidate(everything=True, mode="lazy")
+        assert cache.stats().invalidated == 3
+    told = [event for event in events if isinstance(event, InvalidationEvent)]
+    assert told == [InvalidationEvent(2, "now", "r"), InvalidationEvent(1, "lazy", "")]
 
 
 def test_a_dry_run_counts_by_type_and_lists_no_question(cache: SemanticCache) -> None:
