@@ -41,6 +41,8 @@ _NOT_OURS = "is no file of vectors; it is left as it is"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
+_INHERITED: list[sqlite3.Connection] = []  # kept, for what is collected is closed
+
 # `used` is a stamp that grows with every write, no time: the order stays right when a clock jumps.
 _SCHEMA = (
     "CREATE TABLE embedders (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
@@ -79,13 +81,17 @@ class VectorCacheFile:
             raise ConfigError(f"max_entries must be an integer of at least 1, not {max_entries!r}")
         self.path = Path(path).expanduser()
         self._max_entries = max_entries
+        self._connection: sqlite3.Connection | None = None
         self._begin()
 
     def _begin(self) -> None:
-        """As new; also in a forked child, where a connection must not be used and a lock may be held for ever."""
+        """As new; also in a forked child, where a lock may be held for ever, and the parent's connection must neither
+        be used nor closed."""
+        if self._connection is not None:
+            _INHERITED.append(self._connection)
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection = None
         self._thread: ThreadPoolExecutor | None = None
         self._rests_until = 0.0
         self._marks: dict[tuple[str, bytes], None] = {}

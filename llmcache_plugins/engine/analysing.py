@@ -67,7 +67,7 @@ class Analysing(Core):
         selector, after = Selector(namespace=self.config.namespace), 0
         while survey.entries < most_entries:
             limit = min(_PAGE, most_entries - survey.entries)
-            page: Page = yield Select(len(self._tiers) - 1, selector, limit, after)
+            page: Page = yield Select(self._rules.bottom, selector, limit, after)
             for stored in page.rows:
                 survey.add(stored)
             if page.after is None:

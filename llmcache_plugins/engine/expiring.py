@@ -73,7 +73,7 @@ class ExpiringEntries(Core):
         now, after, found = self._clock.now(), 0, list[Stored]()
         selector = Selector(namespace=self.config.namespace)
         while True:
-            page: Page = yield Select(len(self._tiers) - 1, selector, _PAGE, after)
+            page: Page = yield Select(self._rules.bottom, selector, _PAGE, after)
             for stored in page.rows:
                 expires_at = stored.entry.expires_at
                 if expires_at is not None and now < expires_at <= now + within:

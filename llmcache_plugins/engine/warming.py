@@ -19,6 +19,7 @@ from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.explaining import Peek
 from llmcache_plugins.engine.flow import lookup_flow
 from llmcache_plugins.engine.rules import Found, NotFound
+from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.engine.steps import ReadNotes, WriteNote
 from llmcache_plugins.engine.warm_course import Course, Done, in_file
 from llmcache_plugins.engine.warm_models import aask, ask, model_of
@@ -190,7 +191,7 @@ class Warming(Calls):
         if not isinstance(resume, str):
             return in_file(Path(resume).expanduser())
         name = ":".join(["warm", "/".join(self.config.namespace), resume])
-        last = len(self._tiers) - 1
+        last = self._rules.bottom
 
         def load() -> str | None:
             try:
@@ -249,6 +250,7 @@ class Warming(Calls):
 
     def _warm_one(self, course: Course, digest: str) -> None:
         plan, question = course.plan, course.questions[digest]
+        seen = run(seen_now(self._rules.bottom, fail_open=self.config.fail_open), self._perform)
         looked_up = self._looked_up(course, question)
         if looked_up is None:
             return course.note(digest, is_done=False)
@@ -264,6 +266,7 @@ class Warming(Calls):
             _sleep(min(pause, _LONGEST_SLEEP))
         if pause is None:
             return None
+        self._note_seen(identity, seen)
         try:
             answer = ask(course.model, question)
         except ConfigError:
@@ -277,6 +280,7 @@ class Warming(Calls):
 
     async def _awarm_one(self, course: Course, digest: str, pool: ThreadPoolExecutor) -> None:
         plan, question = course.plan, course.questions[digest]
+        seen = await arun(seen_now(self._rules.bottom, fail_open=self.config.fail_open), self._aperform)
         # In a thread: a chain may read documents for its prompt.
         looked_up = await in_worker(pool, partial(copy_context().run, self._looked_up, course, question))
         if looked_up is None:
@@ -293,6 +297,7 @@ class Warming(Calls):
             await _asleep(min(pause, _LONGEST_SLEEP))
         if pause is None:
             return None
+        self._note_seen(identity, seen)
         try:
             answer = await aask(course.model, question)
         except ConfigError:
@@ -314,6 +319,11 @@ class Warming(Calls):
             course.plan.fail(type(error).__name__, has_begun=False)
             return None
         return (given, *self._resolve(given))
+
+    def _note_seen(self, identity: Identity, seen: int | None) -> None:
+        """What is invalidated from before the prompt was made until the answer is stored, wins."""
+        if seen is not None:
+            self._sequences.note(identity.key, seen)
 
     def _is_fresh(self, found: Found | NotFound, fresh_for: float) -> bool:
         if isinstance(found, NotFound) or found.stored.entry.stale_at is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -170,6 +171,22 @@ def test_another_process_finds_what_this_one_wrote_while_both_have_it_open(file:
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert known(file, 1, 2) == {1, 2}
+
+
+def test_a_forked_child_uses_the_file_and_leaves_the_parent_s_alone(file: VectorCacheFile) -> None:
+    file.put("e", vectors(1))
+    child = os.fork()
+    if child == 0:  # nothing of the test runs twice: the child leaves without a word
+        code = 1
+        try:
+            code = 0 if known(file, 1) == {1} else 2
+            file.put("e", vectors(2))
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert known(file, 1, 2) == {1, 2}
+    file.put("e", vectors(3))
+    assert known(file, 3) == {3}
 
 
 def test_many_threads_share_it(path: Path) -> None:
