@@ -20,10 +20,13 @@ __all__ = ["RuleProfiler", "volatility_of"]
 
 _REMEMBERED = 4096  # profiles by text
 _LONGEST_REMEMBERED = 2000  # characters
+_LONGEST_ASKED = 2000  # at either end of a text, where its question stands
+_LONGEST_SEARCHED = 32_000  # at either end of a text: an update on an event loop must not search megabytes for names
 
 
 class RuleProfiler:
-    """The default profiler: query type, volatility and tags from the text of the question alone.
+    """The default profiler: query type, volatility and tags from the text of the question alone. Of a text of more than
+    64,000 characters the two ends are searched for tags.
 
     Args:
         query_type_of: the query type of a text.
@@ -48,9 +51,15 @@ class RuleProfiler:
 
     def _profile(self, text: str) -> Profile:
         query_type = self._query_type_of(text)
+        text = _ends_of(text, _LONGEST_SEARCHED)
         named = device_tags(text)
         tags = (*named, *topics_of(text, named), *pattern_tags(text, self._patterns))
-        return Profile(query_type, volatility_of(text, query_type, is_named=bool(named)), tuple(dict.fromkeys(tags)))
+        volatility = volatility_of(_ends_of(text, _LONGEST_ASKED), query_type, is_named=bool(named))
+        return Profile(query_type, volatility, tuple(dict.fromkeys(tags)))
+
+
+def _ends_of(text: str, length: int) -> str:
+    return text if len(text) <= 2 * length else f"{text[:length]} {text[-length:]}"
 
 
 def _words(*groups: str) -> re.Pattern[str]:

@@ -142,8 +142,16 @@ def test_profile_depends_on_the_text_alone(profiler: RuleProfiler) -> None:
     question = "What is the CPU load of rtr-001?"
     assert profiler(Request(question)) == profiler(Request(question, model="m", namespace=("a",)))
     assert profiler(Request(question)).query_type == "status"
-    long = question + " x" * 5000
-    assert "device:rtr-001" in profiler(Request(long)).tags
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rtr-001 is slow. " + "x " * 5000 + "Why?", "log " * 100_000 + "What is the CPU load of rtr-001 right now?"],
+)
+def test_long_texts_are_searched_at_both_ends(profiler: RuleProfiler, text: str) -> None:
+    profile = profiler(Request(text))
+    assert "device:rtr-001" in profile.tags
+    assert profile.volatility in ("dynamic", "volatile")
 
 
 @pytest.mark.parametrize("patterns", [{"a": "("}, {"": "x"}, {"a": "x*"}, {"a": 3}, ["a"]])
