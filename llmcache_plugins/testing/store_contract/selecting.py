@@ -38,7 +38,11 @@ def _entries() -> dict[str, Entry]:
             "definition", profile=Profile("definition"), namespace=("acme", "app"), model="large", created_at=_BORN + 20
         ),
         "other scope": make_entry(
-            "other scope", scope="scope 2", namespace=("acmes",), profile=Profile(tags=("100%_[*]", "\u00e9\ud800"))
+            "other scope",
+            scope="scope 2",
+            namespace=("acmes",),
+            profile=Profile(tags=("100%_[*]", "\u00e9\ud800")),
+            is_candidate=False,
         ),
         "stale": make_entry("stale", stale_at=_BORN + 5, profile=Profile(tags=("site:x", "Ticket:7"))),
     }
