@@ -60,7 +60,7 @@ class Joining:
     joins_paraphrases: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seeker:
     """One caller and what it asks.
 
@@ -105,6 +105,8 @@ class Seeker:
 def join_flow(seeker: Seeker, *, lead: bool) -> Flow[Joined]:
     """A lookup. With `lead` a miss joins the flight of its key."""
     found = yield from seeker.look(takes_stale=lead)
+    if isinstance(found, Found) and not (lead and seeker.joining.rules.staleness.refresh_ahead):
+        return Joined(found)  # nearly every hit: nothing below is for it
     joined = (yield from _lead(seeker, found)) if lead else (yield from _alone(seeker, found))
     if isinstance(joined.found, Found) and joined.flight is None:
         return joined
