@@ -86,6 +86,15 @@ def test_the_first_call_runs_alone_and_calls_under_way_are_counted() -> None:
     assert plan.begin() == 0.0
 
 
+def test_a_call_that_failed_is_under_way_no_more() -> None:
+    plan = make_plan(budget=Budget(tokens=100))
+    assert plan.begin() == 0.0
+    plan.fail("TimeoutError")
+    assert plan.begin() == 0.0
+    plan.fail("LookupError", has_begun=False)  # another question's prompt could not be made
+    assert plan.begin() != 0.0  # the call before still is
+
+
 def test_no_money_at_all_makes_no_call() -> None:
     plan = make_plan(budget=Budget(money=0.0), cost_of=lambda usage: 1.0)
     assert plan.begin() is None
