@@ -24,6 +24,7 @@ __all__ = ["Change", "Events"]
 P = ParamSpec("P")
 R = TypeVar("R")
 What: TypeAlias = str | Selector
+Paced: TypeAlias = tuple[Plan, Pace]
 _CONFIG_CHANGE = "config_change"
 
 
@@ -31,7 +32,7 @@ class Change:
     """Something is being changed: at the end what it makes wrong is invalidated, and an answer that was asked for
     before the end is not stored. `report` says what that was; None before the end, and when nothing was done."""
 
-    def __init__(self, cache: Events, plans: list[Plan], *, also_on_error: bool) -> None:
+    def __init__(self, cache: Events, plans: list[Paced], *, also_on_error: bool) -> None:
         self._cache = cache
         self._plans = plans
         self._also_on_error = also_on_error
@@ -132,8 +133,7 @@ class Events(Invalidating):
         if isinstance(what, Selector):
             if attributes:
                 raise ConfigError(f"a selector takes no attributes: {', '.join(attributes)}")
-            plan, _ = self._planned(what, {"namespace": namespace, "mode": mode or "now", "reason": reason})
-            plans = [plan]
+            plans = [self._planned(what, {"namespace": namespace, "mode": mode or "now", "reason": reason})]
         else:
             plans = self._plans_of(what, None, attributes, namespace, mode, reason, dry_run=False)
         return Change(self, plans, also_on_error=on_error == "invalidate")
@@ -210,24 +210,26 @@ class Events(Invalidating):
         mode: str | None,
         reason: str,
         dry_run: bool,
-    ) -> list[Plan]:
+    ) -> list[Paced]:
         if attributes is not None and not isinstance(attributes, Mapping):
             raise ConfigError(f"the attributes of an event are a mapping, not {type(attributes).__name__}")
         below = (*self.config.namespace, *as_namespace(namespace))
         wanted = None if mode is None else checked_mode(mode)
-        plans: dict[str, list[Selector]] = {}
-        for rule_mode, selectors in self._event_rules.plan(event, {**(attributes or {}), **more}):
-            plans.setdefault(wanted or rule_mode, []).extend(replace(one, namespace=below) for one in selectors)
-        return [Plan(tuple(selectors), mode, reason or event, is_dry_run=dry_run) for mode, selectors in plans.items()]
+        plans: dict[tuple[str, float], list[Selector]] = {}
+        for rule_mode, rate, selectors in self._event_rules.plan(event, {**(attributes or {}), **more}):
+            planned = plans.setdefault((wanted or rule_mode, rate), [])
+            planned.extend(replace(one, namespace=below) for one in selectors)
+        limit = self._rules.staleness.lazy_stale_limit
+        return [
+            (Plan(tuple(selectors), mode, reason or event, is_dry_run=dry_run), Pace(rate=rate, stale_limit=limit))
+            for (mode, rate), selectors in plans.items()
+        ]
 
-    def _invalidate_all(self, plans: list[Plan]) -> InvalidationReport:
-        return _one_of([self._invalidate(plan, self._pace()) for plan in plans])
+    def _invalidate_all(self, plans: list[Paced]) -> InvalidationReport:
+        return _one_of([self._invalidate(plan, pace) for plan, pace in plans])
 
-    async def _ainvalidate_all(self, plans: list[Plan]) -> InvalidationReport:
-        return _one_of([await self._ainvalidate(plan, self._pace()) for plan in plans])
-
-    def _pace(self) -> Pace:
-        return Pace(stale_limit=self._rules.staleness.lazy_stale_limit)
+    async def _ainvalidate_all(self, plans: list[Paced]) -> InvalidationReport:
+        return _one_of([await self._ainvalidate(plan, pace) for plan, pace in plans])
 
 
 def _one_of(reports: list[InvalidationReport]) -> InvalidationReport:

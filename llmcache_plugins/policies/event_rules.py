@@ -44,6 +44,7 @@ class EventRule:
         levels: the entry's label is of one of these levels.
         unless: attributes; an event that has one of them is another rule's.
         mode: how, see `SemanticCache.invalidate`.
+        rate: new answers in a second, of a gradual one.
 
     Raises:
         ConfigError: a field is no text or no template, or nothing is selected by.
@@ -57,12 +58,15 @@ class EventRule:
     levels: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     mode: str = "now"
+    rate: float = 10.0
 
     def __post_init__(self) -> None:
         if not (isinstance(self.event, str) and self.event.strip()):
             raise ConfigError(f"event must be a non-empty string, not {self.event!r}")
         if self.mode not in MODES:
             raise ConfigError(f"mode of event {self.event!r} must be one of {', '.join(MODES)}, not {self.mode!r}")
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0.001 <= self.rate <= 1e6:
+            raise ConfigError(f"rate of event {self.event!r} must be a number from 0.001 to 1e+06, not {self.rate!r}")
         for name in ("tags", "tag_patterns", "query_types", "models", "levels", "unless"):
             object.__setattr__(self, name, _texts(f"{name} of event {self.event!r}", getattr(self, name)))
         if not (self.tags or self.tag_patterns or self.query_types or self.models or self.levels):
@@ -141,8 +145,8 @@ class EventRules:
         """
         return frozenset(name for rule in self._of(event) for name in rule.needs)
 
-    def plan(self, event: str, attributes: Attributes) -> list[tuple[str, list[Selector]]]:
-        """What to do about an event: (mode, selectors), one pair for each mode that its rules ask for.
+    def plan(self, event: str, attributes: Attributes) -> list[tuple[str, float, list[Selector]]]:
+        """What to do about an event: (mode, rate, selectors), once for each mode and rate that its rules ask for.
 
         Raises:
             ConfigError: no rule knows the event, or it lacks what its rules need.
@@ -152,11 +156,11 @@ class EventRules:
         if not applying:
             lacking = sorted({name for rule in rules for name in rule.needs - attributes.keys()})
             raise ConfigError(f"event {event!r} says nothing without {', '.join(lacking)}")
-        plan: dict[str, list[Selector]] = {}
+        plan: dict[tuple[str, float], list[Selector]] = {}
         for rule in applying:
-            selectors = plan.setdefault(rule.mode, [])
+            selectors = plan.setdefault((rule.mode, rule.rate), [])
             selectors.extend(selector for selector in rule.selectors(attributes) if selector not in selectors)
-        return list(plan.items())
+        return [(mode, rate, selectors) for (mode, rate), selectors in plan.items()]
 
     def _of(self, event: str) -> list[EventRule]:
         rules = self._rules.get(event) if isinstance(event, str) else None

@@ -131,12 +131,16 @@ def test_a_mode_in_place_of_the_rules(cache: SemanticCache) -> None:
     assert isinstance(outcome, Miss)
 
 
-def test_a_rule_with_a_rate(cache: SemanticCache, clock: FakeClock) -> None:
-    fill(cache)
-    report = cache.handle_event("device_reboot", device="rtr-001", mode="gradual")
-    assert report.progress.total == 4
-    assert report.cancel()
-    assert report.wait(5).is_cancelled
+def test_a_rule_with_a_rate(clock: FakeClock) -> None:
+    rules = [EventRule(event="device_reboot", tags=("device:{device}",), mode="gradual", rate=2.0)]
+    with open_cache("memory://", embedder=None, clock=clock, ttl=3600, event_rules=rules) as cache:
+        fill(cache)
+        report = cache.handle_event("device_reboot", device="rtr-001")
+        assert report.progress.total == 4
+        asked = [cache.lookup(question, lead=True) for question in (CONFIG, UPTIME, PORT, OTHER_PORT)]
+        assert [isinstance(one, Miss) for one in asked] == [True, True, False, False]
+        assert report.cancel()
+        assert report.wait(5).is_cancelled
 
 
 def test_rules_of_a_file_and_rules_of_ones_own(tmp_path: Path, clock: FakeClock) -> None:

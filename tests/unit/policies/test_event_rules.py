@@ -23,7 +23,7 @@ def entry(text: str = "", *tags: str, query_type: str | None = None) -> Entry:
 
 
 def is_wrong(what: Entry, event: str, **attributes: Any) -> bool:
-    selectors = [one for _, some in EventRules().plan(event, attributes) for one in some]
+    selectors = [one for _, _, some in EventRules().plan(event, attributes) for one in some]
     return any(selector.matches(what) for selector in selectors)
 
 
@@ -102,13 +102,13 @@ def test_own_rules_take_the_place_of_the_defaults_of_that_event_alone() -> None:
         [EventRule(event="device_reboot", tags=("uptime:{device}",)), EventRule(event="mine", tags=("t",))]
     )
     (plan,) = rules.plan("device_reboot", {"device": "a"})
-    assert plan == ("now", [Selector(tag_patterns=("uptime:[aA]",))])
+    assert plan == ("now", 10.0, [Selector(tag_patterns=("uptime:[aA]",))])
     assert {"config_change", "device_reboot", "mine"} <= set(rules.events)
 
 
 def test_modes_of_rules_are_kept_apart() -> None:
     rules = EventRules([EventRule(event="e", tags=("a",)), EventRule(event="e", tags=("b",), mode="lazy")])
-    assert [(mode, len(selectors)) for mode, selectors in rules.plan("e", {})] == [("now", 1), ("lazy", 1)]
+    assert [(mode, len(selectors)) for mode, _, selectors in rules.plan("e", {})] == [("now", 1), ("lazy", 1)]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +140,8 @@ def test_an_event_that_selects_nothing_is_refused(event: str, attributes: dict[s
         {"event": "e", "tags": "a{x!r}"},
         {"event": "e", "tags": "a{}"},
         {"event": "e", "tags": "a", "mode": "later"},
+        {"event": "e", "tags": "a", "rate": 0},
+        {"event": "e", "tags": "a", "rate": "fast"},
         {"event": "e", "tags": 3},
         {"event": "e", "tags": ("a", "")},
     ],
