@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench quality test-bare test-sentence-transformers clean
+.PHONY: help demo test lint bench quality tiers test-bare test-sentence-transformers clean
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint    format, lint and strict types"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
+	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
 
@@ -48,6 +49,9 @@ bench: $(VENV)/.bench
 
 quality: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.quality $(if $(DATA),--data $(DATA)) $(QUALITY)
+
+tiers: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.tiers --data $(or $(DATA),$(error give DATA=folder with the labelled streams)) $(TIERS)
 
 test-bare: $(VENV)/.dev
 	$(BIN)/python tests/bare_install.py

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from llmcache_plugins import SemanticCache, open_cache
+from llmcache_plugins import SemanticCache, TierConfig, open_cache
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import FloatArray, Request
 
@@ -141,8 +141,16 @@ class Workload:
         self._fresh = itertools.count(200_000)  # words that no stored question uses
         self._centres: dict[str, FloatArray] = {}
 
-    def open(self, store: str, *, embedder: Embedder | None = None, threshold: float = 0.95) -> SemanticCache:
-        """An empty cache; without `embedder`, one whose vectors are prepared. Nothing is evicted while measuring."""
+    def open(
+        self,
+        store: str,
+        *,
+        embedder: Embedder | None = None,
+        threshold: float = 0.95,
+        tiers: Sequence[TierConfig] | None = None,
+    ) -> SemanticCache:
+        """An empty cache; without `embedder`, one whose vectors are prepared. Nothing is evicted while measuring, and
+        no other thread is at work."""
         url = "memory://" if store == "memory" else f"disk://{self.folder / f'{next(self._files)}.db'}"
         return open_cache(
             url,
@@ -152,11 +160,13 @@ class Workload:
             max_bytes=2**33,
             embedding_cache_entries=0,
             sweep_interval=None,
+            maintenance="manual",
+            tiers=tiers,
         )
 
-    def filled(self, store: str, size: int) -> SemanticCache:
+    def filled(self, store: str, size: int, *, tiers: Sequence[TierConfig] | None = None) -> SemanticCache:
         """A cache with `size` plain questions, and the requests of `asked_requests`."""
-        cache = self.open(store)
+        cache = self.open(store, tiers=tiers)
         for number in range(size):
             text = question(number)
             self._centre(text)
