@@ -20,6 +20,7 @@ from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.gradual import Spread
 from llmcache_plugins.engine.housekeeper import Housekeeper
 from llmcache_plugins.engine.joining import Joining
+from llmcache_plugins.engine.leads import is_on_loop
 from llmcache_plugins.engine.leasing import Holders, Leasing
 from llmcache_plugins.engine.maintaining import Upkeep
 from llmcache_plugins.engine.refreshing import Refresher
@@ -30,7 +31,7 @@ from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.surroundings import Surroundings
 from llmcache_plugins.engine.workers import Workers
-from llmcache_plugins.errors import CodecError, LLMCacheError, StoreError
+from llmcache_plugins.errors import CodecError, LLMCacheError
 from llmcache_plugins.policies.event_rules import EventRules
 from llmcache_plugins.policies.freshness import Freshness
 from llmcache_plugins.policies.tolerance import Tolerance
@@ -163,7 +164,9 @@ class Core(Shared):
         )
 
     def _give_back(self, lease: Lease) -> None:
-        """Flights land on event loops too, so this must not block."""
+        """Flights land on event loops too, and these must not be blocked."""
+        if not is_on_loop():
+            return self._release(lease)
         with contextlib.suppress(RuntimeError):  # the process is ending: the lease ends by itself
             self._workers().submit(self._release, lease)
 
@@ -171,7 +174,7 @@ class Core(Shared):
         bottom = self._tiers[-1]
         try:
             bottom.store.release(lease)
-        except StoreError as error:
+        except Exception as error:  # the flight has landed: nothing of the caller's depends on this
             if not self._is_closed:
                 self._health.failed(bottom.name, error, "release")
 

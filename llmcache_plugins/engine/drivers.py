@@ -15,6 +15,7 @@ import numpy as np
 
 from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
+from llmcache_plugins.engine.leads import is_on_loop
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.steps import (
@@ -161,11 +162,11 @@ class Performer:
             return parts.advisers.ask(step)
         if isinstance(step, FlightStep):
             # On the thread of a running loop the leader may be a task of that very loop: waiting would stop both.
-            return step.call(parts.flights, may_wait=not _is_loop_running())
+            return step.call(parts.flights, may_wait=not is_on_loop())
         if isinstance(step, Wait):
             return step.flight.wait(step.flight.deadline - parts.clock.monotonic())
         if isinstance(step, Pause):
-            if _is_loop_running() or not parts.flights.may_poll(step.flight):
+            if is_on_loop() or not parts.flights.may_poll(step.flight):
                 return False
             time.sleep(step.seconds)
             return True
@@ -228,14 +229,6 @@ class AsyncPerformer:
         if isinstance(embedder, AsyncEmbedder):
             return await embedder.aembed(texts)
         return await in_worker(self._executor(), partial(embedder.embed, texts))
-
-
-def _is_loop_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def run(flow: Flow[T], perform: Callable[[Step], Any]) -> T:

@@ -18,14 +18,17 @@ from llmcache_plugins.engine.forking import follow_forks
 if TYPE_CHECKING:
     from llmcache_plugins.engine.singleflight import Flight
 
-__all__ = ["Lead", "current_lead", "known_lead", "may_poll", "waits"]
+__all__ = ["Lead", "current_lead", "is_on_loop", "known_lead", "may_poll", "waits"]
 
 _lead: ContextVar[Lead | None] = ContextVar("llmcache_lead", default=None)
 
 
 class Lead:
-    """What one thread or task leads at the moment, in all caches. `parent` is the nearest of its callers that led
-    something when this one began, and may be waiting for it. `blocked_on` are the flights that it, or one that it started, waits for."""
+    """What one thread or task leads at the moment, in all caches.
+
+    `parent` is the nearest of its callers that led something when this one began, and may be waiting for it.
+    `blocked_on` are the flights that it, or one that it started, waits for.
+    """
 
     __slots__ = ("__weakref__", "_task", "_thread", "blocked_on", "flights", "parent", "watchers")
 
@@ -128,3 +131,12 @@ def current_task() -> asyncio.Task[object] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+def is_on_loop() -> bool:
+    """Is this the thread of a running event loop?"""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -156,7 +156,7 @@ class FlightTable:
 
     Args:
         timeout: seconds after which a leader that has not landed is out, and the longest wait of a follower.
-        give_back: called with the lease of each flight that lands; must not block.
+        give_back: called with the lease of each flight that lands, wherever that is; must not block an event loop.
     """
 
     def __init__(self, timeout: float, clock: Clock, give_back: Callable[[Lease], None] = lambda lease: None) -> None:
@@ -203,23 +203,26 @@ class FlightTable:
                 if may_wait and not before.is_queued and waits.begin(lead, before, now):
                     return Role.FOLLOW, before
                 return Role.ALONE, None
+            overdue = [] if before is None else [before]
             if len(self._flights) >= _PURGE_AT:
-                self._purge(now)
+                overdue += self._purge(now)
             deadline = now + self._timeout
             flight = Flight(self, key, lead, started=now, deadline=deadline, is_open=is_open, scope=scope, text=text)
             self._flights[key] = flight
             if scope:
                 self._by_scope.setdefault(scope, {})[key] = flight
             lead.flights.add(flight)
-        if before is not None:
-            self.land(before, Landing(LandingKind.RELEASED))
+        for one in overdue:
+            self.land(one, Landing(LandingKind.RELEASED))
         return Role.LEAD, flight
 
     def land(self, flight: Flight, landing: Landing) -> None:
         """End this flight, and no other of the same key."""
         with self._lock:
             self._drop(flight)
-        self._settle(flight, landing)
+        flight.lead.flights.discard(flight)
+        if flight.land(landing) and flight.lease is not None:
+            self._give_back(flight.lease)
 
     def running(self, scope: str, key: str) -> tuple[Flight, ...]:
         """Flights of other questions of this scope, newest first, if the caller may wait at all."""
@@ -301,11 +304,11 @@ class FlightTable:
         """The lead of this thread or task; made on first use."""
         return current_lead()
 
-    def _purge(self, now: float) -> None:
-        for key in [key for key, flight in self._flights.items() if flight.deadline <= now]:
-            flight = self._flights[key]
+    def _purge(self, now: float) -> list[Flight]:
+        overdue = [flight for flight in self._flights.values() if flight.deadline <= now]
+        for flight in overdue:
             self._drop(flight)
-            self._settle(flight, Landing(LandingKind.RELEASED))
+        return overdue
 
     def _drop(self, flight: Flight) -> None:
         if self._flights.get(flight.key) is flight:
@@ -315,11 +318,6 @@ class FlightTable:
             del in_scope[flight.key]
             if not in_scope:
                 del self._by_scope[flight.scope]
-
-    def _settle(self, flight: Flight, landing: Landing) -> None:
-        flight.lead.flights.discard(flight)
-        if flight.land(landing) and flight.lease is not None:
-            self._give_back(flight.lease)
 
 
 def _resolve(landed: asyncio.Future[None]) -> None:
