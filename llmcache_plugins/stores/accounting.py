@@ -8,6 +8,7 @@ The totals of each tier stand beside them. No limit rests on these, so they are 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -36,9 +37,8 @@ INSERT OR REPLACE INTO state (id, stamp, entries, aliases, bytes, edits, policie
 VALUES (1, ?, ?, ?, ?, abs(random() / 4), ifnull((SELECT policies FROM state), ''))
 """
 _COUNTED_SHARES = "SELECT tier, count(*), CAST(total(size) AS INTEGER) FROM entries GROUP BY tier"
-_LOWEST = (
-    "SELECT id, priority, inserted FROM entries WHERE {} AND inserted != :kept ORDER BY priority, inserted LIMIT 1"
-)
+_LOWEST = "SELECT id, priority, inserted FROM entries WHERE inserted != ? ORDER BY priority, inserted LIMIT 1"
+_LOWEST_IN_TIER = _LOWEST.replace("WHERE", "WHERE tier = ? AND")
 _COUNTED = f"""
 SELECT e.stamp, e.number, a.number, e.size + a.size, e.bad + a.bad FROM
     (SELECT count(*) AS number, total(size) AS size, total({_BAD}) AS bad,
@@ -69,10 +69,7 @@ class Accounts:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._stamp = 0  # the last one given, while a transaction is open
-        self._first_tiers = {f"tier{place}": tier for place, tier in enumerate(first_tiers)}
-        lowest = (f"SELECT * FROM ({_LOWEST.format(f'tier = :{name}')})" for name in self._first_tiers)
-        self._evict_first = _deleting(f"{' UNION ALL '.join(lowest)} ORDER BY priority, inserted LIMIT 1")
-        self._evict_any = _deleting(_LOWEST.format("true"))
+        self._first_tiers = tuple(first_tiers)
 
     def totals(self, connection: sqlite3.Connection) -> Totals:
         """As they are written, or counted when those cannot be right. Changes nothing."""
@@ -142,14 +139,22 @@ class Accounts:
         totals = self._believable(connection, added)
         evicted = 0
         while totals.entries > self._max_entries or totals.size > self._max_bytes:
-            wanted = {"kept": kept, **self._first_tiers}
-            is_gone = connection.execute(self._evict_first, wanted).rowcount
-            if is_gone or connection.execute(self._evict_any, {"kept": kept}).rowcount:
+            lowest = self._lowest(connection, kept)
+            if lowest is not None:
+                connection.execute("DELETE FROM entries WHERE id = ?", (lowest,))
                 evicted += 1
             elif not _drop_oldest_alias(connection):  # the newest entry's own wordings, when nothing else is left
                 break
             totals = self.totals(connection)
         return evicted
+
+    def _lowest(self, connection: sqlite3.Connection, kept: int) -> int | None:
+        """Who is to leave first, other than the entry with this stamp."""
+        lowest = [connection.execute(_LOWEST_IN_TIER, (tier, kept)).fetchone() for tier in self._first_tiers]
+        rows = [row for row in lowest if row is not None] or connection.execute(_LOWEST, (kept,)).fetchall()
+        # Damage that is not noticed yet may have put a text among the numbers: that row is the one to leave.
+        rows.sort(key=lambda row: row[1:] if isinstance(row[1], float) and isinstance(row[2], int) else (-math.inf, 0))
+        return rows[0][0] if rows else None
 
     def trim_aliases(self, connection: sqlite3.Connection, *, added: int) -> None:
         """Drop the oldest aliases until the limits hold, but no entry."""
@@ -171,10 +176,6 @@ class Accounts:
             self.mend(connection)
             totals = self.totals(connection)
         return totals
-
-
-def _deleting(lowest: str) -> str:
-    return f"DELETE FROM entries WHERE id IN (SELECT id FROM ({lowest}))"
 
 
 def _is_share(row: Sequence[object]) -> bool:

@@ -32,9 +32,9 @@ _CHANGES_KEPT = 8192  # who is further behind reads all vectors again
 _TRIM_EVERY = 128
 
 _TOUCH = """
-UPDATE entries SET access_count = access_count + :count, last_access = :now,
-    priority = priority_on_read(tier, priority, weight, :count, :now, :order)
-WHERE scope = :scope AND key = :key
+UPDATE entries SET access_count = access_count + ?1, last_access = ?2,
+    priority = priority_on_read(tier, priority, weight, ?1, ?2, ?3)
+WHERE scope = ?4 AND key = ?5
 """
 _TO_ORDER = """
 SELECT id, priority, weight, size, access_count, last_access, created_at, body FROM entries WHERE tier = ?
@@ -139,7 +139,7 @@ class DiskCore:
         connection.executemany(
             _TOUCH,
             [
-                {"count": count, "now": now, "order": order, "scope": scope, "key": key}
+                (count, now, order, scope, key)
                 for order, ((scope, key), (count, now)) in enumerate(touched.items(), start=first)
             ],
         )

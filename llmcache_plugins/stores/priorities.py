@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 
@@ -36,10 +35,11 @@ class Priorities:
     def on_put(self, tier: str, weight: float, now: float, order: int) -> float:
         return _finite(self.of(tier).on_put(weight, now, order))
 
-    def on_read(self, tier: object, priority: object, weight: object, reads: int, now: float, order: int) -> float:
+    def on_read(self, tier: str, priority: object, weight: object, reads: int, now: float, order: int) -> float:
         """For use in a statement: the first three are what the row holds, which may be damaged."""
-        policy = self.of(tier if isinstance(tier, str) else "")
-        return _finite(policy.on_read(_finite(priority), _finite(weight), reads, now, order))
+        if type(priority) is not float or type(weight) is not float:
+            priority, weight = _finite(priority), _finite(weight)
+        return _finite(self._by_tier.get(tier, self._policy).on_read(priority, weight, reads, now, order))
 
     def names(self) -> str:
         """Which policies these are, to be stored beside the numbers they gave; that of no tier stands for the rest."""
@@ -51,6 +51,7 @@ class Priorities:
         return known.get(tier, known.get("", _LRU)) != _name_of(self.of(tier))
 
 
+_HIGHEST = 1e300
 _LRU = "lru"  # what files of version 1, which name no policy, were kept by
 
 
@@ -71,4 +72,6 @@ def _read(names: object) -> dict[str, object]:
 
 
 def _finite(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+    if type(value) is float and -_HIGHEST <= value <= _HIGHEST:  # as nearly always
+        return value
+    return float(value) if isinstance(value, int | float) and -_HIGHEST <= value <= _HIGHEST else 0.0

@@ -38,15 +38,16 @@ CREATE INDEX entries_expires ON entries (expires_at) WHERE expires_at IS NOT NUL
 CREATE INDEX entries_priority ON entries (tier, priority, inserted);
 CREATE INDEX entries_inserted ON entries (inserted);
 """
-_ALIASES_AND_CHANGES = """
+_ALIASES = """
 CREATE TABLE aliases (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     scope TEXT NOT NULL, key TEXT NOT NULL, target_key TEXT NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL,
     UNIQUE (scope, key)
 );
 CREATE INDEX aliases_target ON aliases (scope, target_key);
-CREATE TABLE changes (number INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, key TEXT NOT NULL);
 """
+# Its last row is never removed, so that the numbers rise without AUTOINCREMENT, which would write one more page.
+_CHANGES = "CREATE TABLE changes (number INTEGER PRIMARY KEY, scope TEXT NOT NULL, key TEXT NOT NULL);\n"
 _STATE = """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -123,7 +124,7 @@ CREATE TRIGGER note_changed AFTER UPDATE ON notes BEGIN UPDATE state SET edits =
 CREATE TRIGGER note_removed AFTER DELETE ON notes BEGIN UPDATE state SET edits = edits + 1; END;
 """
 _NEW = (
-    f"{_ENTRIES}{_ENTRY_INDEXES}{_ALIASES_AND_CHANGES}{_STATE}INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, '');"
+    f"{_ENTRIES}{_ENTRY_INDEXES}{_ALIASES}{_CHANGES}{_STATE}INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, '');"
     f"\n{_MORE_TABLES}{_ENTRY_TRIGGERS}{_ALIAS_TRIGGERS}{_NOTE_TRIGGERS}"
 )
 # From version 1: the rows are copied into a new table, because nearly all of each would be written anew anyway. Least
@@ -143,6 +144,8 @@ SELECT id, scope, key, normalised_key, namespace, is_candidate, expires_at, size
     used, embedder_id, body, vector FROM entries_1 ORDER BY id;
 DROP TABLE entries_1;
 {_ENTRY_INDEXES}
+DROP TABLE changes;
+{_CHANGES}
 ALTER TABLE state ADD COLUMN edits INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE state ADD COLUMN policies TEXT NOT NULL DEFAULT '';
 {_MORE_TABLES}
