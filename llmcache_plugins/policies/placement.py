@@ -32,7 +32,7 @@ class TierConfig:
         name: shows in hits, statistics and logs.
         store: where copies for exact look-ups are kept, a URL or a store; None for no copies: the tier is then but an
             attribute of the entries in the last tier's store. For the last tier the store of all entries, in place of
-            the cache's URL.
+            the cache's URL; a store object keeps the limits and the eviction it was made with.
         residency: how long an entry may stay without being read before it moves down; None for ever. Not for the last
             tier: there an entry stays until it expires or is evicted.
         max_entries: capacity; what is too much moves down. For the last tier that of all tiers together, and what is

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmcache_plugins import ConfigError, Hit, Miss, SemanticCache, TierConfig, open_cache
+from llmcache_plugins import ConfigError, Hit, Miss, Request, SemanticCache, TierConfig, open_cache
 from llmcache_plugins.engine.maintaining import Maintained
 from llmcache_plugins.protocols import Event, MoveEvent, PressureEvent
 from llmcache_plugins.stores import MemoryStore
@@ -130,6 +130,19 @@ def test_maintenance_promotes_what_a_failing_store_left_behind(clock: FakeClock)
         assert tier_of(cache, "q") == "top"
 
 
+def test_static_answers_start_in_cold_and_tags_may_choose_a_tier(opened: Open) -> None:
+    static = Request("What is a VLAN?", volatility="static")
+    tagged = Request("Which ports are up?", tags=("vip:rtr-001",), volatility="static")
+    cache = opened()
+    cache.update(static, "a")
+    assert [tier.entries for tier in cache.stats().tiers.values()] == [0, 0, 1]
+    cache = opened(tiers=[TierConfig("top", tags=("vip:*",)), TierConfig("bottom", volatilities=("static",))])
+    cache.clear()
+    for request in (static, tagged):
+        cache.update(request, "a")
+    assert where(cache) == [1, 1]
+
+
 # ----------------------------------------------------------------------------------------------------------- demotion
 def test_idle_entries_move_down_tier_by_tier_and_are_still_served(opened: Open, clock: FakeClock) -> None:
     cache = opened(ttl=None)
@@ -212,6 +225,18 @@ def test_eviction_takes_the_last_tier_first(opened: Open, clock: FakeClock) -> N
     assert [tier_of(cache, question) for question in ("b", "c", "d")] == ["B", "B", "A"]
     last = cache.stats().tiers["B"]
     assert (last.evictions, last.utilisation) == (1, 1.0)
+
+
+def test_an_answer_is_stored_although_nobody_can_say_how_full_the_tiers_are(clock: FakeClock) -> None:
+    store = FaultyStore(MemoryStore())
+    tiers = [TierConfig("top", max_entries=1, is_start=True), TierConfig("bottom", store=store)]
+    with open_cache(tiers=tiers, embedder=None, clock=clock, maintenance="manual") as cache:
+        store.fail({"stats", "lowest"})
+        assert all(cache.update(f"q{number}", "a").stored for number in range(3))
+        store.heal()
+        assert where(cache) == [3, 0]
+        assert cache.maintain().done["capacity"] == 2
+        assert where(cache) == [1, 2]
 
 
 # ------------------------------------------------------------------------------------------- the best match of all wins
