@@ -22,10 +22,13 @@ _PAGE = 500
 
 
 def read_through(
-    identity: Identity, rules: Rules, tiering: Tiering, troubles: Troubles
+    identity: Identity, rules: Rules, tiering: Tiering, troubles: Troubles, version: Hashable = None
 ) -> Flow[Stored | Damaged | None]:
     """What the last tier's store has under this key, by way of a copy where one is good. Of an entry that is placed in
     a tier with copies, one is made on the way.
+
+    Args:
+        version: of the last tier's store, when it was asked for since the lookup began; None to ask for it.
 
     Raises:
         StoreError: the last tier's store failed. What a copy's store fails at is spared.
@@ -36,7 +39,8 @@ def read_through(
         truth = yield ReadExact(rules.bottom, *address)
         if not _is_copied(truth, tiering):
             return truth  # type: ignore[no-any-return]  # a step's answer is Any
-    version = yield VersionOf(rules.bottom)  # before the read: what is written in between makes the copy outdated
+    if version is None or copy is None:
+        version = yield VersionOf(rules.bottom)  # before the read: what is written in between makes the copy outdated
     is_current = copy is not None and copy.version == version
     try:
         if copy is not None and copy.is_kept and is_current:

@@ -41,6 +41,11 @@ class Epochs:
         # what is stored meanwhile is found only as long as that lasts.
         self._unknown: Mapping[Namespace, str] = {(): f"unknown {secrets.token_hex(8)}"}
 
+    @property
+    def version(self) -> Hashable:
+        """The version of the store as it was asked for last, by whatever look-up; never a later one."""
+        return self._version
+
     def refresh(self) -> None:
         """Read the notes again if they may have changed."""
         store = self._bottom.store

@@ -6,6 +6,7 @@ for only when all before it have failed, and no embedding is computed while the 
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 from llmcache_plugins.engine.copying import read_through
@@ -49,15 +50,22 @@ _SWEEP_LIMIT = 1000  # expired entries one update may have to remove
 
 
 def lookup_flow(
-    request: Request, identity: Identity, rules: Rules, now: float, *, takes_stale: bool = False
+    request: Request,
+    identity: Identity,
+    rules: Rules,
+    now: float,
+    *,
+    takes_stale: bool = False,
+    version: Hashable = None,
 ) -> Flow[Found | NotFound]:
     """One lookup: exact, normalised, meaning.
 
     Args:
         takes_stale: the caller can have the entry renewed: one that may be served meanwhile ends the lookup.
+        version: as for `find_exact`.
     """
     troubles = Troubles(rules.fail_open)
-    found = yield from find_exact(request, identity, rules, now, troubles)
+    found = yield from find_exact(request, identity, rules, now, troubles, version)
     if found is not None:
         return found
     if takes_stale and troubles.stale is not None:
@@ -85,14 +93,18 @@ def lookup_flow(
 
 
 def find_exact(
-    request: Request, identity: Identity, rules: Rules, now: float, troubles: Troubles
+    request: Request, identity: Identity, rules: Rules, now: float, troubles: Troubles, version: Hashable = None
 ) -> Flow[Found | None]:
-    """The entry under exactly this key, or the one its alias points to."""
+    """The entry under exactly this key, or the one its alias points to.
+
+    Args:
+        version: of the last tier's store, when it was asked for since the lookup began; None to ask for it.
+    """
     tiering = rules.tiering
     for tier in range(len(rules.tiers)):
         try:
             if tiering is not None and tiering.copies:
-                stored = yield from read_through(identity, rules, tiering, troubles)
+                stored = yield from read_through(identity, rules, tiering, troubles, version)
             else:
                 stored = yield ReadExact(tier, identity.scope, identity.key)
             if stored is None:

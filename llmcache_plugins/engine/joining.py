@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -66,16 +66,19 @@ class Seeker:
 
     Args:
         is_open: it calls its model itself, and nobody tells whether that failed; else the cache makes the call.
+        version: of the last tier's store, asked for when the request was resolved: the first look need not ask again.
     """
 
     request: Request
     identity: Identity
     joining: Joining
     is_open: bool
+    version: Hashable = None
 
     def look(self, *, takes_stale: bool = False) -> Flow[Found | NotFound]:
-        now = self.joining.clock.now()
-        return lookup_flow(self.request, self.identity, self.joining.rules, now, takes_stale=takes_stale)
+        now, version, self.version = self.joining.clock.now(), self.version, None
+        rules = self.joining.rules
+        return lookup_flow(self.request, self.identity, rules, now, takes_stale=takes_stale, version=version)
 
     def look_exact(self) -> Flow[Found | NotFound]:
         """The exact key alone, for the moment after the lead was taken: another caller may have landed in between."""

@@ -60,7 +60,7 @@ class Lookups(Core):
 
     # ---------------------------------------------------------------- inside
     def _join_flow(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Flow[Joined]:
-        seeker = Seeker(request, identity, self._joining, is_open)
+        seeker = Seeker(request, identity, self._joining, is_open, self._epochs.version)
         return join_flow(seeker, lead=lead and self.config.single_flight)
 
     def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:

@@ -21,11 +21,16 @@ def touch(tier: int, entry: Entry, now: float, troubles: Troubles) -> Flow[None]
 
 def serve(tier: int, stored: Stored | Candidate, rules: Rules, now: float, troubles: Troubles) -> Flow[None]:
     """Count a served read, and let the entry move up when that was enough of them."""
-    yield from touch(tier, stored.entry, now, troubles)
+    entry = stored.entry
+    try:
+        yield Touch(tier, entry.scope, entry.key, now)  # as `touch` does: this is on the road of every exact hit
+    except StoreError as error:
+        troubles.spare(error)
     tiering = rules.tiering
     if tiering is None:
         return
-    tiering.count((stored.entry.scope, stored.entry.key))
+    if tiering.copies:
+        tiering.count((entry.scope, entry.key))
     target = tiering.placement.promotion(stored.tier, stored.reads + 1)
     if target is None:
         return
