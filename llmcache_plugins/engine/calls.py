@@ -49,11 +49,12 @@ class Calls(Lookups, Updates):
         request, identity = self._resolve(request)
         joined = self._join(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
+        if isinstance(outcome, Hit) and joined.flight is None:
+            return outcome.answer
         performer = Performer(self._parts, timed(generate, given))
         flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
-        if isinstance(outcome, Hit):
-            if joined.flight is not None:
-                self._refresher.start(joined.flight, lambda: run(flow, performer))
+        if isinstance(outcome, Hit) and joined.flight is not None:
+            self._refresher.start(joined.flight, lambda: run(flow, performer))
             return outcome.answer
         if joined.error is not None:
             raise joined.error
@@ -75,11 +76,12 @@ class Calls(Lookups, Updates):
         request, identity = await self._resolve.awaited(request)
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
+        if isinstance(outcome, Hit) and joined.flight is None:
+            return outcome.answer
         performer = AsyncPerformer(self._parts, self._workers, atimed(generate, given))
         flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
-        if isinstance(outcome, Hit):
-            if joined.flight is not None:
-                self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
+        if isinstance(outcome, Hit) and joined.flight is not None:
+            self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
             return outcome.answer
         if joined.error is not None:
             raise joined.error

@@ -46,8 +46,8 @@ class Around:
             request = about(request, self.about, now)
         return replace(
             request,
-            namespace=(*request.namespace, *self.tenant),
-            tags=tuple(dict.fromkeys((*request.tags, *self.tags))),
+            namespace=(*as_namespace(request.namespace), *self.tenant),
+            tags=_with(request.tags, self.tags),
             query_type=self.query_type if request.query_type is None else request.query_type,
             volatility=self.volatility if request.volatility is None else request.volatility,
         )
@@ -140,9 +140,15 @@ def about(request: Request, context: QueryContext, now: float) -> Request:
         request,
         label=context.label(now),
         params={**request.params, _ABOUT: context.content(now)},
-        tags=tuple(dict.fromkeys((*request.tags, *context.tags))),
+        tags=_with(request.tags, context.tags),
         query_type=context.query_type if request.query_type is None else request.query_type,
     )
+
+
+def _with(tags: Any, more: tuple[str, ...]) -> Any:
+    """A request's own tags and more; what is neither a text nor several is left for `Surroundings.check` to refuse."""
+    own = (tags,) if isinstance(tags, str) else tags
+    return tuple(dict.fromkeys((*own, *more))) if isinstance(own, Sequence) else tags
 
 
 def _nested(outer: Around, inner: Around) -> Around:

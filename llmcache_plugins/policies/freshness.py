@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.selection import tag_pattern
+from llmcache_plugins.selection import canonical_tag, tag_pattern
 from llmcache_plugins.types import Profile
 
 __all__ = ["TTL_BY_VOLATILITY", "Freshness"]
@@ -67,7 +67,7 @@ class Freshness:
             of_tags = [
                 math.inf if ttl is None else ttl
                 for pattern, ttl in self.by_tag.items()
-                if any(tag_pattern(pattern).fullmatch(tag) for tag in profile.tags)
+                if any(tag_pattern(canonical_tag(pattern)).fullmatch(tag) for tag in profile.tags)
             ]
             if of_tags:
                 shortest = min(of_tags)

@@ -14,7 +14,7 @@ from llmcache_plugins.counters import Share
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.policies.eviction import eviction_policy
 from llmcache_plugins.protocols import EvictionPolicy, Store
-from llmcache_plugins.selection import tag_pattern
+from llmcache_plugins.selection import canonical_tag, tag_pattern
 from llmcache_plugins.types import Entry
 
 __all__ = ["Placement", "Pressure", "TierConfig", "default_tiers"]
@@ -162,7 +162,7 @@ class Placement:
         self._places = {name: place for place, name in enumerate(self.names)}
         self._start = next((tier.name for tier in self.tiers if tier.is_start), self.names[min(1, len(tiers) - 1)])
         self._by_volatility = {word: tier.name for tier in self.tiers for word in tier.volatilities}
-        self._by_tag = [(tag_pattern(pattern), tier.name) for tier in self.tiers for pattern in tier.tags]
+        self._by_tag = [(tag_pattern(canonical_tag(tag)), tier.name) for tier in self.tiers for tag in tier.tags]
         self._promotions = {
             tier.name: (tier.promote_at, above.name)
             for above, tier in zip(self.tiers, self.tiers[1:], strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import json
 import logging
 import sys
@@ -689,6 +690,25 @@ def test_generate_may_take_the_request_or_nothing(generate: Callable[..., Any]) 
         value = cache.get_or_generate("a", generate)
         assert value == "a"
         assert cache.get_or_generate("a", lambda: "never called") == "a"
+
+
+def test_a_hit_does_not_look_at_generate() -> None:
+    class Model:
+        looked = 0
+
+        @property
+        def __signature__(self) -> inspect.Signature:
+            Model.looked += 1
+            return inspect.Signature()
+
+        def __call__(self) -> str:
+            return "a"
+
+    with open_cache("memory://", embedder=None) as cache:
+        assert [cache.get_or_generate("q", Model()) for _ in range(3)] == ["a"] * 3
+        assert Model.looked == 1
+        assert asyncio.run(cache.aget_or_generate("q", Model())) == "a"
+        assert Model.looked == 1
 
 
 def test_generate_may_return_an_answer_with_its_usage() -> None:

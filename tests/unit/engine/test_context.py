@@ -56,6 +56,17 @@ def test_devices_are_one_in_upper_and_lower_case(cache: SemanticCache, tag: str)
     assert cache.invalidate(tags=tag).count == 4
 
 
+def test_a_text_in_place_of_several_is_one_inside_a_context_too(cache: SemanticCache) -> None:
+    request = Request("q", namespace="acme", tags="device:rtr-001")  # type: ignore[arg-type]
+    with cache.context(tags="a", tenant="t"):
+        entry = stored(cache, request).entry
+    assert (entry.namespace, entry.profile.tags) == (("acme", "t"), ("device:rtr-001", "a"))
+    about = QueryContext("rtr-002", "status")
+    assert "device:rtr-001" in stored(cache, cache.request("q", about=about, tags="device:rtr-001")).entry.profile.tags
+    with cache.context(tags="a"), pytest.raises(ConfigError, match="tags"):
+        cache.lookup(Request("q", tags=7))  # type: ignore[arg-type]
+
+
 def test_nested_contexts_add_up_and_the_inner_one_decides(cache: SemanticCache) -> None:
     with cache.context(tags=["a", "b"], volatility="stable", query_type="outer", ttl=100.0):
         with cache.context(tags=("b", "c"), volatility="dynamic", ttl=10.0):

@@ -72,3 +72,10 @@ def test_a_default_of_ever_leaves_the_classes_alone() -> None:
 def test_tables_that_mean_nothing_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="ttl_by_"):
         Freshness(**given)
+
+
+def test_a_pattern_finds_devices_however_they_are_written() -> None:
+    short = Freshness(by_tag={"device:RTR-*": 60.0, "ticket:INC*": 30.0})
+    assert short.ttl_of(Profile(tags=("device:rtr-001",))) == 60.0
+    assert short.ttl_of(Profile(tags=("ticket:INC1",))) == 30.0
+    assert short.ttl_of(Profile(tags=("ticket:inc1",))) == 86_400.0

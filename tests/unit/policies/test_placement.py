@@ -48,6 +48,8 @@ def test_tags_choose_a_tier_before_volatility_does() -> None:
     assert placement.start_of(entry_of("vip:rtr-001", volatility="static")) == "hot"
     assert placement.start_of(entry_of("vips", volatility="static")) == "cold"
     assert placement.start_of(entry_of("vips")) == "warm"
+    devices = Placement([TierConfig("hot", tags=("device:RTR-*",)), TierConfig("warm")])
+    assert devices.start_of(entry_of("device:rtr-001")) == "hot"
 
 
 @pytest.mark.parametrize(("names", "start"), [(("only",), "only"), (("a", "b"), "b"), (("a", "b", "c", "d"), "b")])
