@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from llmcache_plugins.embedders import OnnxEmbedder
 
     groups = measure_costs(size=5000, rounds=5 if options.quick else 21, calls=200)
-    capacities = (200,) if options.quick else (100, 400, 1600)
+    capacities = (200,) if options.quick else (50, 400, 1600)
     replayed = measure_replays(options.data, OnnxEmbedder(), capacities, options.cache)
     write(options.output, groups, replayed)
     print(f"written: {options.output / _DOCUMENT}, {options.output / _PLOT}")
