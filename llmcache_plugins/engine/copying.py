@@ -51,8 +51,11 @@ def read_through(
         troubles.spare(error)
     truth = yield ReadExact(rules.bottom, *address)
     try:
-        if copy is None or copy.is_kept or not is_current:
-            yield from _renew(copy, truth, version, address, tiering)
+        if (copy is None or copy.is_kept or not is_current) and tiering.begin_copy(address, copy):
+            try:
+                yield from _renew(copy, truth, version, address, tiering)
+            finally:
+                tiering.end_copy(address)
     except StoreError as error:
         troubles.spare(error)
     return truth  # type: ignore[no-any-return]

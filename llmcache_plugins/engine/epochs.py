@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 from collections.abc import Callable, Hashable, Mapping
 
 from llmcache_plugins.engine.drivers import Tier
+from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.steps import WriteNote
 from llmcache_plugins.types import Namespace
@@ -40,19 +42,28 @@ class Epochs:
         # While the notes cannot be read nobody knows which entries are of an earlier epoch: none is found then, and
         # what is stored meanwhile is found only as long as that lasts.
         self._unknown: Mapping[Namespace, str] = {(): f"unknown {secrets.token_hex(8)}"}
+        self.after_fork()
+        follow_forks(self)
+
+    def after_fork(self) -> None:
+        """In a forked child the lock may be held by a thread that does not live there."""
+        self._lock = threading.Lock()
 
     @property
     def version(self) -> Hashable:
-        """The version of the store as it was asked for last, by whatever look-up; never a later one."""
+        """The version of the store as it was asked for last, by whatever look-up; it never goes back to an earlier
+        one."""
         return self._version
 
     def refresh(self) -> None:
         """Read the notes again if they may have changed."""
         store = self._bottom.store
         try:
-            version = store.version()
-            if version != self._version:
-                self._take(version, store.notes(_PREFIX))  # in this order: a note written in between is read again
+            is_known = False
+            while not is_known:
+                before = self._version
+                version = store.version()  # before the notes: one that is written in between is read again
+                is_known = version == before or self._take(before, version, store.notes(_PREFIX))
         except Exception as error:
             self._lose(error)
 
@@ -62,9 +73,11 @@ class Epochs:
             return self.refresh()
         store = self._bottom.async_store
         try:
-            version = await store.version()
-            if version != self._version:
-                self._take(version, await store.notes(_PREFIX))
+            is_known = False
+            while not is_known:
+                before = self._version
+                version = await store.version()
+                is_known = version == before or self._take(before, version, await store.notes(_PREFIX))
         except Exception as error:
             self._lose(error)
 
@@ -92,7 +105,8 @@ class Epochs:
         # A value nobody else has, and no count: of two caches that begin an epoch at the same time, each would write
         # the same next number, and what was stored between the two would live.
         yield WriteNote(self._place, _name(namespace), f"{now!r} {secrets.token_hex(8)}")
-        self._version = object()
+        with self._lock:
+            self._version = object()
 
     def begun(self) -> dict[Namespace, float]:
         """When the present epoch of each namespace began: what was stored there before is to be removed."""
@@ -103,12 +117,19 @@ class Epochs:
                 begun[namespace] = float(start)
         return begun
 
-    def _take(self, version: Hashable, notes: Mapping[str, str]) -> None:
+    def _take(self, before: Hashable, version: Hashable, notes: Mapping[str, str]) -> bool:
+        """False when somebody else was quicker: what was read then may be older than what is known by now, and a
+        look-up that began after a change must not see what was before it."""
         epochs = {tuple(json.loads(name.removeprefix(_PREFIX))): value for name, value in notes.items()}
-        self._epochs, self._version, self._has_read = epochs, version, True
+        with self._lock:
+            if self._version is not before:
+                return False
+            self._epochs, self._version, self._has_read = epochs, version, True
+            return True
 
     def _lose(self, error: Exception) -> None:
-        self._epochs, self._version = self._unknown, object()
+        with self._lock:
+            self._epochs, self._version = self._unknown, object()
         self._failed(error)
 
 

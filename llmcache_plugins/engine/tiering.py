@@ -52,10 +52,23 @@ class Tiering:
         """In a forked child a lock may be held by a thread that does not live there."""
         self._lock = threading.Lock()
         self._balancing = threading.Lock()
+        self._renewed: set[tuple[str, str]] = set()  # copies that somebody makes at the moment
 
     # ---------------------------------------------------------------- copies
     def copy_of(self, address: tuple[str, str]) -> Copy | None:
         return self._known.get(address)
+
+    def begin_copy(self, address: tuple[str, str], known: Copy | None) -> bool:
+        """Take the right to make a copy in place of the one that was known when the truth was read. False when somebody
+        else is at it, or was quicker: of two truths the older one might be stored under the version of the newer."""
+        with self._lock:
+            if address in self._renewed or self._known.get(address) is not known:
+                return False
+            self._renewed.add(address)
+            return True
+
+    def end_copy(self, address: tuple[str, str]) -> None:
+        self._renewed.discard(address)
 
     def keep(self, address: tuple[str, str], copy: Copy) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import Hit, Miss, SemanticCache, StoreUnavailable, TierConfig, open_cache
+from llmcache_plugins.engine.copying import read_through
+from llmcache_plugins.engine.rules import Flow, Troubles
+from llmcache_plugins.engine.steps import Put
 from llmcache_plugins.protocols import Store
 from llmcache_plugins.selection import Selector
 from llmcache_plugins.stores import MemoryStore
@@ -101,6 +105,38 @@ def test_an_invalidated_answer_is_not_served_from_its_copy(watched: Watched) -> 
     watched.make_hot()
     watched.cache.invalidate(key=watched.cache.identify(ASKED).key)
     assert watched.ask() is None
+
+
+def test_of_two_readers_the_one_who_read_earlier_leaves_no_copy_that_counts(watched: Watched) -> None:
+    """Both have read the truth, one before it was marked, one after; they come to the copy's store in any order."""
+    cache = watched.cache
+    cache.update(ASKED, "six")
+    assert watched.ask() == "six"  # hot from now on, without a copy yet
+    identity, tiering = cache.identify(ASKED), cache._rules.tiering
+    assert tiering is not None
+
+    def to_put() -> tuple[Flow[Any], Any]:
+        flow = read_through(identity, cache._rules, tiering, Troubles(False))
+        return flow, advance(flow, None)
+
+    def advance(flow: Flow[Any], value: Any) -> Any:
+        """Go on until the copy is to be put; None at the end."""
+        with contextlib.suppress(StopIteration):
+            while not isinstance(step := flow.send(value), Put):
+                value = cache._perform(step)
+            return step
+        return None
+
+    earlier, put_earlier = to_put()
+    assert put_earlier is not None
+    cache.invalidate(key=identity.key, mode="lazy")
+    later, put_later = to_put()
+    is_kept = put_later is not None and cache._perform(put_later)
+    assert advance(earlier, cache._perform(put_earlier)) is None
+    if put_later is not None:
+        assert advance(later, is_kept) is None
+    for _ in range(3):
+        assert isinstance(cache.lookup(ASKED), Miss)
 
 
 def test_an_answer_that_was_marked_stale_is_not_served_as_fresh(watched: Watched) -> None:

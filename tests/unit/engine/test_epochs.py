@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,33 @@ def test_identifying_waits_for_a_file_once(tmp_path: Path, monkeypatch: pytest.M
         hit = cache.lookup(asked, identity=kept)
         assert isinstance(hit, Hit)
         assert hit.entry.key == kept.key
+
+
+def test_a_slow_reader_does_not_bring_an_earlier_epoch_back() -> None:
+    """One thread has read version and notes, and is late: what another one knows by now counts."""
+
+    class Slow(MemoryStore):
+        meanwhile: Callable[[], None] | None = None
+
+        def notes(self, prefix: str = "") -> dict[str, str]:
+            read, meanwhile, self.meanwhile = super().notes(prefix), self.meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
+            return read
+
+    store = Slow()
+    failures: list[Exception] = []
+    epochs = Epochs(Tier("memory", store, AsyncStoreAdapter(store)), 0, failures.append)
+    known: list[object] = []
+
+    def begin_another() -> None:
+        store.note('epoch:["a"]', "1.0 later")
+        epochs.refresh()
+        known.extend((epochs.version, epochs.of(("a",))))
+
+    store.note('epoch:["b"]', "1.0 earlier")
+    store.meanwhile = begin_another
+    epochs.refresh()
+    assert "later" in str(known[1])
+    assert [epochs.version, epochs.of(("a",))] == known
+    assert failures == []
