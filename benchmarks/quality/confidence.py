@@ -44,9 +44,9 @@ def reliability(runs: PairRuns) -> dict[str, Any]:
 
 
 def timing(rows: Sequence[LabelledRequest], embedder: PreparedEmbedder, model: Embedder) -> dict[str, Any]:
-    """Seconds of guards and confidence in a look-up: each new text of a stream against the eight nearest before it, with
-    the parse memo as it is in service (a repeated text is an exact hit, and judges nothing). Beside it the embedding of
-    the same texts."""
+    """Seconds of guards and confidence in a look-up: each new text of a stream against the eight nearest before it,
+    with the parse memo as it is in service (a repeated text is an exact hit, and judges nothing). Beside it the
+    embedding of the same texts."""
     rows = list({row.request.text: row for row in rows}.values())[:_TIMED]
     stream = Stream.of(rows, embedder)
     policy = policies_for(CacheConfig(), embedder).default

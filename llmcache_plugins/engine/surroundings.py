@@ -15,6 +15,7 @@ from typing import Any
 from llmcache_plugins.config import DEFAULT, Default, as_namespace
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.label import QueryContext
+from llmcache_plugins.policies.tags import device_tags
 from llmcache_plugins.selection import canonical_tag
 from llmcache_plugins.types import Namespace, Request
 
@@ -140,9 +141,15 @@ def about(request: Request, context: QueryContext, now: float) -> Request:
         request,
         label=context.label(now),
         params={**request.params, _ABOUT: context.content(now)},
-        tags=_with(request.tags, context.tags),
+        tags=_with(request.tags, (*context.tags, *_short_names(context.tags))),
         query_type=context.query_type if request.query_type is None else request.query_type,
     )
+
+
+def _short_names(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that the profiler gives to interfaces: `interface:GigabitEthernet0/0` is `interface:gi0/0` too."""
+    names = (tag.removeprefix("interface:") for tag in tags if tag.startswith("interface:"))
+    return tuple(tag for name in names for tag in device_tags(name) if tag.startswith("interface:"))
 
 
 def _with(tags: Any, more: tuple[str, ...]) -> Any:

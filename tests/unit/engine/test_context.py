@@ -37,6 +37,13 @@ def stored(cache: SemanticCache, request: Request | str, answer: str = "a", **gi
     return hit
 
 
+def test_an_interface_is_found_by_its_long_and_its_short_name(cache: SemanticCache) -> None:
+    about = QueryContext("rtr-001", "interface_status", {"interface": "GigabitEthernet0/0"})
+    hit = stored(cache, cache.request("Is it up?", about=about))
+    assert {"interface:gi0/0", "interface:gigabitethernet0/0"} <= set(hit.entry.profile.tags)
+    assert cache.handle_event("interface_state", device="rtr-001", interface="Gi0/0").count == 1
+
+
 def test_what_surrounds_an_update_is_stored_with_the_answer(cache: SemanticCache) -> None:
     with cache.context(tags="device:rtr-001", volatility="stable", query_type="status"):
         profile = stored(cache, "q").entry.profile
