@@ -42,7 +42,10 @@ class Sequences:
             noted.pop(caller, None)
             noted[caller] = seen, now
             if len(noted) > _MOST_CALLERS:
-                noted.popitem(last=False)
+                # The next one speaks for the one that is forgotten: what that asked before an invalidation is not new.
+                _, (seen, at) = noted.popitem(last=False)
+                oldest = next(iter(noted))
+                noted[oldest] = min(seen, noted[oldest][0]), max(at, noted[oldest][1])
             self._noted.move_to_end(key)
             if len(self._noted) > _MOST_KEYS:
                 self._noted.popitem(last=False)

@@ -142,6 +142,7 @@ class MemoryStore(Notebook):
                 self._forget(old)
             self._records[address] = record
             self._records.move_to_end(address)
+            self._version += old is not None  # after the change: `get` takes no lock, and may have met the old one
             self._remember(record, index)
             self._make_room(record)
         return True
@@ -211,8 +212,8 @@ class MemoryStore(Notebook):
         with self._lock:
             if not namespace:
                 removed = len(self._records)
-                self._version += 1
                 self._reset()
+                self._version += 1  # after the change: `get` takes no lock
                 return removed
             depth = len(namespace)
             below = [

@@ -229,3 +229,13 @@ def test_what_is_noted_is_bounded() -> None:
         Context().run(sequences.note, "same", 7)
     assert len(sequences._noted) <= 4096
     assert len(sequences._noted["same"]) <= 64
+
+
+def test_of_very_many_callers_none_gets_a_later_number_than_its_own() -> None:
+    sequences = Sequences(60.0, FakeClock())
+    callers = [Context() for _ in range(100)]
+    for number, caller in enumerate(callers):
+        caller.run(sequences.note, "same", number)
+    taken = [caller.run(sequences.take, "same") for caller in callers]
+    assert all(seen is None or seen <= number for number, seen in enumerate(taken))
+    assert taken[0] == 0

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import weakref
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
@@ -151,6 +152,32 @@ def test_a_closed_store_has_given_back_everything() -> None:
     store.close()
     assert (store.notes(), store.invalidations(since=0.0), store.select(Selector(), limit=5)) == ({}, [], Page())
     assert store.stats() == StoreStats()
+
+
+@pytest.mark.parametrize("change", ["replace", "delete", "mark", "clear"])
+def test_what_is_read_while_it_changes_is_of_an_earlier_version(change: str) -> None:
+    """`get` takes no lock: whoever keeps what it gave beside the version asked for before must find out."""
+    read: list[tuple[Hashable, object]] = []
+
+    class Watched(MemoryStore):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if name == "_version" and value:
+                read.append((self.version(), self.get("scope", "key of a")))
+
+    store = Watched()
+    store.put(make_entry("a", answer_json='"old"'))
+    before = store.get("scope", "key of a")
+    changes: dict[str, Callable[[], object]] = {
+        "replace": lambda: store.put(make_entry("a", answer_json='"new"')),
+        "delete": lambda: store.delete("scope", ["key of a"]),
+        "mark": lambda: store.invalidate(Selector(), 1.0, is_lazy=True, limit=5),
+        "clear": store.clear,
+    }
+    changes[change]()
+    assert store.get("scope", "key of a") != before
+    assert read
+    assert store.version() not in [version for version, found in read if found == before]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # that is what is tested
