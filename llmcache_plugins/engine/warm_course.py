@@ -20,6 +20,7 @@ __all__ = ["Course", "Done", "in_file"]
 
 _log = logging.getLogger(__name__)
 _EVERY = 25  # questions; what a killed run did since then is skipped as fresh, or asked once more
+_PART = 50  # of a long run, only after another fiftieth: each time all of it is written
 
 
 class Done:
@@ -40,7 +41,7 @@ class Done:
         with self._lock:
             self.digests.add(digest)
             self._unsaved += 1
-            if self._unsaved >= _EVERY:
+            if self._unsaved >= max(_EVERY, len(self.digests) // _PART):
                 self._save_all()
 
     def end(self, *, is_complete: bool) -> None:
@@ -103,8 +104,22 @@ class Course:
 
     def note(self, digest: str, *, is_done: bool) -> None:
         """A question has had its turn."""
-        if is_done and self._done is not None:
+        if is_done:
+            self.remember(digest)
+        self.tell()
+
+    @property
+    def remembers(self) -> bool:
+        """Is what is done kept for the next run?"""
+        return self._done is not None
+
+    def remember(self, digest: str) -> None:
+        """Keep that a question is done. May write."""
+        if self._done is not None:
             self._done.add(digest)
+
+    def tell(self) -> None:
+        """Say how far it is."""
         if self._progress is not None:
             self._progress(self.plan.progress())
 

@@ -284,13 +284,13 @@ class Warming(Calls):
         # In a thread: a chain may read documents for its prompt.
         looked_up = await in_worker(pool, partial(copy_context().run, self._looked_up, course, question))
         if looked_up is None:
-            return course.note(digest, is_done=False)
+            return course.tell()
         given, request, identity = looked_up
         if course.settings.skip_fresh:
             flow = lookup_flow(request, identity, self._rules, self._clock.now())
             if self._is_fresh(await arun(flow, Peek().aby(self._aperform)), course.settings.fresh_for):
                 plan.skip()
-                return course.note(digest, is_done=True)
+                return await self._anote(course, digest, pool)
         if course.settings.dry_run:
             return None
         while pause := plan.begin():
@@ -304,10 +304,17 @@ class Warming(Calls):
             raise
         except Exception as error:
             plan.fail(type(error).__name__)
-            return course.note(digest, is_done=False)
+            return course.tell()
         outcome = await self.aupdate(given, answer, ttl=course.settings.ttl)
         plan.end(answer.usage, "" if outcome.stored else outcome.reason)
-        return course.note(digest, is_done=outcome.stored)
+        return await self._anote(course, digest, pool) if outcome.stored else course.tell()
+
+    @staticmethod
+    async def _anote(course: Course, digest: str, pool: ThreadPoolExecutor) -> None:
+        """What is remembered is written now and then, and a loop must not wait for that."""
+        if course.remembers:
+            await in_worker(pool, partial(course.remember, digest))
+        course.tell()
 
     def _looked_up(self, course: Course, question: Request | str) -> tuple[Request, Request, Identity] | None:
         """What the model makes of the question, and what of that is looked up; None when it makes nothing of it."""

@@ -13,9 +13,11 @@ from llama_index.core.llms import MockLLM
 
 from llmcache_plugins import Answer, ConfigError, Hit, Request, SemanticCache, TierConfig, Usage, open_cache
 from llmcache_plugins.engine import warming as warming_module
+from llmcache_plugins.engine.warm_course import Done
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
 from llmcache_plugins.warming import Budget, Wanted, WarmProgress, WarmReport
+from llmcache_plugins.warming.resume import read_done
 
 DAY = 86400.0
 
@@ -446,3 +448,28 @@ def test_another_namespace_is_not_refreshed(clock: FakeClock) -> None:
 def test_what_expires_takes_sound_bounds(settings: dict[str, Any], cache: SemanticCache) -> None:
     with pytest.raises(ConfigError):
         cache.expiring(**settings)
+
+
+def test_what_is_remembered_is_never_written_on_the_event_loop() -> None:
+    on: list[threading.Thread] = []
+
+    class Watched(MemoryStore):
+        def note(self, name: str, value: str | None) -> None:
+            on.append(threading.current_thread())
+            super().note(name, value)
+
+    with open_cache(tiers=[TierConfig("only", store=Watched())], embedder=None, maintenance="manual") as cache:
+        told: list[WarmProgress] = []
+        report = asyncio.run(cache.awarm(questions(60), Model(), resume="nightly", progress=told.append))
+    assert (report.warmed, len(told)) == (60, 60)
+    assert len(on) == 3  # twice 25, and the end
+    assert threading.current_thread() not in on
+
+
+def test_a_long_run_does_not_write_all_of_itself_ever_so_often() -> None:
+    written: list[str | None] = []
+    done = Done(lambda: None, written.append)
+    for number in range(20_000):
+        done.add(f"{number:016x}")
+    assert len(written) < 300
+    assert len(read_done(written[-1])) > 0.97 * 20_000
