@@ -94,9 +94,7 @@ class EventRule:
         """
         names = sorted(self.needs)
         values = [_values(name, attributes[name]) for name in names]
-        values = [
-            _with_short_names(each) if name == "interface" else each for name, each in zip(names, values, strict=True)
-        ]
+        values = [_WIDENED[name](each) if name in _WIDENED else each for name, each in zip(names, values, strict=True)]
         if _product(len(each) for each in values) > _MOST_VALUES:
             raise ConfigError(f"event {self.event!r} names more than {_MOST_VALUES} combinations of values")
         return [self._selector(dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*values)]
@@ -263,6 +261,15 @@ def _with_short_names(interfaces: Sequence[str]) -> list[str]:
     """The interfaces, and the names that profilers give them: `GigabitEthernet0/0` is `gi0/0` too."""
     short = (tag.removeprefix("interface:") for name in interfaces for tag in device_tags(name))
     return list(dict.fromkeys([*interfaces, *(name for name in short if ":" not in name)]))
+
+
+def _with_hosts(devices: Sequence[str]) -> list[str]:
+    """The devices, and `rtr-001` besides `rtr-001.example.net`: a user writes the one, a monitor the other."""
+    hosts = (name.lower().partition(".")[0] for name in devices if f"device:{name.lower()}" in device_tags(name))
+    return list(dict.fromkeys([*devices, *hosts]))
+
+
+_WIDENED = {"interface": _with_short_names, "device": _with_hosts}
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:

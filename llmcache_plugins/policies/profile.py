@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+from llmcache_plugins.policies.conversation import earlier_turns
 from llmcache_plugins.policies.tags import checked_patterns, device_tags, pattern_tags
 from llmcache_plugins.policies.topics import topics_of
 from llmcache_plugins.types import Profile, Request
@@ -25,8 +26,9 @@ _LONGEST_SEARCHED = 32_000  # at either end of a text: an update on an event loo
 
 
 class RuleProfiler:
-    """The default profiler: query type, volatility and tags from the text of the question alone. Of a text of more than
-    64,000 characters the two ends are searched for tags.
+    """The default profiler: query type, volatility and tags from the text of the question; what earlier turns of its
+    conversation name, it is about as well. Of a text of more than 64,000 characters the two ends are searched for tags,
+    of earlier turns the last 32,000.
 
     Args:
         query_type_of: the query type of a text.
@@ -44,6 +46,8 @@ class RuleProfiler:
     def __call__(self, request: Request) -> Profile:
         text = request.text
         profile = self._known(text) if len(text) <= _LONGEST_REMEMBERED else self._profile(text)
+        if request.context:
+            profile = self._in_conversation(profile, request)
         if not request.tags:
             return profile
         # What the caller says it is about, `type:interface_status`, has topics too: events find answers by them.
@@ -53,9 +57,20 @@ class RuleProfiler:
         query_type = self._query_type_of(text)
         text = _ends_of(text, _LONGEST_SEARCHED)
         named = device_tags(text)
-        tags = (*named, *topics_of(text, named), *pattern_tags(text, self._patterns))
+        named = (*named, *pattern_tags(text, self._patterns))
+        tags = (*named, *topics_of(text, named))
         volatility = volatility_of(_ends_of(text, _LONGEST_ASKED), query_type, is_named=bool(named))
         return Profile(query_type, volatility, tuple(dict.fromkeys(tags)))
+
+    def _in_conversation(self, profile: Profile, request: Request) -> Profile:
+        """The profile of a follow-up: "Is it up?" is about the device that was named before."""
+        said, asked = earlier_turns(request.context, _LONGEST_SEARCHED)
+        named = (*device_tags(said), *pattern_tags(said, self._patterns))
+        tags = (*profile.tags, *named, *topics_of(asked, named))
+        volatility = profile.volatility
+        if named:
+            volatility = volatility_of(_ends_of(request.text, _LONGEST_ASKED), profile.query_type, is_named=True)
+        return replace(profile, volatility=volatility, tags=tuple(dict.fromkeys(tags)))
 
 
 def _ends_of(text: str, length: int) -> str:
@@ -129,12 +144,14 @@ _LOCAL = re.compile(
     r"|(?:vlan|vrf|port|area|as|asn|rack|room|floor|tunnel|subnet|ticket|order|case|customer|account|user|id) ?#?\d+"
     r"|what(?:'s| is| are) (?:happening|going|running|blocking|causing|using|listening|coming|taking|consuming|"
     r"connected|attached|plugged|installed|configured|enabled|in|on|at|down|up|wrong|left|next|due|open|new)"
+    r"|(?:of|on|for|in|at|from|behind) [a-z][\w.]*[-_][\w.-]*\d[\w.-]*"  # a name whose kind nobody knows: nyc-r1
     r"|\d{1,3}(?:\.\d{1,3}){3})(?![\w-])"
 )
 _KNOWLEDGE = frozenset({"definition", "how_to", "comparison", "calculation", "configuration"})
 _PROCEDURE = re.compile(
     r"(?<![\w-])how (?:to|(?:do|does|can|should|would|could) (?:i|you|we|one|people|someone))(?![\w-])"
 )
+_PROPERTY = re.compile(r"(?<![\w-])(?:of|on|for|in|at|from|behind)(?![\w-])")
 _YEAR = re.compile(r"(?<![\w.-])20[2-9]\d(?![\w.-])")
 
 
@@ -142,7 +159,8 @@ def volatility_of(text: str, query_type: str, *, is_named: bool) -> str:
     """`"volatile"`, `"dynamic"`, `"stable"` or `"static"`; empty where no rule knows.
 
     Args:
-        is_named: the text names a device, a site or an interface: its answer is about that one.
+        is_named: the text names a device, a site, an interface or what the user's patterns find: its answer is about
+            that one.
     """
     line = " ".join(text.lower().replace("\u2019", "'").split())
     is_procedure = _PROCEDURE.search(line) is not None
@@ -155,7 +173,9 @@ def volatility_of(text: str, query_type: str, *, is_named: bool) -> str:
     if _NOW_ELSEWHERE.search(line) or _NOW.search(_OTHER_CURRENTS.sub(" ", line)):
         return "dynamic"
     if is_named:
-        return "stable" if is_instructive else "dynamic"  # a change of settings is an event; all else changes by itself
+        # A change of settings is an event; all else changes by itself, such as "What is the uptime of rtr-001?".
+        is_property = query_type == "definition" and _PROPERTY.search(line) is not None
+        return "stable" if is_instructive and not is_property else "dynamic"
     if query_type == "status":
         return "" if is_procedure else "dynamic"
     own = _OWN.search(_PROCEDURE.sub(" ", line)) is not None

@@ -24,6 +24,8 @@ _ROLES = frozenset(
 _PRODUCTS = frozenset({"db2", "pop3", "core2", "core-i3", "core-i5", "core-i7", "core-i9"})
 _SITES = frozenset({"site", "dc", "branch", "campus", "building", "bldg", "pop", "datacenter", "datacentre"})
 _TOKEN = re.compile(r"[a-z][a-z0-9]*(?:[-_.][a-z0-9]+)*")
+# Telephones and word processors write other hyphens than keyboards do.
+_HYPHENS = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212\uff0d"), "-")
 _PART = re.compile(r"[a-z]+|[0-9]+")
 _SITE_CODE = re.compile(r"\bsites? +([a-z]{2,12}[-_]?\d{1,4}|[a-z]{2,4}\b|\d{1,4})\b")
 _NO_CODES = frozenset(
@@ -53,7 +55,7 @@ def device_tags(text: str) -> tuple[str, ...]:
     >>> device_tags("Is GigabitEthernet0/1 of RTR-001 up at site NY1?")
     ('device:rtr-001', 'site:ny1', 'interface:gi0/1')
     """
-    lower = text.lower()
+    lower = text.lower().translate(_HYPHENS)
     devices: dict[str, None] = {}
     sites: dict[str, None] = {}
     interfaces: dict[str, None] = {}
@@ -61,6 +63,9 @@ def device_tags(text: str) -> tuple[str, ...]:
         kind = _kind_of(token)
         if kind == "device":
             devices[f"device:{token}"] = None
+            host = token.partition(".")[0]  # a monitor may know rtr-001.example.net as rtr-001
+            if host != token and _kind_of(host) == "device":
+                devices[f"device:{host}"] = None
         elif kind == "site":
             sites[f"site:{token}"] = None
     if "site" in lower:

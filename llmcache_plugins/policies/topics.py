@@ -12,8 +12,8 @@ __all__ = ["topics_of"]
 
 _CONFIGURATION = re.compile(
     r"\b(?:(?:re)?config(?:s|ured?|ures|uring|uration|urations)?|running-config|startup-config|set ?up|settings?|"
-    r"enabled?|disabled?|hostname|acls?|access lists?|polic(?:y|ies)|vlans?|mtu|ntp servers?|snmp|banner|route maps?|"
-    r"prefix lists?|credentials|users?)\b"
+    r"enabled?|disabled?|hostname|acls?|access[- ]lists?|polic(?:y|ies)|vlans?|mtu|ntp servers?|snmp|banner|"
+    r"route[- ]maps?|prefix[- ]lists?|credentials|users?)\b"
 )
 _INTERFACES = re.compile(
     r"\b(?:(?:sub)?interfaces?|ports?|links?|uplinks?|downlinks?|lags?|port-?channels?|trunks?|transceivers?|optics?|"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ def is_wrong(what: Entry, event: str, **attributes: Any) -> bool:
         ("device_reboot", {"device": "rtr-001"}, "Show config for rtr-001", True),
         ("device_reboot", {"device": "rtr-001"}, "What is the uptime of rtr-002?", False),
         ("device_reboot", {"device": ["rtr-002", "rtr-003"]}, "What is the uptime of rtr-002?", True),
+        ("device_reboot", {"device": "rtr-001.example.net"}, "What is the uptime of rtr-001?", True),
+        ("device_reboot", {"device": "rtr-001"}, "What is the uptime of RTR-001.example.net?", True),
+        ("device_reboot", {"device": "rtr-001"}, "Is rtr\u2011001 up?", True),
+        ("config_change", {"device": "rtr-001"}, "What does access-list 10 of rtr-001 contain?", True),
         ("interface_state", {"device": "rtr-001"}, "Which interfaces of rtr-001 are down?", True),
         ("interface_state", {"device": "rtr-001"}, "Is Gi0/0 of rtr-001 up?", True),
         ("interface_state", {"device": "rtr-001"}, "Show config for rtr-001", False),
@@ -63,6 +68,15 @@ def is_wrong(what: Entry, event: str, **attributes: Any) -> bool:
 )
 def test_default_rule(event: str, attributes: dict[str, Any], question: str, expected: bool) -> None:
     assert is_wrong(entry(question), event, **attributes) is expected, entry(question).profile
+
+
+@pytest.mark.parametrize("event", ["config_change", "device_reboot"])
+def test_a_follow_up_is_about_the_device_that_was_named_before(event: str) -> None:
+    history = [{"role": "user", "content": "Where is rtr-001?"}, {"role": "assistant", "content": "In NY."}]
+    asked = Request("Show its config", context={"history": history})
+    follow_up = replace(entry(""), profile=PROFILER(asked))
+    assert is_wrong(follow_up, event, device="rtr-001")
+    assert not is_wrong(follow_up, event, device="rtr-002")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ VOLATILITIES = {
     ),
     "dynamic": (
         "Show BGP status",
+        "What is the uptime of rtr-001?",
         "Is Gi0/1 up?",
         "Which interfaces are down?",
         "What is running on port 8080?",
@@ -85,6 +86,8 @@ VOLATILITIES = {
         "What is the best phone?",
         "What is the price of a pizza?",
         "What is the MTU of the WAN link?",
+        "What is the uptime of mx-240-1?",
+        "What is the default gateway of nyc_r1?",
         "What is happening here?",
         "What is connected to the core switch?",
         "Show the running config",
@@ -118,7 +121,10 @@ def test_volatility(profiler: RuleProfiler, question: str, volatility: str) -> N
             "interface:te1/1/1", "interface:xe-0/0/0", "interface:po10", "interface:vlan20", "interface:lo0",
             "interface:eth0.100",
         }),
-        ("ping core-sw-01 from ny1fw3.example.net", {"device:core-sw-01", "device:ny1fw3.example.net"}),
+        ("ping core-sw-01 from ny1fw3.example.net", {
+            "device:core-sw-01", "device:ny1fw3.example.net", "device:ny1fw3",
+        }),
+        ("Is rtr\u2011001 up, and core\u2013sw\u201301?", {"device:rtr-001", "device:core-sw-01"}),
         ("Show topology of site NY1 and site-berlin and dc-2", {"site:ny1", "site:site-berlin", "site:dc-2"}),
         ("INC12345 is like INC12345 in vrf Blue", {"ticket:INC12345", "vrf:Blue"}),
         ("What is vlan 10?", set()),
@@ -134,11 +140,44 @@ def test_named_things_become_tags(profiler: RuleProfiler, question: str, tags: s
     assert len(found) == len(tags)
 
 
+def test_what_a_pattern_names_is_as_volatile_as_a_device(profiler: RuleProfiler) -> None:
+    assert profiler(Request("What is the uptime of INC42?")).volatility == "dynamic"
+    found = RuleProfiler(query_type_of, {"device": r"(?i)\bmx-[\w-]+"})(Request("Which neighbours does MX-240-1 have?"))
+    assert set(found.tags) == {"device:MX-240-1", "topic:neighbours", "level:device"}
+
+
 def test_topics_are_tags_too(profiler: RuleProfiler) -> None:
     assert "topic:interfaces" in profiler(Request("Is Gi0/0 of rtr-001 up?")).tags
 
 
-def test_profile_depends_on_the_text_alone(profiler: RuleProfiler) -> None:
+FOLLOW_UP = [
+    {"role": "system", "content": "The routers are rtr-001 and rtr-002."},
+    {"role": "user", "content": "Show the interfaces of rtr-001, INC77"},
+    {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "Gi0/0 is up."}],
+        "tool_calls": [{"args": {"on": "sw-3"}}],
+    },
+]
+
+
+@pytest.mark.parametrize("context", [FOLLOW_UP, {"operation": "chat", "history": FOLLOW_UP}, {"messages": FOLLOW_UP}])
+def test_what_earlier_turns_name_a_follow_up_is_about(profiler: RuleProfiler, context: Any) -> None:
+    profile = profiler(Request("Show its config", context=context))
+    assert {"device:rtr-001", "device:sw-3", "interface:gi0/0", "ticket:INC77"} <= set(profile.tags)
+    assert {"topic:configuration", "topic:interfaces"} <= set(profile.tags)
+    assert profile.volatility == "stable"  # like "Show the config of rtr-001"
+    assert profiler(Request("Is it up?", context=context)).volatility == "dynamic"
+
+
+def test_a_system_prompt_and_documents_name_nothing(profiler: RuleProfiler) -> None:
+    """An inventory in them would make every answer one about every device."""
+    turn = {"role": "user", "content": [{"type": "text", "text": ["Context: rtr-003 is down.", ""]}]}
+    context = {"operation": "chat", "history": FOLLOW_UP[:1], "turn": turn}
+    assert profiler(Request("What is OSPF?", context=context)) == profiler(Request("What is OSPF?"))
+
+
+def test_a_question_without_history_is_profiled_by_its_text_alone(profiler: RuleProfiler) -> None:
     question = "What is the CPU load of rtr-001?"
     assert profiler(Request(question)) == profiler(Request(question, model="m", namespace=("a",)))
     assert profiler(Request(question)).query_type == "status"

@@ -11,6 +11,9 @@ from llmcache_plugins.policies.topics import topics_of
     ("text", "tags", "expected"),
     [
         ("show running-config", (), {"topic:configuration"}),
+        ("What does access-list 10 of rtr-001 contain?", ("device:rtr-001",), {"topic:configuration"}),
+        ("show route-map", (), {"topic:configuration"}),
+        ("show prefix-list", (), {"topic:configuration"}),
         ("Is OSPF enabled on rtr-001?", ("device:rtr-001",), {"topic:configuration"}),
         ("Which ports are down?", (), {"topic:interfaces", "interfaces:all"}),
         ("Is it up?", ("interface:gi0/0",), {"topic:interfaces"}),
