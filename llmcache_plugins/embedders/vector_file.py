@@ -91,6 +91,7 @@ class VectorCacheFile:
             _INHERITED.append(self._connection)
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._connection = None
         self._thread: ThreadPoolExecutor | None = None
         self._rests_until = 0.0
@@ -125,6 +126,7 @@ class VectorCacheFile:
             self._spared(partial(self._put, "", {}))
         with self._lock:
             self._disconnect()
+        with self._starting:
             thread, self._thread = self._thread, None
         if thread is not None:
             thread.shutdown(wait=False)
@@ -134,7 +136,7 @@ class VectorCacheFile:
         # A thread of its own: those of the loop may all wait for an embedding.
         if self._process != os.getpid():
             self._begin()
-        with self._lock:
+        with self._starting:  # `_lock` is held while somebody waits for the disk
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, thread_name_prefix="llmcache-vectors")
             thread = self._thread

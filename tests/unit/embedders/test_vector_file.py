@@ -273,3 +273,27 @@ def test_a_cache_keeps_vectors_from_run_to_run(path: Path) -> None:
 def test_a_file_needs_a_cache_in_memory_before_it() -> None:
     with pytest.raises(ConfigError, match="embedding_cache_entries"):
         open_cache("memory://", embedder=None, embedding_cache_file="x", embedding_cache_entries=0)
+
+
+def test_a_loop_goes_on_while_another_thread_waits_for_the_disk(file: VectorCacheFile) -> None:
+    file.put("e", vectors(1))
+    held, goes_on = threading.Event(), threading.Event()
+    waited: list[bool] = []
+
+    def hold() -> None:
+        with file._lock:
+            held.set()
+            waited.append(goes_on.wait(5.0))
+
+    async def run() -> set[bytes]:
+        reading = asyncio.create_task(file.aget("e", [digest(1)]))
+        await asyncio.sleep(0)
+        goes_on.set()
+        return set(await reading)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(5.0)
+    assert asyncio.run(run()) == {digest(1)}
+    holder.join()
+    assert waited == [True]
