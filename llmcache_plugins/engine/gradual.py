@@ -140,6 +140,13 @@ class GradualInvalidation:
         self._stop.set()
         return not self.ended.done()
 
+    def give_up(self) -> None:
+        """It cannot go on. What is marked is stale all the same."""
+        _log.warning("a gradual invalidation got no thread; what it marked stays stale")
+        self._progress = replace(self._progress, is_done=True, is_cancelled=True)
+        self._tell(self._pace.on_done)
+        self.ended.set_result(self._progress)
+
     # ---------------------------------------------------------------- the thread's
     def run(self) -> None:
         """All of it. Never raises."""
@@ -279,7 +286,10 @@ class Spread:
     @staticmethod
     def start(gradual: GradualInvalidation) -> None:
         """Let it go on in the background. The thread keeps no process from ending."""
-        threading.Thread(target=gradual.run, name="llmcache-gradual", daemon=True).start()
+        try:
+            threading.Thread(target=gradual.run, name="llmcache-gradual", daemon=True).start()
+        except RuntimeError:  # no more threads
+            gradual.give_up()
 
     def close(self) -> None:
         """Stop all. What they marked stays stale."""

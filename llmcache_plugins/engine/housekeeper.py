@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from llmcache_plugins.engine.forking import follow_forks
@@ -45,8 +46,10 @@ class Housekeeper:
         with self._lock:
             if self._thread is None and not self._stop.is_set():
                 arguments = (self._work, self._interval, self._stop)
-                self._thread = threading.Thread(target=_keep, args=arguments, name="llmcache-maintenance", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=_keep, args=arguments, name="llmcache-maintenance", daemon=True)
+                with suppress(RuntimeError):  # no more threads: that is no reason to store nothing
+                    thread.start()
+                    self._thread = thread
 
     def stop(self) -> None:
         """Let the thread end; it is not started again."""

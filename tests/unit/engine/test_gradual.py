@@ -181,6 +181,22 @@ def test_cancelled_it_leaves_what_is_marked_to_the_rules_of_a_lazy_one(cache: Se
     assert [isinstance(cache.lookup(f"question {n}", lead=True), Miss) for n in range(3)] == [True] * 3
 
 
+def test_without_a_thread_it_is_cancelled_and_nobody_hears_an_error(
+    cache: SemanticCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    fill(cache, 3)
+    told: list[InvalidationProgress] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        report = cache.invalidate(everything=True, mode="gradual", rate=0.001, on_done=told.append)
+    done = report.wait(5)
+    assert (report.count, done.is_done, done.is_cancelled, done.stale, told) == (3, True, True, 3, [done])
+    assert isinstance(cache.lookup("question 1"), Miss)
+
+
 def test_closing_the_cache_stops_it(clock: FakeClock) -> None:
     with open_cache("memory://", embedder=None, clock=clock) as cache:
         fill(cache, 3)

@@ -158,6 +158,20 @@ def test_the_thread_starts_with_the_first_update_and_ends_with_the_cache() -> No
     assert len(threads()) == before
 
 
+def test_without_a_thread_answers_are_stored_and_the_next_update_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = len(threads())
+    with opened() as cache:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            assert cache.update("q", "a").stored
+        assert len(threads()) == before
+        assert cache.update("r", "a").stored
+        assert len(threads()) == before + 1
+
+
 def test_the_thread_makes_passes() -> None:
     with opened(maintenance_interval=0.001) as cache:
         passes = threading.Semaphore(0)
