@@ -156,11 +156,17 @@ class Events(Invalidating):
             attributes: of the event: a value, or a function of the call's arguments that gives it,
                 `device=lambda device, commands: device["host"]`. An attribute that is not named here is taken from the
                 parameter of the same name, where the decorated function has one.
+
+        Raises:
+            ConfigError: nobody knows the event, or the function is a generator: calling it changes nothing yet. Use
+                `changing` inside of it.
         """
         if not isinstance(what, Selector):
             self._event_rules.needs(what)  # an event that nobody knows is found here, not at the first call
 
         def decorate(function: Callable[P, R]) -> Callable[P, R]:
+            if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+                raise ConfigError(f"{function.__qualname__} is a generator; use cache.changing(...) inside of it")
             signature = inspect.signature(function)
 
             def change(*args: Any, **kwargs: Any) -> Change:

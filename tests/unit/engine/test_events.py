@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +310,18 @@ def test_a_decorated_function_that_raises_invalidates_too(cache: SemanticCache) 
 def test_an_unknown_event_is_found_when_the_function_is_decorated(cache: SemanticCache) -> None:
     with pytest.raises(ConfigError, match="no rule for event 'reboot'"):
         cache.invalidates("reboot")
+
+
+def test_a_generator_is_refused_for_its_change_comes_after_the_call(cache: SemanticCache) -> None:
+    def rows(device: str) -> Iterator[str]:
+        yield device
+
+    async def arows(device: str) -> AsyncIterator[str]:
+        yield device
+
+    for function in (rows, arows):
+        with pytest.raises(ConfigError, match="generator"):
+            cache.invalidates("config_change")(function)
 
 
 def test_a_call_without_the_attribute_changes_nothing(cache: SemanticCache) -> None:
