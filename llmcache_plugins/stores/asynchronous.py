@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
 from llmcache_plugins.counters import StoreStats
+from llmcache_plugins.errors import StoreError
 from llmcache_plugins.protocols import Capabilities, Store
 from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Namespace, Stored
@@ -109,7 +111,14 @@ class AsyncStoreAdapter:
         return await self._run(self._store.sequence)
 
     async def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None:
-        return await self._run(self._store.acquire, name, holder, now, until)
+        if not self._is_blocking:
+            return self._store.acquire(name, holder, now, until)
+        call = asyncio.ensure_future(self._in_thread(self._store.acquire, name, holder, now, until))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            call.add_done_callback(self._give_back)  # a thread goes on: its lease would keep others waiting
+            raise
 
     async def release(self, lease: Lease) -> None:
         await self._run(self._store.release, lease)
@@ -128,6 +137,20 @@ class AsyncStoreAdapter:
 
     async def close(self) -> None:
         await self._run(self._store.close)
+
+    def _give_back(self, call: asyncio.Future[Lease | None]) -> None:
+        """Release a lease that nobody is left to hear of."""
+        if call.cancelled() or call.exception() is not None:
+            return
+        lease = call.result()
+        if lease is not None:
+            executor = None if self._executor is None else self._executor()
+            with contextlib.suppress(RuntimeError):  # the process is ending: the lease ends by itself
+                asyncio.get_running_loop().run_in_executor(executor, self._release_quietly, lease)
+
+    def _release_quietly(self, lease: Lease) -> None:
+        with contextlib.suppress(StoreError):  # it ends by itself
+            self._store.release(lease)
 
     async def _run(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         if self._is_blocking:

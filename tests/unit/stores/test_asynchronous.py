@@ -10,7 +10,7 @@ import pytest
 
 from llmcache_plugins.errors import StoreUnavailable
 from llmcache_plugins.protocols import Capabilities, Store
-from llmcache_plugins.selection import Selector
+from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, asynchronous
 from llmcache_plugins.testing.faulty_store import FaultyStore
 from llmcache_plugins.testing.store_contract import make_entry, make_vector
@@ -112,3 +112,31 @@ async def test_errors_come_through() -> None:
 def test_a_faulty_store_knows_the_verbs() -> None:
     with pytest.raises(ValueError, match="no verb 'fetch'"):
         FaultyStore(MemoryStore()).fail({"fetch"})
+
+
+async def test_a_lease_that_comes_after_its_asker_has_gone_is_given_back(
+    tmp_path: Path, executor: ThreadPoolExecutor
+) -> None:
+    entered, goes_on, released = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow(DiskStore):
+        def acquire(self, name: str, holder: str, now: float, until: float) -> Lease | None:
+            if holder == "gone":
+                entered.set()
+                assert goes_on.wait(5.0)
+            return super().acquire(name, holder, now, until)
+
+        def release(self, lease: Lease) -> None:
+            super().release(lease)
+            released.set()
+
+    store = AsyncStoreAdapter(Slow(tmp_path / "cache.db"), lambda: executor)
+    asking = asyncio.create_task(store.acquire("flight", "gone", 0.0, 100.0))
+    assert await asyncio.to_thread(entered.wait, 5.0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    goes_on.set()
+    assert await asyncio.to_thread(released.wait, 5.0)
+    assert await store.acquire("flight", "next", 1.0, 101.0) is not None
+    await store.close()
