@@ -71,10 +71,6 @@ class Upkeep:
                 self._passes["copies"] = lambda now: drop_outdated_copies(rules)
         self._chores: dict[str, Callable[[], Any]] = {}
 
-    def add_pass(self, name: str, make: Pass) -> None:
-        """One more piece of work inside the engine; one of the same name is replaced."""
-        self._passes[name] = make
-
     def add_chore(self, name: str, work: Callable[[], Any]) -> None:
         """One more piece of work that is a plain call; one of the same name is replaced."""
         self._chores[name] = work

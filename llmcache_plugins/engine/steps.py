@@ -31,7 +31,6 @@ __all__ = [
     "ReadExact",
     "ReadNormalised",
     "ReadNotes",
-    "Release",
     "Search",
     "Select",
     "SequenceOf",
@@ -257,15 +256,6 @@ class Acquire(StoreStep):
 
     def call(self, store: AnyStore) -> Any:
         return store.acquire(self.name, self.holder, self.now, self.until)
-
-
-@dataclass(slots=True)
-class Release(StoreStep):
-    work = "release"
-    lease: Lease
-
-    def call(self, store: AnyStore) -> Any:
-        return store.release(self.lease)
 
 
 @dataclass(slots=True)

@@ -155,10 +155,6 @@ class Plan(Generic[Question]):
         with self._lock:
             self._stopped = self._stopped or reason
 
-    @property
-    def is_stopped(self) -> bool:
-        return bool(self._stopped)
-
     def progress(self) -> WarmProgress:
         """Where it stands."""
         with self._lock:
