@@ -48,7 +48,7 @@ def as_wanted(questions: Iterable[Wanted | Request | str]) -> list[Wanted]:
     Raises:
         ConfigError: one of them is no question.
     """
-    if isinstance(questions, str | Request | Wanted):
+    if isinstance(questions, str | Request | Wanted) or not isinstance(questions, Iterable):
         raise ConfigError("questions must be several: give a list, be it of one")
     wanted = [one if isinstance(one, Wanted) else Wanted(one) for one in questions]
     return sorted(wanted, key=lambda one: -one.priority)

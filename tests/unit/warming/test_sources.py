@@ -209,7 +209,7 @@ def test_priority_decides_and_then_the_order_given() -> None:
     assert texts(as_wanted(["a", Wanted("b", 2), "c", Wanted("d", -1), Request("e")])) == ["b", "a", "c", "e", "d"]
 
 
-@pytest.mark.parametrize("questions", ["one question", [""], [3], [Wanted]])
+@pytest.mark.parametrize("questions", ["one question", [""], [3], [Wanted], None, 5])
 def test_what_is_no_question_is_refused(questions: Any) -> None:
     with pytest.raises(ConfigError):
         as_wanted(questions)
