@@ -366,3 +366,23 @@ def test_a_failing_embedder_is_told(clock: FakeClock) -> None:
 
     with open_cache("memory://", embedder=FakeEmbedder(before=fail), clock=clock) as cache:
         assert cache.invalidate(meaning="one").has_failed
+
+
+def test_surroundings_do_not_narrow_an_invalidation_and_a_namespace_does(cache: SemanticCache) -> None:
+    for tenant in ("one", "two"):
+        with cache.context(tenant=tenant, tags="site:a"):
+            store(cache, "q")
+    with cache.context(tenant="one"):
+        assert cache.invalidate(tags="site:a", dry_run=True).count == 2
+    assert cache.invalidate(tags="site:a", namespace="one").count == 1
+    with cache.context(tenant="two"):
+        assert is_there(cache, "q")
+
+
+def test_clearing_refuses_no_answer_under_way_and_invalidating_everything_does(cache: SemanticCache) -> None:
+    cache.lookup("q", lead=True)
+    cache.clear()
+    assert cache.update("q", "answer").stored
+    cache.lookup("r", lead=True)
+    cache.invalidate(everything=True)
+    assert cache.update("r", "answer").reason == "invalidated"
