@@ -5,10 +5,12 @@ For a trusted network: it speaks plain HTTP. Behind a proxy it can have TLS.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import ipaddress
 import json
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -97,6 +99,7 @@ class EventReceiver:
         """Stop. A second call does nothing. The cache stays open."""
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
         self._thread.join(_SECONDS)
 
     def __enter__(self) -> Self:
@@ -126,19 +129,28 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        self.silent: set[Any] = set()  # connections whose request has not come whole
         super().__init__(*args, **kwargs)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._places.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self.silent.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self.silent.discard(request)
             self._places.release()
+
+    def hang_up(self) -> None:
+        """Let nobody wait for clients that say nothing. Whose event has come gets an answer."""
+        for request in list(self.silent):
+            with contextlib.suppress(OSError):  # it went away meanwhile
+                request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exception()
@@ -161,6 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         try:
             event, given = self._read()
+            self.server.silent.discard(self.request)
             report = self.server.cache.handle_event(event, given.pop("attributes", None), **given)
             _log.info("event %.64r: %d entries", event, report.count)
             status = HTTPStatus.SERVICE_UNAVAILABLE if report.has_failed else HTTPStatus.OK

@@ -176,6 +176,14 @@ def test_a_client_that_says_nothing_holds_nobody_up(receiver: EventReceiver) -> 
         assert ask(receiver, EVENT)[0] == 200
 
 
+def test_close_hangs_up_on_a_client_that_says_nothing(cache: Cache) -> None:
+    receiver = EventReceiver(cache)
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=5) as silent:
+        assert ask(receiver, EVENT)[0] == 200  # by now the first one is being listened to
+        receiver.close()
+        assert silent.recv(1) == b""
+
+
 def test_no_length_no_body(receiver: EventReceiver) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=10)
     connection.putrequest("POST", "/events")
