@@ -69,9 +69,11 @@ def timing(rows: Sequence[LabelledRequest], embedder: PreparedEmbedder, model: E
     ]
     return {
         "lookups": len(judging),
+        "mean": float(np.mean(judging)),
         "median": float(np.median(judging)),
         "p95": float(np.quantile(judging, 0.95)),
         "asked": len(asked),
+        "asked mean": float(np.mean(asked)) if asked else 0.0,
         "asked median": float(np.median(asked)) if asked else 0.0,
         "asked p95": float(np.quantile(asked, 0.95)) if asked else 0.0,
         "embedded": len(embedding),

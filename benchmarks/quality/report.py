@@ -318,9 +318,13 @@ def _timing(timing: Json) -> str:
     rows = [
         [what, f"{timing[count]:,}", *(f"{timing[key] * 1000:.3f} ms, {timing[key] / embedding:.2f}" for key in keys)]
         for what, count, keys in (
-            ("every look-up", "lookups", ("median", "p95")),
-            ("look-ups with a candidate near enough to be judged", "asked", ("asked median", "asked p95")),
+            ("every look-up", "lookups", ("mean", "median", "p95")),
+            (
+                "look-ups with a candidate near enough to be judged",
+                "asked",
+                ("asked mean", "asked median", "asked p95"),
+            ),
         )
     ]
-    rows.append(["one embedding of a question", f"{timing['embedded']:,}", f"{embedding * 1000:.3f} ms, 1.00", ""])
-    return table(("", "count", "median, times one embedding", "p95, times one embedding"), rows)
+    rows.append(["one embedding of a question", f"{timing['embedded']:,}", "", f"{embedding * 1000:.3f} ms, 1.00", ""])
+    return table(("", "count", "mean, times one embedding", "median", "p95"), rows)

@@ -118,5 +118,13 @@ def guard_target(results: Mapping[str, Any]) -> Target:
 
 
 def _timing(results: Mapping[str, Any]) -> Iterator[Target]:
-    milliseconds = results["timing"]["asked median"] * 1000
-    yield Target("guards and confidence of one look-up, median", milliseconds, 0.3, True, unit="ms")
+    timing = results["timing"]
+    yield Target(
+        "guards and confidence of a look-up of a new text that has a candidate to be judged, median",
+        timing["asked median"] * 1000,
+        0.3,
+        True,
+        unit="ms",
+    )
+    what = "guards and confidence of a look-up of a new text, mean over all of them"
+    yield Target(what, timing["mean"] * 1000, None, True, unit="ms")
