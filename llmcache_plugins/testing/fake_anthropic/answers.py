@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from dataclasses import dataclass, field
-from typing import Any
 
 from llmcache_plugins.testing.fake_anthropic.wire import Json, blocks_of, new_id, text_of
+from llmcache_plugins.testing.fake_model import Hints, cut_at_stop, fit_schema, pieces_of
 
-__all__ = ["MODELS", "count_tokens", "default_answer", "prompt_of", "sse_frames"]
+__all__ = ["MODELS", "default_answer", "prompt_of", "sse_frames"]
 
 MODELS: tuple[Json, ...] = tuple(
     {
@@ -23,33 +21,11 @@ MODELS: tuple[Json, ...] = tuple(
     }
     for name in ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-6")
 )
-_INTEGER = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
-_QUOTED = re.compile(r"\"([^\"\n]{1,80})\"|(?<!\w)'([^'\n]{1,80})'(?!\w)")
-_SIMPLEST: Json = {"integer": 1, "number": 1.5, "boolean": True, "null": None}
-
-
-@dataclass
-class _Hints:
-    """Numbers and quoted strings of the user's text, used up in order as tool arguments."""
-
-    integers: list[int] = field(default_factory=list)
-    strings: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, text: str) -> _Hints:
-        integers = [int(number) for number in _INTEGER.findall(text)]
-        return cls(integers, [double or single for double, single in _QUOTED.findall(text)])
 
 
 def prompt_of(body: Json) -> Json:
     """The parts of a request that cost input tokens."""
     return {name: body[name] for name in ("system", "tools", "messages") if body.get(name)}
-
-
-def count_tokens(value: Any) -> int:
-    """A stand-in tokenizer: about four characters a token, at least 1."""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return max(1, len(re.sub(r"\s+", " ", text)) // 4)
 
 
 def default_answer(body: Json) -> Json:
@@ -69,10 +45,10 @@ def default_answer(body: Json) -> Json:
         tool = next((tool for tool in tools if tool["name"] == choice.get("name")), tools[0])
         if not is_forced:
             content.append({"type": "text", "text": f"I will call {tool['name']}."})
-        arguments = _fit(tool["input_schema"], "x", _Hints.of(text_of(last.get("content"))))
+        arguments = fit_schema(tool["input_schema"], "x", Hints.of(text_of(last.get("content"))))
         content.append({"type": "tool_use", "id": new_id("toolu"), "name": tool["name"], "input": arguments})
         return {"content": content, "stop_reason": "tool_use"}
-    text, stop_sequence = _stopped(_reply(body, last, results), body.get("stop_sequences") or [])
+    text, stop_sequence = cut_at_stop(_reply(body, last, results), body.get("stop_sequences") or [])
     content.append({"type": "text", "text": text or "."})
     return {
         "content": content,
@@ -116,44 +92,10 @@ def _thinking(body: Json) -> list[Json]:
 def _reply(body: Json, last: Json, results: list[Json]) -> str:
     wanted = (body.get("output_config") or {}).get("format") or body.get("output_format")
     if wanted and wanted.get("type") == "json_schema":
-        return json.dumps(_fit(wanted["schema"], "x", _Hints()))
+        return json.dumps(fit_schema(wanted["schema"], "x", Hints()))
     if results:
         return "tool said: " + "; ".join(text_of(result.get("content")) for result in results)
     return "echo: " + text_of(last.get("content"))
-
-
-def _stopped(text: str, stop_sequences: list[str]) -> tuple[str, str | None]:
-    """`text` up to the stop sequence that comes first, and that sequence."""
-    found = [(text.index(stop), stop) for stop in stop_sequences if stop in text]
-    if not found:
-        return text, None
-    position, stop = min(found)
-    return text[:position], stop
-
-
-def _fit(schema: Json, name: str, hints: _Hints) -> Any:
-    """The smallest value that fits a JSON schema (as much of it as tools and structured output use)."""
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for union in ("anyOf", "oneOf", "allOf"):
-        if schema.get(union):
-            return _fit(schema[union][0], name, hints)
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = kind[0]
-    if kind == "object" or "properties" in schema:
-        properties: Json = schema.get("properties", {})
-        required = set(schema.get("required", properties))
-        return {key: _fit(value, key, hints) for key, value in properties.items() if key in required}
-    if kind == "array":
-        return [_fit(schema.get("items", {}), name, hints)] if schema.get("minItems") else []
-    if kind == "integer" and hints.integers:
-        return hints.integers.pop(0)
-    if kind in ("string", None) and hints.strings:
-        return hints.strings.pop(0)
-    return _SIMPLEST.get(kind or "", f"{name}-value")
 
 
 def _opening(block: Json) -> Json:
@@ -171,17 +113,13 @@ def _opening(block: Json) -> Json:
 def _deltas(block: Json, chunk: int) -> list[Json]:
     match block["type"]:
         case "text":
-            pieces = [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"], chunk)]
+            pieces = [{"type": "text_delta", "text": piece} for piece in pieces_of(block["text"], chunk)]
             return pieces + [{"type": "citations_delta", "citation": cite} for cite in block.get("citations") or []]
         case "thinking":
-            pieces = [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(block["thinking"], chunk)]
+            pieces = [{"type": "thinking_delta", "thinking": piece} for piece in pieces_of(block["thinking"], chunk)]
             return [*pieces, {"type": "signature_delta", "signature": block.get("signature", "")}]
         case "tool_use" | "server_tool_use":
-            arguments = ["", *_pieces(json.dumps(block["input"]), chunk)]  # the API's first delta is empty
+            arguments = ["", *pieces_of(json.dumps(block["input"]), chunk)]  # the API's first delta is empty
             return [{"type": "input_json_delta", "partial_json": piece} for piece in arguments]
         case _:
             return []
-
-
-def _pieces(text: str, size: int) -> list[str]:
-    return [text[start : start + size] for start in range(0, len(text), size)]

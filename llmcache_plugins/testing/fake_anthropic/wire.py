@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
+
+from llmcache_plugins.testing.loopback import Json, LoopbackError
 
 __all__ = ["APIError", "Json", "blocks_of", "new_id", "require_max_tokens", "text_of", "validate"]
-
-Json: TypeAlias = dict[str, Any]
 
 _ID_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
@@ -26,14 +25,8 @@ _ERROR_TYPES = {  # https://docs.claude.com/en/api/errors
 }
 
 
-class APIError(Exception):
+class APIError(LoopbackError):
     """An HTTP error of the API, with the status that decides its type."""
-
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.headers = dict(headers or {})
 
     @property
     def envelope(self) -> Json:
