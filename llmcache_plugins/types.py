@@ -62,7 +62,7 @@ class MissReason(StrEnum):
     NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only
     EXPIRED = "expired"  # the exact entry is there, but its time is over
     STALE = "stale"  # the exact entry is there, but an invalidation marked it
-    REFRESH = "refresh"  # the entry is good, but near its end: this caller was chosen to renew it
+    REFRESH = "refresh"  # the entry is near its end and this caller was chosen to renew it, or a context asks for it
     DAMAGED = "damaged"  # the stored bytes are bad or of an unknown version
     STORE_ERROR = "store_error"
     EMBEDDER_ERROR = "embedder_error"
@@ -118,6 +118,8 @@ class Request:
         query_type: in place of what the profiler finds; None to leave it to that.
         volatility: in place of what the profiler finds; None to leave it to that.
         label: the readable key of a structured question (see `QueryContext`): part of the scope, and the entry's name.
+        details: what a framework says of the run (its tags, its metadata), for a profiler; JSON. Shapes neither scope
+            nor key, and is not stored.
     """
 
     text: str = field(repr=False)
@@ -131,6 +133,7 @@ class Request:
     query_type: str | None = None
     volatility: str | None = None
     label: str = ""
+    details: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,17 +35,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stack": INNER | {"engine", "stores"},
     "factory": INNER | {"engine", "events", "stack", "embedders", "telemetry"},
     "evaluation": INNER | {"engine", "factory"},
-    "langchain": INNER | {"engine", "factory", "warming"},
+    "canonical": BASE | {"keys"},
+    "langchain": INNER | {"engine", "factory", "warming", "canonical"},
+    "llama_index": INNER | {"engine", "factory", "warming", "canonical"},
+    "anthropic": INNER | {"engine", "factory", "canonical"},
 }
 ANYTHING = {"testing", "cli", ""}  # "" is the package's own __init__
-NOBODY_IMPORTS = {"langchain", "cli", "testing"}
+NOBODY_IMPORTS = {"langchain", "llama_index", "anthropic", "cli", "testing"}
 
 # Third-party packages, and the parts that may import them; all but numpy are optional.
 OPTIONAL = {
     "numpy": {"types", "protocols", "matching", "stores", "embedders", "engine", "evaluation", "testing", "cli"},
     "langchain_core": {"langchain", "cli"},
-    "langchain": {"cli"},
-    "pydantic": {"langchain"},  # comes with langchain-core
+    "langchain": {"cli", "langchain"},
+    "langgraph": {"langchain"},
+    "llama_index": {"llama_index"},
+    "llama_index_instrumentation": {"llama_index"},
+    "anthropic": {"anthropic"},
+    "httpx": {"anthropic"},  # comes with anthropic 0.x
+    "httpx2": {"anthropic"},  # comes with anthropic 1.x and later
+    "pydantic": {"langchain", "llama_index", "anthropic"},  # comes with each of the frameworks
     "langchain_anthropic": {"cli"},
     "onnxruntime": {"embedders", "cli"},
     "tokenizers": {"embedders", "cli"},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 from llmcache_plugins.config import DEFAULT, Default
@@ -12,12 +14,26 @@ from llmcache_plugins.engine.flow import Flow
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow
 from llmcache_plugins.engine.lookups import Lookups
+from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.engine.updates import Updates
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.protocols import UpdateEvent
-from llmcache_plugins.types import Answer, Hit, Identity, JsonValue, MissReason, Request, UpdateOutcome
+from llmcache_plugins.types import Answer, Bypass, Hit, Identity, JsonValue, Miss, MissReason, Request, UpdateOutcome
 
-__all__ = ["Calls"]
+__all__ = ["Call", "Calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How `call` was answered: by a `Hit`, or by the model; then `answer` is what `generate` gave."""
+
+    outcome: Hit | Miss | Bypass
+    answer: Answer | None = None
+
+    @property
+    def content(self) -> JsonValue:
+        """The answer itself, wherever it came from."""
+        return self.outcome.answer if isinstance(self.outcome, Hit) else self.answer and self.answer.content
 
 
 class Calls(Lookups, Updates):
@@ -41,53 +57,166 @@ class Calls(Lookups, Updates):
             ConfigError: `generate` is a coroutine function (use `aget_or_generate`), or `ttl` is neither above 0 nor
                 None.
         """
-        self.config.expiry(0.0, ttl)  # a wrong one is refused before a model call is paid for
-        if inspect.iscoroutinefunction(generate):
-            raise ConfigError("generate is a coroutine function; use aget_or_generate")
-        start = perf_counter()
-        given = request
-        request, identity = self._resolve(request)
-        joined = self._join(request, identity, lead=True, is_open=False)
-        outcome = self._report(joined.found, request, identity, start)
-        if isinstance(outcome, Hit) and joined.flight is None:
-            return outcome.answer
-        performer = Performer(self._parts, timed(generate, given))
-        flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
-        if isinstance(outcome, Hit) and joined.flight is not None:
-            self._refresher.start(joined.flight, lambda: run(flow, performer))
-            return outcome.answer
-        if joined.error is not None:
-            raise joined.error
-        try:
-            return run(flow, performer).content
-        except RuntimeError as error:
-            if isinstance(error.__cause__, StopIteration):  # Python turns it into this when it leaves a generator
-                raise error.__cause__ from None
-            raise
+        return self.call(request, generate, ttl=ttl).content
 
     async def aget_or_generate(
         self, request: AnyRequest, generate: Generate, *, ttl: float | Default | None = DEFAULT
     ) -> JsonValue:
         """`get_or_generate` for event loops; `generate` is a coroutine function or returns an awaitable (a plain value
         is taken too, but then it was computed on the loop)."""
+        return (await self.acall(request, generate, ttl=ttl)).content
+
+    def call(
+        self,
+        request: AnyRequest,
+        generate: Generate,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> Call:
+        """`get_or_generate` for those who want to know where the answer comes from.
+
+        Args:
+            identity: as in `lookup`.
+        """
+        self.config.expiry(0.0, ttl)  # a wrong one is refused before a model call is paid for
+        if inspect.iscoroutinefunction(generate):
+            raise ConfigError("generate is a coroutine function; use aget_or_generate")
+        start = perf_counter()
+        given = request
+        request, identity = self._resolve(request, identity)
+        joined = self._join(request, identity, lead=True, is_open=False)
+        outcome = self._report(joined.found, request, identity, start)
+        if isinstance(outcome, Hit) and joined.flight is None:
+            return Call(outcome)
+        performer = Performer(self._parts, timed(generate, given))
+        flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
+        if isinstance(outcome, Hit) and joined.flight is not None:
+            self._refresher.start(joined.flight, lambda: run(flow, performer))
+            return Call(outcome)
+        if joined.error is not None:
+            raise joined.error
+        try:
+            return Call(outcome, run(flow, performer))
+        except RuntimeError as error:
+            if isinstance(error.__cause__, StopIteration):  # Python turns it into this when it leaves a generator
+                raise error.__cause__ from None
+            raise
+
+    async def acall(
+        self,
+        request: AnyRequest,
+        generate: Generate,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> Call:
+        """`call` for event loops; `generate` as in `aget_or_generate`."""
         self.config.expiry(0.0, ttl)
         start = perf_counter()
         given = request
-        request, identity = await self._resolve.awaited(request)
+        request, identity = await self._resolve.awaited(request, identity)
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit) and joined.flight is None:
-            return outcome.answer
+            return Call(outcome)
         performer = AsyncPerformer(self._parts, self._workers, atimed(generate, given))
         flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
         if isinstance(outcome, Hit) and joined.flight is not None:
             self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
-            return outcome.answer
+            return Call(outcome)
         if joined.error is not None:
             raise joined.error
-        return (await arun(flow, performer)).content
+        return Call(outcome, await arun(flow, performer))
+
+    def record(
+        self,
+        request: AnyRequest,
+        renew: Generate,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> Hit | Recording:
+        """`call` for answers that come in pieces: a `Hit` to replay, or a `Recording` of the call that the caller makes
+        now and hands on while it comes. Those who ask the same meanwhile wait until it is whole.
+
+        Args:
+            renew: as `generate` in `call`; makes the whole answer at once, where an old one is served meanwhile.
+            ttl: as in `update`.
+
+        Raises:
+            Exception: what the call of another caller raised for which this one waited.
+        """
+        self.config.expiry(0.0, ttl)
+        start = perf_counter()
+        given = request
+        request, identity = self._resolve(request, identity)
+        joined = self._join(request, identity, lead=True, is_open=False)
+        outcome = self._report(joined.found, request, identity, start)
+        if isinstance(outcome, Hit):
+            if joined.flight is not None:
+                flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
+                self._refresher.start(joined.flight, partial(run, flow, Performer(self._parts, timed(renew, given))))
+            return outcome
+        if joined.error is not None:
+            raise joined.error
+        return self._recording(outcome, request, identity, ttl, joined)
+
+    async def arecord(
+        self,
+        request: AnyRequest,
+        renew: Generate,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> Hit | Recording:
+        """`record` for event loops; `renew` as `generate` in `aget_or_generate`."""
+        self.config.expiry(0.0, ttl)
+        start = perf_counter()
+        given = request
+        request, identity = await self._resolve.awaited(request, identity)
+        joined = await self._ajoin(request, identity, lead=True, is_open=False)
+        outcome = self._report(joined.found, request, identity, start)
+        if isinstance(outcome, Hit):
+            if joined.flight is not None:
+                flow = generate_flow(joined.flight, self._storing(request, identity, ttl, joined))
+                performer = AsyncPerformer(self._parts, self._workers, atimed(renew, given))
+                self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
+            return outcome
+        if joined.error is not None:
+            raise joined.error
+        return self._recording(outcome, request, identity, ttl, joined)
 
     # ---------------------------------------------------------------- inside
+    def _recording(
+        self,
+        outcome: Miss | Bypass,
+        request: Request,
+        identity: Identity,
+        ttl: float | Default | None,
+        joined: Joined,
+    ) -> Recording:
+        """Stores as `call` would, with the surroundings of now: a stream may be used up outside of them."""
+        storing = self._storing(request, identity, self._surroundings.ttl(ttl), joined)
+        is_bypassed = isinstance(outcome, Bypass)
+
+        def store(answer: Answer) -> UpdateOutcome:
+            if is_bypassed:
+                return UpdateOutcome(False, "bypass")
+            kept: list[UpdateOutcome] = []
+            run(generate_flow(joined.flight, _keeping(storing, kept)), Performer(self._parts, lambda: answer))
+            return kept[0]
+
+        async def astore(answer: Answer) -> UpdateOutcome:
+            if is_bypassed:
+                return UpdateOutcome(False, "bypass")
+            kept: list[UpdateOutcome] = []
+            performer = AsyncPerformer(self._parts, self._workers, _giving(answer))
+            await arun(generate_flow(joined.flight, _keeping(storing, kept)), performer)
+            return kept[0]
+
+        return Recording(outcome, joined.flight, self._flights, store, astore)
+
     def _storing(
         self, request: Request, identity: Identity, ttl: float | Default | None, joined: Joined
     ) -> Callable[[Answer], Flow[UpdateOutcome]]:
@@ -105,3 +234,22 @@ class Calls(Lookups, Updates):
             return outcome
 
         return store
+
+
+def _keeping(
+    storing: Callable[[Answer], Flow[UpdateOutcome]], kept: list[UpdateOutcome]
+) -> Callable[[Answer], Flow[UpdateOutcome]]:
+    """`storing`, whose outcome is put into `kept`."""
+
+    def store(answer: Answer) -> Flow[UpdateOutcome]:
+        kept.append((yield from storing(answer)))
+        return kept[-1]
+
+    return store
+
+
+def _giving(answer: Answer) -> Callable[[], Awaitable[Answer]]:
+    async def give() -> Answer:
+        return answer
+
+    return give

@@ -29,10 +29,11 @@ class Contexts(Core):
         ttl: float | Default | None = DEFAULT,
         about: QueryContext | None = None,
         bypass: bool = False,
+        refresh: bool = False,
     ) -> AbstractContextManager[None]:
         """For everything inside of the `with` block, in this cache: also in tasks, and in threads that were started
         with a copied context (as `asyncio.to_thread` and LangChain do). What a request says itself counts before it.
-        Of nested blocks the tags add up, and the inner one decides all else; bypassed is bypassed.
+        Of nested blocks the tags add up, and the inner one decides all else; bypassed is bypassed, and so is refreshed.
 
         Args:
             tags: what the answers depend on, for invalidation.
@@ -43,15 +44,27 @@ class Contexts(Core):
             ttl: as in `update`, which counts before it.
             about: what the questions are about: the same words about something else are another question.
             bypass: neither ask the cache nor store anything.
+            refresh: serve nothing that is stored, but store what the model answers now: "regenerate".
 
         Raises:
             ConfigError: one of these is not what it should be.
         """
         self.config.expiry(0.0, ttl)
         around = self._surroundings.around(
-            tags=tags, volatility=volatility, query_type=query_type, tenant=tenant, ttl=ttl, about=about, bypass=bypass
+            tags=tags,
+            volatility=volatility,
+            query_type=query_type,
+            tenant=tenant,
+            ttl=ttl,
+            about=about,
+            bypass=bypass,
+            refresh=refresh,
         )
         return self._surroundings.entered(around)
+
+    def bypass(self) -> AbstractContextManager[None]:
+        """`context(bypass=True)`: inside of the block neither ask the cache nor store anything."""
+        return self.context(bypass=True)
 
     def request(self, text: str, *, about: QueryContext | None = None, **fields: Any) -> Request:
         """A request, about a structured context. Make it when you ask: its time bucket is that of this moment.

@@ -12,6 +12,7 @@ from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.joining import Joined, Seeker, join_flow
 from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
+from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.protocols import LookupEvent
 from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request
 
@@ -60,8 +61,15 @@ class Lookups(Core):
 
     # ---------------------------------------------------------------- inside
     def _join_flow(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Flow[Joined]:
+        if self._surroundings.is_refreshing:
+            return self._refreshing_flow()
         seeker = Seeker(request, identity, self._joining, is_open, self._epochs.version)
         return join_flow(seeker, lead=lead and self.config.single_flight)
+
+    def _refreshing_flow(self) -> Flow[Joined]:
+        """Nothing is read and nobody is waited for: each caller wants an answer of its own."""
+        seen = yield from seen_now(self._rules.bottom, fail_open=self._rules.fail_open)
+        return Joined(NotFound(MissReason.REFRESH), seen=seen)
 
     def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
         if self._is_closed:

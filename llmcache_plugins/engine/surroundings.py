@@ -35,6 +35,7 @@ class Around:
     ttl: float | Default | None = DEFAULT
     about: QueryContext | None = None
     is_bypassed: bool = False
+    is_refreshing: bool = False
 
     @property
     def shapes_scope(self) -> bool:
@@ -80,6 +81,12 @@ class Surroundings:
         everyone = _around.get()
         return everyone is not None and self in everyone and everyone[self].is_bypassed
 
+    @property
+    def is_refreshing(self) -> bool:
+        """Is nothing that is stored to be served here?"""
+        everyone = _around.get()
+        return everyone is not None and self in everyone and everyone[self].is_refreshing
+
     def ttl(self, given: float | Default | None) -> float | Default | None:
         """The time to live that was given, or else what holds here."""
         around = self.current if isinstance(given, Default) else None
@@ -121,6 +128,7 @@ class Surroundings:
         ttl: float | Default | None,
         about: QueryContext | None,
         bypass: bool,
+        refresh: bool,
     ) -> Around:
         """These settings, checked (but for `ttl`).
 
@@ -129,10 +137,11 @@ class Surroundings:
         """
         if about is not None and not isinstance(about, QueryContext):
             raise ConfigError(f"about must be a QueryContext, not {type(about).__name__}")
-        if not isinstance(bypass, bool):
-            raise ConfigError(f"bypass must be True or False, not {bypass!r}")
+        for name, value in (("bypass", bypass), ("refresh", refresh)):
+            if not isinstance(value, bool):
+                raise ConfigError(f"{name} must be True or False, not {value!r}")
         tags = self.check(tags=tags, volatility=volatility, query_type=query_type)
-        return Around(tags, volatility, query_type, as_namespace(tenant), ttl, about, bypass)
+        return Around(tags, volatility, query_type, as_namespace(tenant), ttl, about, bypass, refresh)
 
 
 def about(request: Request, context: QueryContext, now: float) -> Request:
@@ -168,4 +177,5 @@ def _nested(outer: Around, inner: Around) -> Around:
         outer.ttl if isinstance(inner.ttl, Default) else inner.ttl,
         outer.about if inner.about is None else inner.about,
         outer.is_bypassed or inner.is_bypassed,
+        outer.is_refreshing or inner.is_refreshing,
     )

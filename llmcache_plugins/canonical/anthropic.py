@@ -1,0 +1,139 @@
+"""The Messages API of Anthropic as canonical request and canonical answer.
+
+Every plugin that ends in this API describes its call by the body that it would send: calls with equal bodies share
+their entries, whoever makes them, and a default that differs is a miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from llmcache_plugins.canonical.answer import ChatAnswer, new_id
+from llmcache_plugins.keys.messages import ChatTurn, request_from_messages
+from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.types import JsonValue, Request, Usage
+
+__all__ = ["OFFICIAL", "answer_of_message", "message_of_answer", "request_of_body", "usage_of", "wire_usage"]
+
+OFFICIAL = "https://api.anthropic.com"
+_OPERATION = "anthropic.messages"
+# Of transport, accounting and billing: none of them shapes the answer.
+_IRRELEVANT = {"messages", "system", "model", "stream", "metadata", "service_tier", "user_profile_id", "diagnostics"}
+_OWN = {"content", "stop_reason", "stop_sequence", "model", "usage", "id", "type", "role"}
+_ORDINARY = QuestionExtractor()
+_USAGE = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def request_of_body(
+    body: Mapping[str, JsonValue],
+    *,
+    base_url: str = OFFICIAL,
+    betas: Iterable[str] = (),
+    is_beta: bool = False,
+    workspace: str = "",
+    extractor: Extractor = _ORDINARY,
+) -> Request:
+    """The request that a body of `POST /v1/messages` makes.
+
+    Args:
+        body: what is sent, `extra_body` merged into it.
+        base_url: where it is sent to; another server is another provider of the same name.
+        betas: values of the `anthropic-beta` header.
+        is_beta: is it sent to the beta endpoint?
+        workspace: the `anthropic-workspace-id`.
+        extractor: finds the question inside a turn.
+
+    Raises:
+        TypeError, ValueError, KeyError, AttributeError: it is no such body.
+    """
+    params = {name: _number(value) for name, value in body.items() if name not in _IRRELEVANT}
+    if not params.get("stop_sequences"):
+        params.pop("stop_sequences", None)
+    betas = sorted({*betas, *(params.pop("betas", None) or ())})
+    params |= {"betas": betas} if betas else {}
+    params |= {"is_beta": True} if is_beta or betas else {}
+    params |= {"workspace": workspace} if workspace else {}
+    address = _address(base_url)
+    params |= {"base_url": address} if address != _address(OFFICIAL) else {}
+    turns = [_turn(message) for message in body["messages"]]
+    if body.get("system"):
+        turns.insert(0, ChatTurn("system", body["system"]))
+    return request_from_messages(
+        turns,
+        provider="anthropic",
+        model=body["model"],
+        params=params,
+        extractor=extractor,
+        operation=_OPERATION,
+    )
+
+
+def _number(value: JsonValue) -> JsonValue:
+    """1.0 says the same as 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _address(url: str) -> str:
+    """Host, port and path, as they are written in a key: case and a slash at the end make no other server."""
+    parts = urlsplit(str(url))
+    port = f":{parts.port}" if parts.port not in (None, 443, 80) else ""
+    return f"{(parts.hostname or '').lower()}{port}{parts.path.rstrip('/').removesuffix('/v1')}"
+
+
+def _turn(message: Mapping[str, JsonValue]) -> ChatTurn:
+    content = message["content"]
+    if isinstance(content, Sequence) and not isinstance(content, str):
+        content = [_without_defaults(block) for block in content]
+    extra = {name: value for name, value in message.items() if name not in ("role", "content")}
+    return ChatTurn(message["role"], content, extra)
+
+
+def _without_defaults(block: JsonValue) -> JsonValue:
+    """`is_error: false` says the same as nothing."""
+    if isinstance(block, Mapping) and block.get("is_error") is False:
+        return {name: value for name, value in block.items() if name != "is_error"}
+    return block
+
+
+def answer_of_message(message: Mapping[str, JsonValue]) -> ChatAnswer:
+    """The canonical answer of a response's JSON; fields that only this API knows are kept beside it."""
+    rest = {name: value for name, value in message.items() if name not in _OWN and value is not None}
+    usage = message.get("usage")
+    return ChatAnswer(
+        content=message["content"],
+        stop_reason=message.get("stop_reason"),
+        stop_sequence=message.get("stop_sequence"),
+        model=message.get("model", ""),
+        usage=usage_of(usage),
+        extra={"anthropic": rest} if rest else {},
+    )
+
+
+def message_of_answer(answer: ChatAnswer, *, usage: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A response's JSON with a new id.
+
+    Args:
+        usage: what it says of the tokens; see `wire_usage`.
+    """
+    return {
+        "id": new_id("msg_llmcache_"),
+        "type": "message",
+        "role": "assistant",
+        "model": answer.model,
+        "content": answer.blocks,
+        "stop_reason": answer.stop_reason or ("tool_use" if answer.tool_calls else "end_turn"),
+        "stop_sequence": answer.stop_sequence,
+        "usage": dict(usage),
+        **answer.extra.get("anthropic", {}),
+    }
+
+
+def usage_of(usage: Mapping[str, JsonValue] | None) -> Usage:
+    """The tokens of a response's `usage`."""
+    return Usage(*(int((usage or {}).get(name) or 0) for name in _USAGE))
+
+
+def wire_usage(usage: Usage) -> dict[str, JsonValue]:
+    """A response's `usage` of these tokens."""
+    return {name: getattr(usage, name) for name in _USAGE}
