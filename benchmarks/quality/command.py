@@ -1,4 +1,7 @@
-"""The command line: measure, write docs/quality.json, the tables of docs/quality.md and the plots."""
+"""The command line: measure, write docs/quality.json, the tables of docs/quality.md and the plots.
+
+With `--vetoed` nothing is measured: the paraphrases that a guard vetoes are written to a file, for people to read.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.material import load
-from benchmarks.quality.measure import measure
+from benchmarks.quality.material import Material, load
+from benchmarks.quality.measure import about, measure
+from benchmarks.quality.paraphrases import write_vetoed
 from benchmarks.quality.report import blocks_of
 from benchmarks.quality.targets import targets_of
 from benchmarks.report import with_blocks
 from llmcache_plugins.evaluation import Progress
+from llmcache_plugins.protocols import Embedder
 
-__all__ = ["main", "write"]
+__all__ = ["kept_timing", "main", "write"]
 
 _DOCS = Path(__file__).parent.parent.parent / "docs"
 _DOCUMENT, _NUMBERS = "quality.md", "quality.json"
+_TIMED = ("data_hash", "embedder_id", "guards_version", "calibration", "policy")  # what the time of judging depends on
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 also when an aim is missed: a number is no failure."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.data is None and (options.vetoed is not None or options.keep_timing):
+        parser.error("--vetoed and --keep-timing need --data")
+    if options.vetoed is not None:
+        print(f"{write_vetoed(_material(options, _model()), options.vetoed)} pairs in {options.vetoed}")
+        return 0
     results = _measured(options) if options.data is not None else _known()
     write(results, options.output)
     for target in targets_of(results):
@@ -68,11 +80,28 @@ def _known() -> dict[str, Any]:
 
 
 def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    model = _model()
+    material = _material(options, model)
+    timed = kept_timing(_known(), about(material)) if options.keep_timing else None
+    return measure(material, model, _reporter(), timed=timed)
+
+
+def kept_timing(known: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    """The timing of the numbers in docs/, told again as such; only where what was timed is what is measured now."""
+    changed = [name for name in _TIMED if known["about"][name] != about[name]]
+    if changed:
+        raise SystemExit(f"--keep-timing: {', '.join(changed)} changed since {_NUMBERS} was made; time again")
+    return {**known["timing"], "kept": True}
+
+
+def _material(options: argparse.Namespace, model: Embedder) -> Material:
+    return load(options.data, options.cache, model, _reporter()("vectors"), threads=os.cpu_count() or 1)
+
+
+def _model() -> Embedder:
     from llmcache_plugins.embedders import OnnxEmbedder
 
-    model, report = OnnxEmbedder(), _reporter()
-    material = load(options.data, options.cache, model, report("vectors"), threads=os.cpu_count() or 1)
-    return measure(material, model, report)
+    return OnnxEmbedder()
 
 
 def _reporter() -> Callable[[str], Progress]:
@@ -101,4 +130,15 @@ def _parser() -> argparse.ArgumentParser:
     default = Path(tempfile.gettempdir()) / "llmcache-quality"
     parser.add_argument("--cache", type=Path, default=default, metavar="DIR", help="vectors and parts (%(default)s)")
     parser.add_argument("--output", type=Path, default=_DOCS, metavar="DIR", help="where to write (docs)")
+    parser.add_argument(
+        "--keep-timing",
+        action="store_true",
+        help="tell the times of docs/quality.json again, on a machine that is too busy to time on",
+    )
+    parser.add_argument(
+        "--vetoed",
+        type=Path,
+        metavar="FILE",
+        help="only write the labelled paraphrases that a guard vetoes, with the reason, as JSON lines",
+    )
     return parser

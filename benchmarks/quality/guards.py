@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.quality.pairs import PairRuns
+from benchmarks.quality.curves import Scores
 from llmcache_plugins.evaluation import LabelledPair
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS, judge
+from llmcache_plugins.types import Verdict
 
-__all__ = ["JUDGED", "NEAR", "guard_vetoes", "has_other_values", "is_paraphrase"]
+__all__ = ["JUDGED", "NEAR", "Judged", "guard_vetoes", "has_other_values", "is_paraphrase", "judged"]
 
 NEAR = 0.80
 JUDGED = 0.75  # hardly any pair that is further apart is ever served: a veto there changes nothing
@@ -37,21 +39,40 @@ def _is_clear(row: LabelledPair) -> bool:
     return not row.ambiguous
 
 
-def guard_vetoes(
-    runs: PairRuns, near: float = NEAR, keep: Callable[[LabelledPair], bool] = _is_clear
-) -> dict[str, Any]:
-    """Guard -> how many pairs of either label it vetoes at a cosine of `near` and above, and how many it vetoes alone;
-    `all` for all guards together, `near` for how many pairs there are."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A pair that is near enough to be judged, and the guards that veto it."""
+
+    row: LabelledPair = field(repr=False)
+    similarity: float
+    conflicts: tuple[Verdict, ...]
+
+
+def judged(
+    rows: Sequence[LabelledPair], similarity: Scores, near: float, keep: Callable[[LabelledPair], bool] = _is_clear
+) -> Iterator[Judged]:
+    """The pairs of a cosine of `near` and above that are to be kept, in their order.
+
+    Args:
+        similarity: cosine of each row, -1 where a text does not fit the embedder.
+    """
+    for row, cosine in zip(rows, similarity.tolist(), strict=True):
+        if cosine >= near and keep(row):
+            verdicts = judge(row.b.text, row.a.text)
+            yield Judged(row, cosine, tuple(one for one in verdicts if one.verdict == "conflict"))
+
+
+def guard_vetoes(pairs: Iterable[Judged]) -> dict[str, Any]:
+    """Guard -> how many pairs of either label it vetoes, and how many it vetoes alone; `all` for all guards together,
+    `near` for how many pairs there are."""
     seen, vetoed, alone = Counter[int](), Counter[tuple[str, int]](), Counter[tuple[str, int]]()
-    for row, similarity in zip(runs.rows, runs.similarity, strict=True):
-        if similarity < near or not keep(row):
-            continue
-        seen[row.label] += 1
-        found = [verdict.guard for verdict in judge(row.b.text, row.a.text) if verdict.verdict == "conflict"]
-        vetoed.update((guard, row.label) for guard in found)
-        vetoed[("all", row.label)] += bool(found)
+    for pair in pairs:
+        label, found = pair.row.label, [verdict.guard for verdict in pair.conflicts]
+        seen[label] += 1
+        vetoed.update((guard, label) for guard in found)
+        vetoed[("all", label)] += bool(found)
         if len(found) == 1:
-            alone[(found[0], row.label)] += 1
+            alone[(found[0], label)] += 1
     names = [guard.name for guard in DEFAULT_GUARDS]
     guards = {
         name: {

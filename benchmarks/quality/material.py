@@ -1,4 +1,5 @@
-"""What is measured on: the report part of the labelled data, the streams whole, and every text's vector."""
+"""What is measured on: the report part of the labelled data, the streams whole, for the guards alone the English
+rewordings of the other parts, and every text's vector."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.split import data_files, data_hash, split, write_rows
+from benchmarks.quality.split import PARTS, data_files, data_hash, split, write_rows
 from llmcache_plugins.evaluation import LabelledFile, LabelledPair, PreparedEmbedder, Progress, VectorFile, read_file
 from llmcache_plugins.keys.fingerprint import identify
 from llmcache_plugins.protocols import Embedder
@@ -18,6 +19,7 @@ from llmcache_plugins.types import FloatArray, Request
 __all__ = ["Material", "is_english", "load", "same_context", "similarities", "vectors_of"]
 
 _SUFFIX = ".jsonl.gz"
+_PAIRS = "pairs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +29,54 @@ class Material:
     Args:
         report: the report part of each file; nothing is fitted or chosen on it.
         whole: the streams as they are, in order and complete.
+        rewordings: part -> its English pairs of label 1, of the fit and the choose part. Guards alone are measured on
+            them, which have nothing to fit.
     """
 
     embedder: PreparedEmbedder
     report: Mapping[str, LabelledFile]
     whole: Mapping[str, LabelledFile]
+    rewordings: Mapping[str, Sequence[LabelledPair]]
     data_hash: str
 
 
 def load(data: Path, cache: Path, embedder: Embedder, progress: Progress, *, threads: int) -> Material:
-    """Split the data (once for each state of it), read the report part, and embed every text that is not known yet."""
+    """Split the data (once for each state of it), read what is measured on, and embed every text that is not known."""
     files = data_files(data)
     if not files:
         raise SystemExit(f"no *{_SUFFIX} in {data}")
     digest = data_hash(files)
-    part = cache / "parts" / digest[:16] / "report"
-    if not part.is_dir():
-        unfinished = part.with_name("unfinished")
-        for name, rows in split(files)["report"].items():
-            write_rows(unfinished / f"{name}{_SUFFIX}", rows)
-        unfinished.rename(part)
-    report = {_name(path): read_file(path) for path in data_files(part) if path.stat().st_size > 100}
+    parts = _parts(files, cache / "parts" / digest[:16])
+    report = {_name(path): read_file(path) for path in parts["report"]}
+    rewordings = {
+        part: [
+            row
+            for path in paths
+            if _name(path) == _PAIRS
+            for row in read_file(path).pairs
+            if row.label == 1 and is_english(row)
+        ]
+        for part, paths in parts.items()
+        if part != "report"
+    }
     whole = {_name(path): read_file(path) for path in files if _name(path).startswith("stream_")}
     prepared = PreparedEmbedder(embedder, file=VectorFile(cache / "vectors"), threads=threads)
     requests = [request for file in [*report.values(), *whole.values()] for request in file.requests]
+    requests += [request for rows in rewordings.values() for row in rows for request in (row.a, row.b)]
     prepared.prepare([request.text for request in requests], progress)
-    return Material(prepared, report, whole, digest)
+    return Material(prepared, report, whole, rewordings, digest)
+
+
+def _parts(files: Sequence[Path], folder: Path) -> dict[str, list[Path]]:
+    """Part -> its files that hold rows; split and written when a part is not in the folder."""
+    missing = [part for part in PARTS if not (folder / part).is_dir()]
+    found = split(files) if missing else {}
+    for part in missing:
+        unfinished = folder / "unfinished" / part
+        for name, rows in found[part].items():
+            write_rows(unfinished / f"{name}{_SUFFIX}", rows)
+        unfinished.rename(folder / part)
+    return {part: [path for path in data_files(folder / part) if path.stat().st_size > 100] for part in PARTS}
 
 
 def _name(path: Path) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from benchmarks.quality.blind import run_blind
 from benchmarks.quality.confidence import reliability, timing
 from benchmarks.quality.curves import mean_over
-from benchmarks.quality.guards import JUDGED, NEAR, guard_vetoes, has_other_values, is_paraphrase
+from benchmarks.quality.guards import NEAR, guard_vetoes, judged
 from benchmarks.quality.material import Material, is_english, same_context
 from benchmarks.quality.pairs import BUDGETS, CHAIN, PairRuns, run_pairs
+from benchmarks.quality.paraphrases import guard_aim
 from benchmarks.quality.streams import one_cosine, pooled, run_stream
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.evaluation import LabelledPair, Progress, StreamScores
@@ -20,18 +21,25 @@ from llmcache_plugins.matching.guards import GUARDS_VERSION
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import JsonValue
 
-__all__ = ["FOW", "MINIMAL", "NATURAL", "measure"]
+__all__ = ["FOW", "MINIMAL", "NATURAL", "about", "measure"]
 
 NATURAL, MINIMAL, FOW = "natural English pairs", "English minimal pairs", "fow_cache"
 _TIMED_STREAM = "stream_qqp_zipf"
 
 
-def measure(material: Material, model: Embedder, progress: Callable[[str], Progress]) -> dict[str, JsonValue]:
-    """Run everything on the report part, and the streams also whole.
+def measure(
+    material: Material,
+    model: Embedder,
+    progress: Callable[[str], Progress],
+    *,
+    timed: Mapping[str, JsonValue] | None = None,
+) -> dict[str, JsonValue]:
+    """Run everything on the report part, the streams also whole, and the guards also on the other parts' rewordings.
 
     Args:
         model: the embedder itself, to be timed.
         progress: makes a `Progress` for a step of the work.
+        timed: the timing of another run, to be told instead of timing again.
     """
     runs = {
         name: run_pairs(material.report[name].pairs, material.embedder, progress(name))
@@ -50,20 +58,23 @@ def measure(material: Material, model: Embedder, progress: Callable[[str], Progr
     }
     sets = _sets(runs)
     return {
-        "about": {**_about(material), "disagreements": _disagreements(runs, material)},
+        "about": {**about(material), "disagreements": _disagreements(runs, material)},
         "pairs": {name: one.as_json() for name, one in sets.items()},
         "minimal": _minimal(sets[MINIMAL], material),
         "conversations": _conversations(runs["conversations"]),
-        "guards": {"near": NEAR, **{name: guard_vetoes(one) for name, one in _guarded(runs).items()}},
-        "guard aim": _guard_aim(runs["pairs"].only(is_english)),
+        "guards": {"near": NEAR, **_guarded(runs)},
+        "guard aim": guard_aim(material),
         "blind": run_blind(material.embedder, progress),
         "reliability": {name: reliability(one) for name, one in sets.items()},
         "streams": {part: _streams(found) for part, found in streams.items()},
-        "timing": timing(material.whole[_TIMED_STREAM].stream, material.embedder, model),
+        "timing": dict(timed)
+        if timed is not None
+        else timing(material.whole[_TIMED_STREAM].stream, material.embedder, model),
     }
 
 
-def _about(material: Material) -> dict[str, JsonValue]:
+def about(material: Material) -> dict[str, JsonValue]:
+    """What the figures belong to: data, embedder, guards, calibration and policy."""
     policy = policies_for(CacheConfig(), material.embedder).default
     calibration = calibration_for(material.embedder.embedder_id)
     return {
@@ -105,14 +116,9 @@ def _sets(runs: Mapping[str, PairRuns]) -> dict[str, PairRuns]:
     }
 
 
-def _guarded(runs: Mapping[str, PairRuns]) -> dict[str, PairRuns]:
-    return {"natural": runs["pairs"].only(is_english), "minimal": runs["adversarial"].only(is_english)}
-
-
-def _guard_aim(runs: PairRuns) -> dict[str, JsonValue]:
-    """Vetoes of label 1: of what a guard should let through, and of what it may refuse."""
-    keeps = {"paraphrases": is_paraphrase, "other values": has_other_values}
-    return {"near": JUDGED, **{name: guard_vetoes(runs, JUDGED, keep) for name, keep in keeps.items()}}
+def _guarded(runs: Mapping[str, PairRuns]) -> dict[str, Any]:
+    english = {"natural": runs["pairs"].only(is_english), "minimal": runs["adversarial"].only(is_english)}
+    return {name: guard_vetoes(judged(one.rows, one.similarity, NEAR)) for name, one in english.items()}
 
 
 def _minimal(runs: PairRuns, material: Material) -> dict[str, JsonValue]:

@@ -9,6 +9,7 @@ from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
 from benchmarks.quality.pairs import BUDGETS, CHAIN, LEXICAL
 from benchmarks.quality.peers import FIXED
+from benchmarks.quality.split import PARTS
 from benchmarks.quality.streams import DELTAS, ERROR_RATES
 from benchmarks.quality.targets import Target, targets_of
 from benchmarks.report import table
@@ -234,9 +235,14 @@ def _guards(guards: Json) -> str:
 
 
 def _guard_aim(aim: Json) -> str:
-    parts = (aim["paraphrases"], aim["other values"])
-    head = ("guard", "vetoed paraphrases", "vetoed, where values may differ")
-    return table(head, [[name, *(_veto(part, name, "label 1") for part in parts)] for name in parts[0]["guards"]])
+    """Each part of the data, all of them, and apart what may be refused."""
+    columns = {
+        "all paraphrases": aim["whole"],
+        **{f"{part} part": aim["parts"][part] for part in PARTS},
+        "values may differ, report part": aim["other values"],
+    }
+    rows = [[name, *(_veto(one, name, "label 1", 2) for one in columns.values())] for name in aim["whole"]["guards"]]
+    return table(("guard", *columns), rows)
 
 
 def _guard_sets(pairs: Json, streams: Json) -> str:
@@ -270,9 +276,9 @@ def _counted(scores: Json, name: str) -> str:
     return f"{count} of {total} = {_share(Rate(count, total))}"
 
 
-def _veto(part: Json, guard: str, label: str) -> str:
+def _veto(part: Json, guard: str, label: str, digits: int = 1) -> str:
     count, total = part["guards"][guard][label], part["near"][label]
-    return f"{count} of {total} = {100 * count / max(1, total):.1f} %"
+    return f"{count} of {total} = {100 * count / max(1, total):.{digits}f} %"
 
 
 def _streams(streams: Json) -> str:
@@ -327,4 +333,7 @@ def _timing(timing: Json) -> str:
         )
     ]
     rows.append(["one embedding of a question", f"{timing['embedded']:,}", "", f"{embedding * 1000:.3f} ms, 1.00", ""])
-    return table(("", "count", "mean, times one embedding", "median", "p95"), rows)
+    found = table(("", "count", "mean, times one embedding", "median", "p95"), rows)
+    if timing.get("kept"):
+        return f"{found}\n\nTimed in an earlier run, with the same guards, calibration and data."
+    return found

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.quality.blind import BLIND, run_blind
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
-from benchmarks.quality.guards import guard_vetoes, has_other_values, is_paraphrase
+from benchmarks.quality.guards import guard_vetoes, has_other_values, is_paraphrase, judged
 from benchmarks.quality.pairs import PairRuns, run_pairs
-from benchmarks.quality.targets import Target, guard_target
+from benchmarks.quality.targets import Target, guard_targets
 from llmcache_plugins.evaluation import LabelledPair, PreparedEmbedder, read_file, request_of
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS
 from llmcache_plugins.testing import FakeEmbedder
@@ -59,7 +60,7 @@ def test_pairs_whose_values_may_differ_stand_apart(fields: dict[str, str], is_co
     row = pair(1, "add 4 disks", "add 6 disks", 1, **fields)
     assert is_paraphrase(row) is is_counted
     assert has_other_values(row) is not is_counted
-    vetoes = guard_vetoes(near([row]), 0.75, is_paraphrase)
+    vetoes = guard_vetoes(judged([row], np.array([0.97]), 0.75, is_paraphrase))
     assert (vetoes["near"]["label 1"], vetoes["guards"]["numbers"]["label 1"]) == (int(is_counted), int(is_counted))
 
 
@@ -69,22 +70,46 @@ def test_look_alikes_and_ambiguous_pairs_are_no_paraphrases() -> None:
         assert not has_other_values(row)
 
 
-def aim(vetoed: dict[str, int], total: int) -> Target:
-    """The target for guards that veto so many of `total` paraphrases."""
+def test_only_pairs_near_enough_are_judged_and_each_guard_is_counted() -> None:
+    rows = [
+        pair(1, "how do I add 4 disks", "how do I add 6 disks", 1),
+        pair(2, "how do I enable 4 disks", "how do I disable 6 disks", 1),
+        pair(3, "how do I add 4 tapes", "how do I add 6 tapes", 0),
+        pair(4, "how do I add 4 drums", "how do I add 6 drums", 1),
+    ]
+    found = guard_vetoes(judged(rows, np.array([0.9, 0.75, 0.8, 0.74]), 0.75))
+    assert found["near"] == {"label 0": 1, "label 1": 2}
+    assert found["guards"]["numbers"] == {"label 0": 1, "label 1": 2, "alone 0": 1, "alone 1": 1}
+    assert found["guards"]["opposites"]["label 1"] == 1
+    assert found["guards"]["all"]["label 1"] == 2
+
+
+def counted(vetoed: dict[str, int], total: int) -> dict[str, Any]:
+    """Guards that veto so many of `total` paraphrases."""
     guards = {name: {"label 1": count} for name, count in {**vetoed, "all": sum(vetoed.values())}.items()}
-    part = {"near": {"label 1": total}, "guards": guards}
-    results: dict[str, Any] = {"guard aim": {"near": 0.75, "paraphrases": part}}
-    return guard_target(results)
+    return {"near": {"label 1": total}, "guards": guards}
+
+
+def aims(whole: dict[str, Any], report: dict[str, Any]) -> list[Target]:
+    return list(guard_targets({"guard aim": {"near": 0.75, "whole": whole, "parts": {"report": report}}}))
 
 
 def test_guards_over_their_limit_are_named() -> None:
-    missed = aim({"numbers": 30, "quotes": 11, "dates": 10}, 1000)
+    missed = aims(counted({"numbers": 0}, 1), counted({"numbers": 30, "quotes": 11, "dates": 10}, 1000))[1]
     assert not missed.is_reached
     assert missed.measured == pytest.approx(0.03)
     assert "numbers 3.0 %" in missed.what
     assert "quotes 1.1 %" in missed.what
     assert "dates" not in missed.what
-    assert aim({"numbers": 10, "dates": 2}, 1000).is_reached
+
+
+def test_all_paraphrases_and_the_report_part_are_two_aims() -> None:
+    whole, report = aims(counted({"numbers": 10, "dates": 2}, 1000), counted({"dates": 2, "numbers": 1}, 100))
+    assert "labelled English paraphrases, all three parts" in whole.what
+    assert "report part alone" in report.what
+    assert (whole.is_reached, report.is_reached) == (True, False)
+    assert whole.measured == pytest.approx(0.01)
+    assert report.measured == pytest.approx(0.02)
 
 
 def test_blind_sets_are_fifty_look_alikes_and_fifty_rewordings_of_their_own() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.quality.command import write
+from benchmarks.quality.command import kept_timing, write
 from benchmarks.quality.curves import curve_of
 from benchmarks.quality.material import Material, load
-from benchmarks.quality.measure import FOW, MINIMAL, NATURAL, measure
+from benchmarks.quality.measure import FOW, MINIMAL, NATURAL, about, measure
 from benchmarks.quality.pairs import CHAIN, run_pairs
 from benchmarks.quality.report import blocks_of
 from benchmarks.quality.split import write_rows
@@ -87,6 +87,21 @@ def test_document_has_a_place_for_every_table(results: dict[str, Any], tmp_path:
     assert all(block in document for block in blocks_of(again).values())
 
 
+def test_times_that_are_kept_are_told_as_those_of_an_earlier_run(results: dict[str, Any], material: Material) -> None:
+    assert "earlier run" not in blocks_of(results)["timing"]
+    kept = {**kept_timing(results, about(material)), "mean": 0.0125}
+    again = measure(material, Lookalike(), lambda step: lambda *progress: None, timed=kept)
+    assert again["timing"] == kept
+    assert "earlier run" in blocks_of(again)["timing"]
+    assert "12.500 ms" in blocks_of(again)["timing"]
+
+
+@pytest.mark.parametrize("changed", ["guards_version", "calibration", "data_hash"])
+def test_times_of_other_guards_or_data_are_not_kept(results: dict[str, Any], changed: str) -> None:
+    with pytest.raises(SystemExit, match=changed):
+        kept_timing(results, {**results["about"], changed: "another"})
+
+
 def test_targets_cover_pairs_conversations_every_stream_and_time(results: dict[str, Any]) -> None:
     said = " ".join(target.what for target in targets_of(results))
     for name in (
@@ -97,6 +112,8 @@ def test_targets_cover_pairs_conversations_every_stream_and_time(results: dict[s
         "2 streams, whole",
         "mean hit rate",
         "look-up",
+        "all three parts",
+        "report part alone",
     ):
         assert name in said
 
