@@ -16,34 +16,55 @@ from typing import TypeVar
 __all__ = ["aeach_inside", "each_inside", "enter_until", "inside", "is_inside", "leave"]
 
 T = TypeVar("T")
-_inside_until: ContextVar[float] = ContextVar("llmcache_inside_until", default=-math.inf)
 
 
-def is_inside() -> bool:
-    """Does the running code belong to a call that an outer layer looked up already?"""
-    return _inside_until.get() > monotonic()
+class _Mark:
+    """Until when a call is on its way, by `time.monotonic()`, and who said so. One object, so that whoever hears of the
+    call's end in a child task or thread can unmark the caller's context too."""
+
+    __slots__ = ("owner", "until")
+
+    def __init__(self, until: float, owner: object) -> None:
+        self.until = until
+        self.owner = owner
+
+
+_NOT = _Mark(-math.inf, None)
+_mark: ContextVar[_Mark] = ContextVar("llmcache_inside", default=_NOT)
+
+
+def is_inside(owner: object = None) -> bool:
+    """Does the running code belong to a call that an outer layer looked up already?
+
+    Args:
+        owner: a layer that uses `enter_until`; what it marked itself does not count.
+    """
+    mark = _mark.get()
+    return mark.until > monotonic() and (owner is None or mark.owner is not owner)
 
 
 @contextmanager
 def inside() -> Iterator[None]:
     """What runs in this block belongs to the caller's lookup. Not for generators that hand out values from within: use
     `each_inside`, or the consumer's own calls would count as inner ones."""
-    token = _inside_until.set(math.inf)
+    token = _mark.set(_Mark(math.inf, None))
     try:
         yield
     finally:
-        _inside_until.reset(token)
+        _mark.reset(token)
 
 
-def enter_until(deadline: float) -> None:
+def enter_until(deadline: float, owner: object = None) -> None:
     """For a layer that is told of the lookup and of the update, but does not make the call between: mark the running
     context until `leave`, or until this `time.monotonic()` at the latest, when nobody tells it how the call ended."""
-    _inside_until.set(deadline)
+    _mark.set(_Mark(deadline, owner))
 
 
 def leave() -> None:
-    """Undo `enter_until`."""
-    _inside_until.set(-math.inf)
+    """Undo `enter_until`, also in the context that the running one was copied from."""
+    mark = _mark.get()
+    if mark.until != math.inf:
+        mark.until = -math.inf
 
 
 def each_inside(pieces: Iterator[T]) -> Generator[T, None, None]:

@@ -76,3 +76,27 @@ def test_a_layer_that_does_not_make_the_call_marks_until_it_is_over() -> None:
     enter_until(monotonic() - 1)  # nobody said how that call ended
     assert not is_inside()
     leave()
+
+
+def test_what_a_layer_marked_itself_does_not_count_for_it() -> None:
+    owner = object()
+    enter_until(monotonic() + 60, owner)
+    assert is_inside()
+    assert is_inside(object())
+    assert not is_inside(owner)
+    with inside():
+        assert is_inside(owner)
+        leave()  # the block's own mark is not undone
+        assert is_inside(owner)
+    leave()
+    assert not is_inside()
+
+
+async def test_who_hears_of_the_end_in_a_child_task_unmarks_the_caller_too() -> None:
+    enter_until(monotonic() + 60)
+    await asyncio.create_task(_leaving())
+    assert not is_inside()
+
+
+async def _leaving() -> None:
+    leave()
