@@ -10,10 +10,23 @@ except ImportError as error:
     raise MissingExtraError("the LangChain plugin", "langchain") from error
 
 from llmcache_plugins.langchain.cache import LLMCache
+from llmcache_plugins.langchain.callbacks import (
+    LLMCacheCallbackHandler,
+    get_llmcache_callback,
+    unwatch_llmcache,
+    watch_llmcache,
+)
 from llmcache_plugins.langchain.warming import Warmer, bridge
 from llmcache_plugins.warming.models import register
 
-__all__ = ["LLMCache", "Warmer"]
+__all__ = [
+    "LLMCache",
+    "LLMCacheCallbackHandler",
+    "Warmer",
+    "get_llmcache_callback",
+    "unwatch_llmcache",
+    "watch_llmcache",
+]
 
 register(bridge)  # from now on `cache.warm` takes models and chains of LangChain
 
