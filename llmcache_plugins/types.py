@@ -153,12 +153,15 @@ class Answer:
         finish_reason: the provider's word for why it stopped; truncated and refused answers are not stored.
         usage: what the call cost in tokens.
         generation_seconds: how long the call took, or None when nobody measured it.
+        tags: what it depends on, as far as only the call itself tells (the documents that it was made from, for
+            example); beside the tags of the request.
     """
 
     content: JsonValue = field(repr=False)
     finish_reason: str | None = None
     usage: Usage = Usage()
     generation_seconds: float | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Admission:
         if reason is not None:
             return UpdateOutcome(False, reason)
         try:
-            profile = self._profile_of(request)
+            profile = self._profile_of(request, answer)
         except Exception as error:
             # Without its tags no invalidation would find it, and without its class it might live for too long.
             self._profiler_failed(error)
@@ -89,14 +89,14 @@ class Admission:
             finish_reason=answer.finish_reason,
         )
 
-    def _profile_of(self, request: Request) -> Profile:
-        """What the request says itself, and the profiler of the rest."""
+    def _profile_of(self, request: Request, answer: Answer) -> Profile:
+        """What the request says itself, the profiler of the rest, and the tags of the answer."""
         found = Profile() if self._profiler is None else self._profiler(request)
         if not isinstance(found, Profile):
             raise ConfigError(f"a profiler gives a Profile, not {type(found).__name__}")
         volatility = request.volatility or found.volatility
         tags = self._surroundings.check(
-            tags=(*request.tags, *found.tags), volatility=volatility or None, query_type=found.query_type
+            tags=(*request.tags, *found.tags, *answer.tags), volatility=volatility or None, query_type=found.query_type
         )
         return Profile(request.query_type or found.query_type, volatility, tuple(dict.fromkeys(tags)))
 

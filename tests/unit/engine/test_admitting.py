@@ -135,3 +135,17 @@ def test_what_the_model_said_of_its_end_is_stored() -> None:
         hit = cache.lookup("q")
         assert isinstance(hit, Hit)
         assert hit.entry.finish_reason == "stop"
+
+
+def test_what_only_the_answer_tells_is_tagged_beside_what_the_request_says() -> None:
+    with opened(FakeClock()) as cache:
+        cache.update(Request("Show BGP on rtr-001", tags=("ticket:1",)), Answer("a", tags=("ticket:1", "document:d")))
+        hit = cache.lookup("Show BGP on rtr-001")
+        assert isinstance(hit, Hit)
+        assert hit.entry.profile.tags[:1] == ("ticket:1",)
+        assert set(hit.entry.profile.tags) == {"ticket:1", "device:rtr-001", "document:d"}
+
+
+def test_an_answer_whose_tags_are_none_is_not_stored() -> None:
+    with opened(FakeClock()) as cache:
+        assert cache.update("q", Answer("a", tags=("",))) == UpdateOutcome(False, "profiler_error")
