@@ -105,13 +105,17 @@ def _block(item: JsonValue) -> dict[str, JsonValue]:
     return block
 
 
-def answer_from(answers: Sequence[ChatAnswer]) -> Answer:
+def answer_from(answers: Sequence[ChatAnswer], *, is_said_elsewhere: bool = False) -> Answer:
     """What to store for one answer, or for several of one call (`n`). Nothing that was said is no content: the engine
-    refuses it as empty. The finish reason is that of the first; a plugin that knows better replaces it."""
+    refuses it as empty. The finish reason is that of the first; a plugin that knows better replaces it.
+
+    Args:
+        is_said_elsewhere: something is said outside of content and tool calls, in a field of `extra`.
+    """
     stored = [_stored(answer) for answer in answers]
     # Noted once, so that a hit without tool calls need not search its answer for their ids.
     content: JsonValue = {"form": FORM, "answers": stored, "has_tool_ids": has_tool_ids(stored)}
-    if not any(is_said(answer.content) or answer.tool_calls for answer in answers):
+    if not is_said_elsewhere and not any(is_said(answer.content) or answer.tool_calls for answer in answers):
         content = None
     reason = next((answer.stop_reason for answer in answers if answer.stop_reason), None)
     if any(is_server_side(answer.content) for answer in answers):

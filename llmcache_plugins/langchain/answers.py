@@ -1,26 +1,37 @@
-"""LangChain's generations as neutral JSON (`replay` is the way back).
+"""LangChain's generations as canonical answers (`replay` is the way back).
 
-The stored form names two kinds of generation and two kinds of message; no class name is stored, and none is revived.
+What only LangChain needs stands under its own name in the answer's `extra`: which kind of generation it was, and the
+fields that the canonical answer lacks. No class name is stored, and none is revived.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import BaseModel
 
+from llmcache_plugins.canonical.answer import ChatAnswer, answer_from, is_server_side
 from llmcache_plugins.errors import CodecError
-from llmcache_plugins.keys.renew import has_tool_ids
 from llmcache_plugins.types import Answer, JsonValue, Usage
 
-__all__ = ["FORM", "MARK", "MESSAGE_FIELDS", "UsageMode", "answer_of"]
+__all__ = ["ECHOES", "MARK", "PLUGIN", "UsageMode", "answer_of", "usage_metadata_of"]
 
 UsageMode: TypeAlias = Literal["zero", "keep"]
-FORM = "langchain/1"
+PLUGIN = "langchain"  # the name under `extra`
 MARK = "llmcache"  # in `response_metadata`; never part of a key
+# Entries of `response_metadata` that may repeat a field of the canonical answer.
+ECHOES = {
+    "model_name": "model",
+    "model": "model",
+    "stop_reason": "stop_reason",
+    "finish_reason": "stop_reason",
+    "stop_sequence": "stop_sequence",
+}
 
 _FINISH_FIELDS = (
     "stop_reason",
@@ -45,7 +56,9 @@ _GOOD_ENDS = {
     "finished",
     "end",
 }
-MESSAGE_FIELDS = ("tool_calls", "invalid_tool_calls", "additional_kwargs", "name")
+_FURTHER_FIELDS = ("invalid_tool_calls", "additional_kwargs", "name")
+_TIMED_WRITES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+_MODEL_NAMES = ("model_name", "model", "model_id")
 
 
 def answer_of(generations: Sequence[Generation]) -> Answer:
@@ -54,40 +67,73 @@ def answer_of(generations: Sequence[Generation]) -> Answer:
     Raises:
         CodecError: they hold something that is not JSON, or a class of message we could not give back.
     """
-    stored = [_stored(generation) for generation in generations]
-    # Noted once, so that a hit without tool calls need not search its answer for their ids.
-    content: JsonValue = {"form": FORM, "generations": stored, "has_tool_ids": has_tool_ids(stored)}
-    if all(_is_empty(generation) for generation in generations):
-        content = None  # nothing was said: the engine refuses it as empty
-    return Answer(content, finish_reason=_finish_reason(generations), usage=_usage(generations))
+    answers = [_canonical(generation) for generation in generations]
+    answer = answer_from(answers, is_said_elsewhere=any(map(_is_said_elsewhere, generations)))
+    return replace(answer, finish_reason=_finish_reason(generations))
 
 
-def _stored(generation: Generation) -> dict[str, JsonValue]:
-    stored: dict[str, JsonValue] = {}
+def _canonical(generation: Generation) -> ChatAnswer:
+    extra: dict[str, JsonValue] = {}
     if generation.generation_info is not None:
-        stored["info"] = _json(generation.generation_info, "generation_info")
+        extra["info"] = _json(generation.generation_info, "generation_info")
     if not isinstance(generation, ChatGeneration):
-        return {"kind": "text", "text": generation.text, **stored}
-    return {"kind": "chat", "message": _stored_message(generation.message), **stored}
-
-
-def _stored_message(message: BaseMessage) -> dict[str, JsonValue]:
-    stored: dict[str, JsonValue] = {"content": _json(message.content, "content")}
+        return ChatAnswer(generation.text, extra={PLUGIN: {"kind": "text", **extra}})
+    message = generation.message
     kind = type(message).__name__.removesuffix("Chunk")
     if kind == "ChatMessage" and isinstance(message, ChatMessage):
-        stored["role"] = message.role
+        extra["role"] = message.role
     elif kind != "AIMessage" or not isinstance(message, AIMessage):
         raise CodecError(f"answers of the class {type(message).__name__} cannot be stored")
-    for name in MESSAGE_FIELDS:
+    for name in _FURTHER_FIELDS:
         value = getattr(message, name, None)
         if value:
-            stored[name] = _json(value, name)
-    if message.response_metadata:
-        stored["response_metadata"] = _portable(message.response_metadata)
-    usage = getattr(message, "usage_metadata", None)
-    if usage:
-        stored["usage"] = _json(usage, "usage_metadata")
-    return stored
+            extra[name] = _json(value, name)
+    metadata = _portable(message.response_metadata)
+    answer = ChatAnswer(
+        _json(message.content, "content"),
+        [_call(call) for call in getattr(message, "tool_calls", [])],
+        _finish_reason([generation]),
+        _text(metadata.get("stop_sequence")),
+        next((name for name in map(metadata.get, _MODEL_NAMES) if isinstance(name, str)), ""),
+        _usage(generation),
+    )
+    extra |= _metadata(metadata, answer) | _spent(message, answer)
+    return replace(answer, extra={PLUGIN: {"kind": "chat", **extra}})
+
+
+def _call(call: Mapping[str, object]) -> dict[str, JsonValue]:
+    return {name: _json(call.get(name), "tool_calls") for name in ("id", "name", "args")}
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _metadata(metadata: dict[str, JsonValue], answer: ChatAnswer) -> dict[str, JsonValue]:
+    """The provider's metadata, less what the canonical answer says already; of that only the names are noted."""
+    echoes = [name for name, said in ECHOES.items() if name in metadata and metadata[name] == getattr(answer, said)]
+    rest = {name: value for name, value in metadata.items() if name not in echoes}
+    return {**({"echoes": echoes} if echoes else {}), **({"response_metadata": rest} if rest else {})}
+
+
+def _spent(message: BaseMessage, answer: ChatAnswer) -> dict[str, JsonValue]:
+    """LangChain's count of the tokens, where it says more than the canonical one."""
+    spent = getattr(message, "usage_metadata", None)
+    if not spent or (answer.usage != Usage() and spent == usage_metadata_of(answer.usage)):
+        return {}
+    return {"usage_metadata": _json(spent, "usage_metadata")}
+
+
+def usage_metadata_of(usage: Usage) -> UsageMetadata:
+    """What LangChain would say of these tokens: those of the provider's cache are input tokens too."""
+    read, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
+    given = usage.input_tokens + read + written
+    return UsageMetadata(
+        input_tokens=given,
+        output_tokens=usage.output_tokens,
+        total_tokens=given + usage.output_tokens,
+        input_token_details=InputTokenDetails(cache_read=read, cache_creation=written),
+    )
 
 
 def _json(value: object, where: str) -> JsonValue:
@@ -118,22 +164,10 @@ def _portable(metadata: Mapping[str, object]) -> dict[str, JsonValue]:
     return kept
 
 
-def _is_empty(generation: Generation) -> bool:
-    if not isinstance(generation, ChatGeneration):
-        return not generation.text.strip()
-    message = generation.message
-    calls = getattr(message, "tool_calls", None) or getattr(message, "invalid_tool_calls", None)
-    content: object = message.content
-    if isinstance(content, str):
-        content = content.strip()
-    elif all(_is_blank(block) for block in message.content):
-        content = None
-    return not content and not calls and not message.additional_kwargs
-
-
-def _is_blank(block: object) -> bool:
-    text = block.get("text", "") if isinstance(block, Mapping) and block.get("type") == "text" else block
-    return isinstance(text, str) and not text.strip()
+def _is_said_elsewhere(generation: Generation) -> bool:
+    """A legacy function call, or a call whose arguments are no JSON, is something too."""
+    message = getattr(generation, "message", None)
+    return bool(getattr(message, "additional_kwargs", None) or getattr(message, "invalid_tool_calls", None))
 
 
 def _finish_reason(generations: Iterable[Generation]) -> str | None:
@@ -154,7 +188,7 @@ def _finish_words(generation: Generation) -> Iterable[str]:
         sources.append(message.response_metadata)
         if message.additional_kwargs.get("refusal"):
             yield "refusal"
-        if isinstance(message.content, list) and any(_is_server_side(block) for block in message.content):
+        if is_server_side(message.content):
             yield "pause_turn"  # made with a tool that ran at the provider's: such an answer is of its moment
     for source in sources:
         for name in _FINISH_FIELDS:
@@ -166,23 +200,15 @@ def _finish_words(generation: Generation) -> Iterable[str]:
             yield str(details.get("reason") or "incomplete")
 
 
-def _is_server_side(block: object) -> bool:
-    return isinstance(block, Mapping) and str(block.get("type", "")).startswith(
-        ("server_tool", "mcp_tool", "web_search_tool_result", "code_execution_tool_result")
-    )
-
-
-def _usage(generations: Iterable[Generation]) -> Usage:
-    total = [0, 0, 0, 0]
-    for generation in generations:
-        found = getattr(generation.message, "usage_metadata", None) if isinstance(generation, ChatGeneration) else None
-        if not found:
-            continue
-        details = found.get("input_token_details") or {}
-        written, read = (int(details.get(name) or 0) for name in ("cache_creation", "cache_read"))
-        # LangChain counts tokens written to and read from the provider's cache as input tokens too.
-        total[0] += max(0, int(found.get("input_tokens") or 0) - written - read)
-        total[1] += int(found.get("output_tokens") or 0)
-        total[2] += written
-        total[3] += read
-    return Usage(*total)
+def _usage(generation: ChatGeneration) -> Usage:
+    found = getattr(generation.message, "usage_metadata", None)
+    if not found:
+        return Usage()
+    details = found.get("input_token_details") or {}
+    read = int(details.get("cache_read") or 0)
+    # By how long the provider keeps them, where it says so; then the sum is left out, or 0.
+    timed = sum(int(details.get(name) or 0) for name in _TIMED_WRITES)
+    written = int(details.get("cache_creation") or 0) or timed
+    # LangChain counts tokens written to and read from the provider's cache as input tokens too.
+    given = max(0, int(found.get("input_tokens") or 0) - written - read)
+    return Usage(given, int(found.get("output_tokens") or 0), written, read)

@@ -10,16 +10,17 @@ import json
 import os
 import random
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, ChatMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, Generation
 
+from llmcache_plugins.canonical.answer import ChatAnswer, stored_answers
 from llmcache_plugins.errors import CodecError
-from llmcache_plugins.keys.renew import renew_tool_ids
-from llmcache_plugins.langchain.answers import FORM, MARK, MESSAGE_FIELDS, UsageMode
-from llmcache_plugins.types import Hit, JsonValue
+from llmcache_plugins.langchain.answers import ECHOES, MARK, PLUGIN, UsageMode, usage_metadata_of
+from llmcache_plugins.langchain.foreign import message_of_answer
+from llmcache_plugins.types import Hit, JsonValue, Usage
 
 __all__ = ["generations_of"]
 
@@ -69,33 +70,37 @@ def _memoised(answer_json: str) -> tuple[_Prototype, ...] | None:
 
 
 def _prototypes(content: JsonValue) -> tuple[_Prototype, ...]:
-    if content["form"] != FORM:
-        raise CodecError("the stored answer is of another form")
-    stored = content["generations"]
-    if not isinstance(stored, list) or not stored:
-        raise CodecError("the stored answer holds no generations")
-    if content["has_tool_ids"]:
-        stored = renew_tool_ids(stored)
-    return tuple(_prototype(item) for item in stored)
+    return tuple(_prototype(answer) for answer in stored_answers(content))
 
 
-def _prototype(stored: dict[str, JsonValue]) -> _Prototype:
-    info = stored.get("info")
-    if stored["kind"] == "text":
-        return _Prototype(Generation(text=stored["text"], generation_info=info), None)
-    if stored["kind"] != "chat":
+def _prototype(answer: ChatAnswer) -> _Prototype:
+    own = answer.extra.get(PLUGIN)
+    if own is None:  # another plugin wrote it
+        return _Prototype(ChatGeneration(message=message_of_answer(answer)), _spent(answer, {}))
+    info = own.get("info")
+    if own["kind"] == "text":
+        return _Prototype(Generation(text=answer.content, generation_info=info), None)
+    if own["kind"] != "chat":
         raise CodecError("the stored answer is of an unknown kind")
-    message = stored["message"]
-    return _Prototype(ChatGeneration(message=_message(message), generation_info=info), message.get("usage"))
+    return _Prototype(ChatGeneration(message=_message(answer, own), generation_info=info), _spent(answer, own))
 
 
-def _message(stored: dict[str, JsonValue]) -> BaseMessage:
-    fields = {name: stored[name] for name in MESSAGE_FIELDS if name in stored}
-    fields["content"] = stored["content"]
-    fields["response_metadata"] = stored.get("response_metadata", {})
-    if "role" in stored:
-        return ChatMessage(role=stored["role"], **fields)
-    return AIMessage(usage_metadata=stored.get("usage"), **fields)
+def _spent(answer: ChatAnswer, own: dict[str, JsonValue]) -> JsonValue:
+    if "usage_metadata" in own:
+        return own["usage_metadata"]
+    return None if answer.usage == Usage() else usage_metadata_of(answer.usage)
+
+
+def _message(answer: ChatAnswer, own: dict[str, JsonValue]) -> BaseMessage:
+    fields: dict[str, Any] = {name: own[name] for name in ("additional_kwargs", "name") if name in own}
+    echoed = {name: getattr(answer, ECHOES[name]) for name in own.get("echoes", ())}
+    fields["content"] = answer.content
+    fields["response_metadata"] = {**own.get("response_metadata", {}), **echoed}
+    if "role" in own:
+        return ChatMessage(role=own["role"], **fields)
+    if "invalid_tool_calls" in own:
+        fields["invalid_tool_calls"] = own["invalid_tool_calls"]
+    return AIMessage(tool_calls=answer.tool_calls, **fields)
 
 
 def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode) -> Generation:

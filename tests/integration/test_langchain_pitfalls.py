@@ -413,17 +413,21 @@ def test_p18_generation_info_comes_back_equal_and_several_in_order(cache: LLMCac
     assert found[0].generation_info == info
 
 
+EXTRA = '"extra": {"langchain": {"kind": "%s"}}'
+
+
 @pytest.mark.parametrize(
     "forged",
     [
         '{"lc": 1, "type": "constructor", "id": ["langchain_anthropic", "ChatAnthropic"], "kwargs": {}}',
         '[{"lc": 1, "type": "secret", "id": ["ANTHROPIC_API_KEY"]}]',
-        '{"form": "langchain/9", "generations": []}',
-        '{"form": "langchain/1", "generations": [{"kind": "ChatAnthropic"}], "has_tool_ids": false}',
-        '{"form": "langchain/1", "generations": [{"kind": "chat", "message": {"content": 7}}], "has_tool_ids": false}',
-        '{"form": "langchain/1", "generations": [{"kind": "text"}], "has_tool_ids": false}',
-        '{"form": "langchain/1", "generations": {}, "has_tool_ids": false}',
-        '{"form": "langchain/1", "generations": [{"kind": "text", "text": "x"}]}',
+        '{"form": "chat/9", "answers": [{"content": "x"}], "has_tool_ids": false}',
+        f'{{"form": "chat/1", "answers": [{{"content": "x", {EXTRA % "ChatAnthropic"}}}], "has_tool_ids": false}}',
+        f'{{"form": "chat/1", "answers": [{{"content": 7, {EXTRA % "chat"}}}], "has_tool_ids": false}}',
+        f'{{"form": "chat/1", "answers": [{{{EXTRA % "text"}}}], "has_tool_ids": false}}',
+        f'{{"form": "chat/1", "answers": [{{"content": [], {EXTRA % "text"}}}], "has_tool_ids": false}}',
+        '{"form": "chat/1", "answers": {}, "has_tool_ids": false}',
+        f'{{"form": "chat/1", "answers": [{{"content": "x", {EXTRA % "text"}}}]}}',
         '"just text"',
         "null",
         "{not json",

@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
 from pydantic import BaseModel
 
+from llmcache_plugins.canonical.answer import ChatAnswer, answer_from, stored_answers
 from llmcache_plugins.errors import CodecError
 from llmcache_plugins.langchain.answers import answer_of
 from llmcache_plugins.langchain.replay import generations_of
@@ -126,3 +127,113 @@ def test_an_empty_answer_has_no_content(empty: AIMessage) -> None:
 
 def test_an_answer_of_tool_calls_alone_is_not_empty() -> None:
     assert answer_of([chat(AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "a"}]))]).content is not None
+
+
+def test_a_legacy_function_call_alone_is_not_empty() -> None:
+    call = {"function_call": {"name": "f", "arguments": "{}"}}
+    (found,) = replayed(chat(AIMessage("", additional_kwargs=call)))
+    assert isinstance(found, ChatGeneration)
+    assert found.message.additional_kwargs == call
+
+
+FULL_USAGE: Any = {
+    "input_tokens": 100,
+    "output_tokens": 7,
+    "total_tokens": 107,
+    "input_token_details": {"cache_creation": 30, "cache_read": 50},
+}
+
+
+def test_the_canonical_fields_are_filled_and_nothing_is_stored_twice() -> None:
+    message = AIMessage(
+        "x",
+        response_metadata={
+            "model_name": "m",
+            "model": "m",
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "id": "a",
+        },
+        usage_metadata=FULL_USAGE,
+    )
+    (stored,) = stored_answers(json.loads(json.dumps(answer_of([chat(message)]).content)))
+    assert (stored.model, stored.stop_reason, stored.usage) == ("m", "end_turn", Usage(20, 7, 30, 50))
+    echoes = ["model_name", "model", "stop_reason", "stop_sequence"]
+    assert stored.extra == {"langchain": {"kind": "chat", "echoes": echoes, "response_metadata": {"id": "a"}}}
+    (found,) = replayed(chat(message))
+    assert isinstance(found, ChatGeneration)
+    mark = found.message.response_metadata.pop("llmcache")
+    assert found.message.response_metadata == message.response_metadata
+    assert mark["saved_usage"] == FULL_USAGE
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
+        {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4, "output_token_details": {"reasoning": 1}},
+        {
+            "input_tokens": 9,
+            "output_tokens": 1,
+            "total_tokens": 10,
+            "input_token_details": {"cache_creation": 0, "cache_read": 0, "ephemeral_5m_input_tokens": 4},
+        },
+    ],
+)
+def test_any_count_of_tokens_comes_back_equal(usage: Any) -> None:
+    hit = hit_of(answer_of([chat(AIMessage("x", usage_metadata=usage))]).content)
+    (found,) = generations_of(hit, "keep")
+    assert isinstance(found, ChatGeneration)
+    assert isinstance(found.message, AIMessage)
+    assert found.message.usage_metadata == usage
+
+
+def test_tokens_written_for_a_time_are_tokens_written() -> None:
+    usage: Any = {
+        "input_tokens": 9,
+        "output_tokens": 1,
+        "total_tokens": 10,
+        "input_token_details": {"cache_creation": 0, "cache_read": 2, "ephemeral_1h_input_tokens": 4},
+    }
+    assert answer_of([chat(AIMessage("x", usage_metadata=usage))]).usage == Usage(3, 1, 4, 2)
+
+
+def foreign(*blocks: dict[str, Any], **fields: Any) -> AIMessage:
+    (found,) = generations_of(hit_of(answer_from([ChatAnswer(list(blocks), **fields)]).content))
+    assert isinstance(found, ChatGeneration)
+    assert isinstance(found.message, AIMessage)
+    return found.message
+
+
+def test_text_that_another_plugin_stored_is_read() -> None:
+    message = foreign(
+        {"type": "text", "text": "hi", "citations": None},
+        stop_reason="end_turn",
+        model="claude-haiku-4-5",
+        usage=Usage(3, 4),
+        extra={"anthropic": {"stop_details": {"type": "x"}}},
+    )
+    assert message.content == "hi"
+    mark = message.response_metadata.pop("llmcache")
+    assert message.response_metadata == {
+        "model_provider": "anthropic",
+        "model": "claude-haiku-4-5",
+        "model_name": "claude-haiku-4-5",
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": {"type": "x"},
+    }
+    assert mark["saved_usage"]["total_tokens"] == 7
+    assert message.usage_metadata == {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+
+
+def test_tool_calls_that_another_plugin_stored_are_read() -> None:
+    block = {"type": "tool_use", "id": "toolu_0123456789", "name": "f", "input": {"a": 1}}
+    message = foreign({"type": "text", "text": "so"}, block, stop_reason="tool_use")
+    (call,) = message.tool_calls
+    assert (call["name"], call["args"], call["type"]) == ("f", {"a": 1}, "tool_call")
+    assert call["id"] != "toolu_0123456789"
+    assert message.content == [{"type": "text", "text": "so"}, {**block, "id": call["id"]}]
+    beside = foreign(tool_calls=[{"id": "toolu_0123456789", "name": "f", "args": {"a": 1}}])
+    assert beside.tool_calls[0]["args"] == {"a": 1}
+    assert beside.response_metadata["stop_reason"] == "tool_use"
