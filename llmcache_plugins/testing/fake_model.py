@@ -49,33 +49,38 @@ def pieces_of(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def fit_schema(schema: Json, name: str, hints: Hints, root: Json | None = None) -> Any:
+def fit_schema(schema: Json, name: str, hints: Hints) -> Any:
     """The smallest value that fits a JSON schema (as much of it as tools and structured output use).
 
     Args:
         name: what the value is called; a string without a hint is made of it.
         hints: what the user said; each is used for one value.
-        root: the schema that references point into; `schema` itself when not given.
     """
-    root = schema if root is None else root
+    return _fit(schema, name, hints, schema, ())
+
+
+def _fit(schema: Json, name: str, hints: Hints, root: Json, inside: tuple[str, ...]) -> Any:
+    """`fit_schema` below `root`; `inside` are the references that led here, not to be followed for ever."""
     if "$ref" in schema:
-        return fit_schema(_referenced(schema["$ref"], root), name, hints, root)
+        reference = schema["$ref"]
+        return _fit(_referenced(reference, root), name, hints, root, (*inside, reference))
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][0]
     for union in ("anyOf", "oneOf", "allOf"):
         if schema.get(union):
-            return fit_schema(schema[union][0], name, hints, root)
+            options = [option for option in schema[union] if option.get("$ref") not in inside]
+            return _fit((options or [{"type": "null"}])[0], name, hints, root, inside)
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = kind[0]
     if kind == "object" or "properties" in schema:
         properties: Json = schema.get("properties", {})
         required = set(schema.get("required", properties))
-        return {key: fit_schema(value, key, hints, root) for key, value in properties.items() if key in required}
+        return {key: _fit(value, key, hints, root, inside) for key, value in properties.items() if key in required}
     if kind == "array":
-        return [fit_schema(schema.get("items", {}), name, hints, root)] if schema.get("minItems") else []
+        return [_fit(schema.get("items", {}), name, hints, root, inside)] if schema.get("minItems") else []
     if kind == "integer" and hints.integers:
         return hints.integers.pop(0)
     if kind in ("string", None) and hints.strings:
@@ -88,4 +93,4 @@ def _referenced(reference: str, root: Json) -> Json:
     found: Any = root
     for step in reference.removeprefix("#/").split("/"):
         found = found.get(step) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) and found is not root else {}
+    return found if isinstance(found, dict) else {}

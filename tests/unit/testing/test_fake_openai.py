@@ -171,6 +171,15 @@ def test_structured_output_fits_the_schema(ask: Ask) -> None:
     assert json.loads(content) == {"echo": "as JSON"}
 
 
+def test_a_schema_that_contains_itself_ends(ask: Ask) -> None:
+    properties = {"name": {"type": "string"}, "next": {"anyOf": [{"$ref": "#/$defs/Hop"}, {"type": "null"}]}}
+    hop = {"type": "object", "properties": properties, "required": ["name", "next"]}
+    schema = {"$ref": "#/$defs/Hop", "$defs": {"Hop": hop}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "path", "schema": schema}}
+    content = ask("from 'Oslo'", response_format=wanted)["choices"][0]["message"]["content"]
+    assert json.loads(content) == {"name": "Oslo", "next": None}
+
+
 def test_several_choices_differ_and_are_paid_for_together(ask: Ask) -> None:
     one, three = ask("hello"), ask("hello", n=3)
     contents = [choice["message"]["content"] for choice in three["choices"]]
