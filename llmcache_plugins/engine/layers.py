@@ -60,10 +60,10 @@ def enter_until(deadline: float, owner: object = None) -> None:
     _mark.set(_Mark(deadline, owner))
 
 
-def leave() -> None:
-    """Undo `enter_until`, also in the context that the running one was copied from."""
+def leave(owner: object = None) -> None:
+    """Undo `enter_until`, also in the context that the running one was copied from; with an `owner`, only its mark."""
     mark = _mark.get()
-    if mark.until != math.inf:
+    if mark.until != math.inf and (owner is None or mark.owner is owner):
         mark.until = -math.inf
 
 

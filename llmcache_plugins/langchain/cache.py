@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from time import monotonic
 from typing import Any
 
 from langchain_core.caches import BaseCache
 from langchain_core.outputs import Generation
 
 from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.engine.layers import enter_until, is_inside, leave
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.factory import default_cache
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of
 from llmcache_plugins.langchain.memo import Memo
 from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
-from llmcache_plugins.langchain.release import release_with_task, watch
+from llmcache_plugins.langchain.release import LAYER, release_with_task, watch
 from llmcache_plugins.langchain.replay import generations_of
 from llmcache_plugins.types import Hit, Identity, Outcome, Request
 
@@ -87,9 +89,10 @@ class LLMCache(BaseCache):
             if known is None:
                 return None
             outcome = self.cache.lookup(known[0], lead=True, identity=known[1])
-            if not isinstance(outcome, Hit):
-                release_with_task(self.cache)
-            return self._generations(outcome)
+            generations = self._generations(outcome)
+            if generations is None:
+                self._begin_call()
+            return generations
         except Exception as error:
             self._spare(error)
             return None
@@ -104,6 +107,8 @@ class LLMCache(BaseCache):
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
+        finally:
+            leave(LAYER)
 
     def clear(self, **kwargs: Any) -> None:
         """Remove everything under the cache's namespace; LangChain's keyword arguments have no meaning here."""
@@ -116,9 +121,10 @@ class LLMCache(BaseCache):
             if known is None:
                 return None
             outcome = await self.cache.alookup(known[0], lead=True, identity=known[1])
-            if not isinstance(outcome, Hit):
-                release_with_task(self.cache)
-            return self._generations(outcome)
+            generations = self._generations(outcome)
+            if generations is None:
+                self._begin_call()
+            return generations
         except Exception as error:
             self._spare(error)
             return None
@@ -133,6 +139,8 @@ class LLMCache(BaseCache):
         except Exception as error:
             self.cache.release_leads()
             self._spare(error)
+        finally:
+            leave(LAYER)
 
     async def aclear(self, **kwargs: Any) -> None:
         """`clear` for event loops."""
@@ -148,7 +156,10 @@ class LLMCache(BaseCache):
         return f"LLMCache({self.cache!r})"
 
     def _request(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
-        """None when nothing may be answered or stored, since the call cannot be told from others."""
+        """None when nothing may be answered or stored: the call cannot be told from others, or an outer layer has looked
+        it up already."""
+        if is_inside(LAYER):
+            return None
         pair = (prompt, llm_string)
         known = self._memo.get(pair)
         if known is None:
@@ -159,6 +170,11 @@ class LLMCache(BaseCache):
             known = request, self.cache.identify(request)
             self._memo.put(pair, known)
         return known
+
+    def _begin_call(self) -> None:
+        """The model is asked next: layers below let that call pass."""
+        release_with_task(self.cache)
+        enter_until(monotonic() + self.cache.config.single_flight_timeout, LAYER)
 
     def _generations(self, outcome: Outcome) -> list[Generation] | None:
         if not isinstance(outcome, Hit):

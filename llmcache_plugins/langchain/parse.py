@@ -13,6 +13,7 @@ from llmcache_plugins.keys.fingerprint import canonical_json
 from llmcache_plugins.keys.messages import ChatTurn, request_from_messages, request_from_prompt
 from llmcache_plugins.keys.params import hidden_params
 from llmcache_plugins.keys.question import Extractor
+from llmcache_plugins.langchain.anthropic_wire import WireSettings, wire_request, wire_settings
 from llmcache_plugins.types import JsonValue, Request
 
 __all__ = ["ModelCall", "parse_llm_string", "parse_prompt", "request_of"]
@@ -37,7 +38,7 @@ class ModelCall:
     """Which model is called, and how: everything `llm_string` says.
 
     `is_readable` is False when it is opaque text. `hidden` names parameters of which LangChain tells no cache the
-    value: two calls that differ there cannot be told apart.
+    value: two calls that differ there cannot be told apart. `wire` is set where it is known what is sent to Anthropic.
     """
 
     provider: str
@@ -45,12 +46,16 @@ class ModelCall:
     params: Mapping[str, JsonValue] = field(repr=False)
     is_readable: bool = True
     hidden: tuple[str, ...] = ()
+    wire: WireSettings | None = field(default=None, repr=False)
 
 
 def request_of(prompt: str, call: ModelCall, extractor: Extractor) -> Request:
     """The request that a prompt makes of a model. Text that only looks like serialised messages is matched exactly."""
     messages = parse_prompt(prompt)
     if messages is not None:
+        known = wire_request(call.wire, messages, extractor) if call.wire is not None else None
+        if known is not None:
+            return known
         return request_from_messages(
             messages,
             provider=call.provider,
@@ -121,7 +126,8 @@ def parse_llm_string(llm_string: str) -> ModelCall:
         hidden = hidden_params(params)
     except _UNREADABLE:
         return ModelCall("", "", {"opaque": llm_string}, is_readable=False, hidden=hidden)
-    return ModelCall(provider if isinstance(provider, str) else "", model, params, hidden=hidden)
+    wire = wire_settings(class_id, fixed, call)
+    return ModelCall(provider if isinstance(provider, str) else "", model, params, hidden=hidden, wire=wire)
 
 
 def _model_names(source: Mapping[str, JsonValue]) -> list[str]:

@@ -17,8 +17,11 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.tracers.context import register_configure_hook
 
 from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.engine.layers import leave
 
-__all__ = ["AsyncLeadReleaser", "LeadReleaser", "release_with_task", "watch"]
+__all__ = ["LAYER", "AsyncLeadReleaser", "LeadReleaser", "release_with_task", "watch"]
+
+LAYER = "llmcache_plugins.langchain.LLMCache"  # the owner of its marks, see `engine.layers`
 
 
 class _Deaf:
@@ -86,6 +89,7 @@ def _release() -> None:
         caches = list(_caches)
     for cache in caches:
         cache.release_leads()
+    leave(LAYER)
 
 
 def watch(cache: SemanticCache) -> None:

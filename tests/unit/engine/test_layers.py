@@ -88,7 +88,9 @@ def test_what_a_layer_marked_itself_does_not_count_for_it() -> None:
         assert is_inside(owner)
         leave()  # the block's own mark is not undone
         assert is_inside(owner)
-    leave()
+    leave(object())
+    assert is_inside()
+    leave(owner)
     assert not is_inside()
 
 
