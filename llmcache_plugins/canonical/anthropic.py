@@ -14,7 +14,15 @@ from llmcache_plugins.keys.messages import ChatTurn, request_from_messages
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.types import JsonValue, Request, Usage
 
-__all__ = ["OFFICIAL", "answer_of_message", "message_of_answer", "request_of_body", "usage_of", "wire_usage"]
+__all__ = [
+    "OFFICIAL",
+    "answer_of_message",
+    "message_of_answer",
+    "request_of_body",
+    "saved_usage",
+    "usage_of",
+    "wire_usage",
+]
 
 OFFICIAL = "https://api.anthropic.com"
 _OPERATION = "anthropic.messages"
@@ -32,6 +40,7 @@ def request_of_body(
     betas: Iterable[str] = (),
     is_beta: bool = False,
     workspace: str = "",
+    query: Mapping[str, str] | None = None,
     extractor: Extractor = _ORDINARY,
 ) -> Request:
     """The request that a body of `POST /v1/messages` makes.
@@ -42,6 +51,7 @@ def request_of_body(
         betas: values of the `anthropic-beta` header.
         is_beta: is it sent to the beta endpoint?
         workspace: the `anthropic-workspace-id`.
+        query: further parameters of the address, for servers that take some.
         extractor: finds the question inside a turn.
 
     Raises:
@@ -54,6 +64,7 @@ def request_of_body(
     params |= {"betas": betas} if betas else {}
     params |= {"is_beta": True} if is_beta or betas else {}
     params |= {"workspace": workspace} if workspace else {}
+    params |= {"query": dict(query)} if query else {}
     address = _address(base_url)
     params |= {"base_url": address} if address != _address(OFFICIAL) else {}
     turns = [_turn(message) for message in body["messages"]]
@@ -100,6 +111,8 @@ def answer_of_message(message: Mapping[str, JsonValue]) -> ChatAnswer:
     """The canonical answer of a response's JSON; fields that only this API knows are kept beside it."""
     rest = {name: value for name, value in message.items() if name not in _OWN and value is not None}
     usage = message.get("usage")
+    if usage and not set(usage) <= set(_USAGE):
+        rest["usage"] = usage  # it says more than the four numbers
     return ChatAnswer(
         content=message["content"],
         stop_reason=message.get("stop_reason"),
@@ -116,6 +129,7 @@ def message_of_answer(answer: ChatAnswer, *, usage: Mapping[str, JsonValue]) -> 
     Args:
         usage: what it says of the tokens; see `wire_usage`.
     """
+    further = answer.extra.get("anthropic") or {}
     return {
         "id": new_id("msg_llmcache_"),
         "type": "message",
@@ -125,13 +139,19 @@ def message_of_answer(answer: ChatAnswer, *, usage: Mapping[str, JsonValue]) -> 
         "stop_reason": answer.stop_reason or ("tool_use" if answer.tool_calls else "end_turn"),
         "stop_sequence": answer.stop_sequence,
         "usage": dict(usage),
-        **answer.extra.get("anthropic", {}),
+        **{name: value for name, value in further.items() if name not in _OWN},
     }
 
 
 def usage_of(usage: Mapping[str, JsonValue] | None) -> Usage:
     """The tokens of a response's `usage`."""
     return Usage(*(int((usage or {}).get(name) or 0) for name in _USAGE))
+
+
+def saved_usage(answer: ChatAnswer) -> dict[str, JsonValue]:
+    """The `usage` that the answer came with; of answers that other plugins stored, its four numbers."""
+    told = (answer.extra.get("anthropic") or {}).get("usage")
+    return dict(told) if isinstance(told, Mapping) else wire_usage(answer.usage)
 
 
 def wire_usage(usage: Usage) -> dict[str, JsonValue]:

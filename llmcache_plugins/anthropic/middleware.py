@@ -1,0 +1,230 @@
+"""`LLMCacheMiddleware`: a cache among the SDK's own middleware. Translates in and out, decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic
+from anthropic import APIRequest, APIResponse, AsyncAPIResponse
+
+from llmcache_plugins.anthropic.asked import asked_of, is_messages_call
+from llmcache_plugins.anthropic.later import Later
+from llmcache_plugins.anthropic.recorded import (
+    NOTHING,
+    Keeping,
+    aanswer_of,
+    answer_of,
+    arecorded,
+    is_event_stream,
+    recorded,
+)
+from llmcache_plugins.anthropic.replay import UsageMode, areplayed, replayed
+from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.engine.layers import inside, is_inside
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.factory import default_cache
+from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.types import Answer, Hit, Request
+
+__all__ = ["LLMCacheMiddleware"]
+
+_COMPONENT = "anthropic"
+
+
+class LLMCacheMiddleware(anthropic.Middleware):
+    """Answers the calls of the Messages API from a `SemanticCache`, streams included; all other calls pass.
+
+    Only the question in the last user turn is matched by meaning; system prompt, history, model, parameters, tools,
+    betas and the server's address have to be equal. API keys are in no key and no entry: where they stand for tenants,
+    name the tenant with `cache.context(tenant=...)`. Answers that were cut off or refused, and those for which a tool
+    ran at the provider's, are not stored.
+
+    It belongs behind all middleware that changes requests: what it sees is what it keeps apart.
+
+    Args:
+        cache: the cache to ask; without one, the default cache of the process.
+        usage: on a hit, `"zero"` reports no tokens (the stored numbers are in `usage.llmcache["saved"]`, beside the
+            reason of the hit), `"original"` reports the stored ones again.
+        extractor: finds the question in a user turn; the default knows the usual retrieval prompts.
+
+    Raises:
+        ConfigError: `usage` is neither.
+
+    Example:
+        client = anthropic.Anthropic(middleware=[LLMCacheMiddleware()])
+    """
+
+    def __init__(
+        self, cache: SemanticCache | None = None, *, usage: UsageMode = "zero", extractor: Extractor | None = None
+    ) -> None:
+        if usage not in ("zero", "original"):
+            raise ConfigError(f'usage must be "zero" or "original", not {usage!r}')
+        self._cache = default_cache() if cache is None else cache
+        self._usage: UsageMode = usage
+        self._extractor = QuestionExtractor() if extractor is None else extractor
+
+    @property
+    def cache(self) -> SemanticCache:
+        """The cache that is asked."""
+        return self._cache
+
+    @property
+    def usage(self) -> UsageMode:
+        """What a hit says of the tokens."""
+        return self._usage
+
+    def __repr__(self) -> str:
+        return f"LLMCacheMiddleware({self._cache!r})"
+
+    # ---------------------------------------------------------------- plain calls
+    def handle(self, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+        asked = self._asked(request, call_next)
+        if asked is None:
+            return call_next(request)
+        if request.retries_taken:
+            return self._retried(asked, request, call_next)
+        return (self._streamed if request.stream else self._called)(asked, request, call_next)
+
+    def _called(self, asked: Request, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+        made: list[APIResponse[Any]] = []
+
+        def generate() -> Answer:
+            with inside():
+                response = call_next(request)
+                made.append(response)
+                return answer_of(response)
+
+        outcome = self._cache.call(asked, generate).outcome
+        return made[0] if not isinstance(outcome, Hit) else self._replayed(outcome, request, call_next)
+
+    def _streamed(self, asked: Request, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+        def renew() -> Answer:
+            with inside():
+                return answer_of(call_next(request))
+
+        recording = self._cache.record(asked, renew)
+        if isinstance(recording, Hit):
+            return self._replayed(recording, request, call_next)
+        try:
+            with inside():
+                response = call_next(request)
+        except BaseException as error:
+            recording.fail(error)
+            raise
+        return self._recorded(response, recording)
+
+    def _retried(self, asked: Request, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+        """A further attempt of a call that was looked up at its first one."""
+        with inside():
+            response = call_next(request)
+        if not response.http_response.is_success:
+            return response
+        if request.stream:
+            return self._recorded(response, Later(self._cache, asked))
+        self._cache.update(asked, answer_of(response))
+        return response
+
+    def _recorded(self, response: APIResponse[Any], keeping: Keeping) -> APIResponse[Any]:
+        raw = response.http_response
+        if raw.is_success and is_event_stream(raw):
+            response.http_response = recorded(raw, keeping)
+        else:
+            keeping.store(NOTHING)
+        return response
+
+    def _replayed(self, hit: Hit, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+        try:
+            response = replayed(hit, request, self._usage)
+        except Exception as error:  # what is stored is not of our making: a model call, never an exception
+            self._spare(error)
+            return call_next(request)
+        self._cache.report_success(_COMPONENT)
+        return response
+
+    # ---------------------------------------------------------------- awaits
+    async def handle_async(self, request: APIRequest, call_next: anthropic.AsyncCallNext) -> AsyncAPIResponse[Any]:
+        asked = self._asked(request, call_next)
+        if asked is None:
+            return await call_next(request)
+        if request.retries_taken:
+            return await self._aretried(asked, request, call_next)
+        return await (self._astreamed if request.stream else self._acalled)(asked, request, call_next)
+
+    async def _acalled(
+        self, asked: Request, request: APIRequest, call_next: anthropic.AsyncCallNext
+    ) -> AsyncAPIResponse[Any]:
+        made: list[AsyncAPIResponse[Any]] = []
+
+        async def generate() -> Answer:
+            with inside():
+                response = await call_next(request)
+                made.append(response)
+                return await aanswer_of(response)
+
+        outcome = (await self._cache.acall(asked, generate)).outcome
+        return made[0] if not isinstance(outcome, Hit) else await self._areplayed(outcome, request, call_next)
+
+    async def _astreamed(
+        self, asked: Request, request: APIRequest, call_next: anthropic.AsyncCallNext
+    ) -> AsyncAPIResponse[Any]:
+        async def renew() -> Answer:
+            with inside():
+                return await aanswer_of(await call_next(request))
+
+        recording = await self._cache.arecord(asked, renew)
+        if isinstance(recording, Hit):
+            return await self._areplayed(recording, request, call_next)
+        try:
+            with inside():
+                response = await call_next(request)
+        except BaseException as error:
+            recording.fail(error)
+            raise
+        return await self._arecorded(response, recording)
+
+    async def _aretried(
+        self, asked: Request, request: APIRequest, call_next: anthropic.AsyncCallNext
+    ) -> AsyncAPIResponse[Any]:
+        with inside():
+            response = await call_next(request)
+        if not response.http_response.is_success:
+            return response
+        if request.stream:
+            return await self._arecorded(response, Later(self._cache, asked))
+        await self._cache.aupdate(asked, await aanswer_of(response))
+        return response
+
+    async def _arecorded(self, response: AsyncAPIResponse[Any], keeping: Keeping) -> AsyncAPIResponse[Any]:
+        raw = response.http_response
+        if raw.is_success and is_event_stream(raw):
+            response.http_response = arecorded(raw, keeping)
+        else:
+            await keeping.astore(NOTHING)
+        return response
+
+    async def _areplayed(
+        self, hit: Hit, request: APIRequest, call_next: anthropic.AsyncCallNext
+    ) -> AsyncAPIResponse[Any]:
+        try:
+            response = areplayed(hit, request, self._usage)
+        except Exception as error:
+            self._spare(error)
+            return await call_next(request)
+        self._cache.report_success(_COMPONENT)
+        return response
+
+    # ---------------------------------------------------------------- what both share
+    def _asked(self, request: APIRequest, call_next: object) -> Request | None:
+        """None when the call is not ours to answer."""
+        if is_inside():
+            return None
+        try:
+            return asked_of(request, call_next, self._extractor) if is_messages_call(request) else None
+        except Exception as error:  # a body of an unknown kind: the API says what it thinks of it
+            self._spare(error)
+            return None
+
+    def _spare(self, error: Exception) -> None:
+        self._cache.report_error(_COMPONENT, error)
+        if not self._cache.config.fail_open:
+            raise error
