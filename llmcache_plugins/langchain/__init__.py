@@ -9,6 +9,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("the LangChain plugin", "langchain") from error
 
+from llmcache_plugins.canonical.documents import ainvalidate_documents, invalidate_documents
 from llmcache_plugins.langchain.cache import LLMCache
 from llmcache_plugins.langchain.callbacks import (
     LLMCacheCallbackHandler,
@@ -16,14 +17,19 @@ from llmcache_plugins.langchain.callbacks import (
     unwatch_llmcache,
     watch_llmcache,
 )
+from llmcache_plugins.langchain.chains import CachedChain, cached_chain
 from llmcache_plugins.langchain.warming import Warmer, bridge
 from llmcache_plugins.warming.models import register
 
 __all__ = [
+    "CachedChain",
     "LLMCache",
     "LLMCacheCallbackHandler",
     "Warmer",
+    "ainvalidate_documents",
+    "cached_chain",
     "get_llmcache_callback",
+    "invalidate_documents",
     "unwatch_llmcache",
     "watch_llmcache",
 ]
