@@ -44,6 +44,7 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
     Give it to a call (`config={"callbacks": [handler]}`), to all in a block (`get_llmcache_callback`) or to all of the
     process (`watch_llmcache`). `print` it, or take `as_dict()`.
 
+    A chain that is answered as a whole (`cached_chain`) is one hit; the model calls that it spared are not made.
     LangChain tells nobody of the hits of a completion model (`BaseLLM`) with a global cache: only its misses are seen.
 
     Args:
@@ -57,9 +58,7 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
         ConfigError: a price is not what it should be.
     """
 
-    # What no sums are made of; LangChain reads these plain attributes.
-    ignore_retry = True
-    ignore_custom_event = True
+    ignore_retry = True  # no sums are made of it; LangChain reads this plain attribute
 
     def __init__(
         self,
@@ -157,6 +156,10 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
     def on_retriever_error(self, error: BaseException, **kwargs: Any) -> None:
         self._safely(self._end, kwargs)
 
+    def on_custom_event(self, name: str, data: Any, **kwargs: Any) -> None:
+        if name == MARK:
+            self._safely(lambda said: self._spared(data, said), kwargs)
+
     # ---------------------------------------------------------------- inside
     def _forget(self) -> None:
         self._total = CallSums()
@@ -200,8 +203,19 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
         if mark is None:
             self._count(run.root, model, said, lambda sums: sums.miss(usage, usd))
         else:
-            kind = str(mark.get("kind") or _UNKNOWN)
-            self._count(run.root, model, said, lambda sums: sums.hit(kind, usage, usd))
+            self._hit(mark, run.root, model, usage, said)
+
+    def _spared(self, mark: Mapping[str, Any], said: Mapping[str, Any]) -> None:
+        """A whole chain was answered. Its run goes on, so its root is read and kept."""
+        if mark.get("hit"):
+            with self._lock:
+                known = self._open.get(said["run_id"])
+            root = known.root if known is not None else str(said["run_id"])
+            self._hit(mark, root, str(mark.get("model") or _UNKNOWN), usage_of(mark.get("saved_usage")), said)
+
+    def _hit(self, mark: Mapping[str, Any], root: str, model: str, usage: Usage, said: Mapping[str, Any]) -> None:
+        kind, usd = str(mark.get("kind") or _UNKNOWN), self._prices.usd(model, usage)
+        self._count(root, model, said, lambda sums: sums.hit(kind, usage, usd))
 
     def _count(self, root: str, model: str, said: Mapping[str, Any], add: Callable[[CallSums], CallSums]) -> None:
         tags = {tag for tag in said.get("tags") or () if isinstance(tag, str) and not tag.startswith(_FRAMEWORK_TAGS)}

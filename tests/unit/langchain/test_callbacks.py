@@ -193,6 +193,20 @@ def test_a_completion_models_tokens_stand_beside_the_answer() -> None:
     assert handler.by_model["davinci"].spent == Spent(1, 7, 2, unpriced=1)
 
 
+def test_a_chain_that_is_answered_as_a_whole_is_one_hit() -> None:
+    handler = LLMCacheCallbackHandler(prices=PRICES)
+    outer, chain = uuid4(), uuid4()
+    handler.on_chain_start({}, {}, run_id=outer, parent_run_id=None)
+    handler.on_chain_start({}, {}, run_id=chain, parent_run_id=outer)
+    mark = {"hit": True, "kind": "semantic", "model": MODEL, "saved_usage": {"input_tokens": 100, "output_tokens": 20}}
+    handler.on_custom_event("llmcache", mark, run_id=chain, tags=["docs"])
+    handler.on_custom_event("progress", {"hit": True}, run_id=chain)  # the application's own
+    handler.on_custom_event("llmcache", "nonsense", run_id=chain)
+    assert handler.total.hits == {"semantic": 1}
+    assert handler.total.saved == Spent(1, 100, 20, usd=dollars(0.0002))
+    assert handler.by_tag["docs"] == handler.by_run[str(outer)] == handler.total
+
+
 def test_it_reads_in_a_few_lines_and_as_json() -> None:
     handler = LLMCacheCallbackHandler(prices=PRICES)
     tell(handler, answered())
