@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from typing import Any
 
@@ -216,10 +216,11 @@ def _settled(value: Any) -> Any:
     return {key: _settled(item) for key, item in value.items()} if type(value) is AddableDict else value
 
 
-def pieces_of(output: Any, *, by_key: bool) -> Iterator[Any]:
+def pieces_of(output: Any, given: Any, *, by_key: bool) -> Iterator[Any]:
     """The pieces in which a stream gives a stored output: text by words.
 
     Args:
+        given: the input. What is handed on from it comes whole.
         by_key: the chain streams a dict key by key.
     """
     if isinstance(output, str):
@@ -227,14 +228,13 @@ def pieces_of(output: Any, *, by_key: bool) -> Iterator[Any]:
     elif type(output) is AIMessage:
         yield from _chunks(output)
     elif by_key and type(output) is dict and output:
+        handed_on = given if isinstance(given, Mapping) else {}
         for key, value in output.items():
-            yield from map(partial(_keyed, key), pieces_of(value, by_key=False))
+            is_whole = isinstance(value, str) and handed_on.get(key) == value
+            for piece in [value] if is_whole else pieces_of(value, None, by_key=False):
+                yield AddableDict({key: piece})
     else:
         yield output
-
-
-def _keyed(key: str, piece: Any) -> AddableDict:
-    return AddableDict({key: piece})
 
 
 def _words(text: str) -> list[str]:

@@ -222,7 +222,7 @@ class CachedChain(Runnable[Any, Any]):
         output = self._output(found) if isinstance(found, Hit) else None
         if isinstance(found, Hit) and output is not None:
             _tell(found, config, run_manager)
-            yield from pieces_of(output[0], by_key=self._by_key)
+            yield from pieces_of(output[0], given, by_key=self._by_key)
             return
         recording = found if isinstance(found, Recording) else _Unrecorded(self._cache, asked)
         heard, pieces = Heard(), list[Any]()
@@ -254,7 +254,7 @@ class CachedChain(Runnable[Any, Any]):
         output = self._output(found) if isinstance(found, Hit) else None
         if isinstance(found, Hit) and output is not None:
             await _atell(found, config, run_manager)
-            for piece in pieces_of(output[0], by_key=self._by_key):
+            for piece in pieces_of(output[0], given, by_key=self._by_key):
                 yield piece
             return
         recording = found if isinstance(found, Recording) else _Unrecorded(self._cache, asked)
