@@ -59,6 +59,15 @@ class Lookups(Core):
     def release_lead(self, lead: Lead) -> int:
         return self._flights.release(lead)
 
+    def report_bypass(self, reason: str) -> Bypass:
+        """A plugin lets a call pass that it cannot tell from others: counted, neither asked nor stored.
+
+        Args:
+            reason: a word; few values, for it is a label of metrics.
+        """
+        self._emit(LookupEvent(bypass := Bypass(reason), ()))
+        return bypass
+
     # ---------------------------------------------------------------- inside
     def _join_flow(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Flow[Joined]:
         if self._surroundings.is_refreshing:

@@ -1,0 +1,29 @@
+"""The LlamaIndex plugin: `install(cache)`."""
+
+from __future__ import annotations
+
+from llmcache_plugins.errors import MissingExtraError
+
+try:
+    import llama_index.core as _llama_index_core
+except ImportError as error:
+    raise MissingExtraError("the LlamaIndex plugin", "llama-index") from error
+
+from llmcache_plugins.llama_index.events import LLMCacheCallbackHandler, LLMCacheEvent, LLMCacheEventHandler
+from llmcache_plugins.llama_index.installing import cached_llm, install, uninstall
+from llmcache_plugins.llama_index.warming import Warmer, bridge
+from llmcache_plugins.warming.models import register
+
+__all__ = [
+    "LLMCacheCallbackHandler",
+    "LLMCacheEvent",
+    "LLMCacheEventHandler",
+    "Warmer",
+    "cached_llm",
+    "install",
+    "uninstall",
+]
+
+register(bridge)  # from now on `cache.warm` takes cached LLMs of LlamaIndex
+
+del _llama_index_core, bridge, register

@@ -1,0 +1,102 @@
+"""`llama_index.llms.anthropic.Anthropic` by the body that it would send, so that its entries are shared with whoever
+sends the same body."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from inspect import getattr_static
+from typing import TYPE_CHECKING, Any
+
+from llmcache_plugins.canonical.anthropic import request_of_body
+from llmcache_plugins.keys.question import Extractor
+from llmcache_plugins.llama_index.plain import IndistinctCall, as_json
+from llmcache_plugins.types import JsonValue, Request
+
+if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
+    from llmcache_plugins.llama_index.requests import Spoken
+
+__all__ = ["is_wire_llm", "wire_request"]
+
+_MODULE = "llama_index.llms.anthropic.base"
+_LEAVES = (
+    "chat",
+    "achat",
+    "stream_chat",
+    "astream_chat",
+    "complete",
+    "acomplete",
+    "stream_complete",
+    "astream_complete",
+)
+_CLIENTS = ("Anthropic", "AsyncAnthropic")  # not those of Vertex and Bedrock: other servers, other names of models
+_BETAS, _WORKSPACE = "anthropic-beta", "anthropic-workspace-id"
+_HARMLESS_HEADERS = {"user-agent", _BETAS, _WORKSPACE}
+
+
+def is_wire_llm(llm: LLM, original: type[LLM]) -> bool:
+    """Does it send what the integration's own class sends? A subclass with methods of its own may not."""
+    module = sys.modules.get(_MODULE)
+    known = getattr(module, "Anthropic", None)
+    if not isinstance(known, type) or not issubclass(original, known):
+        return False
+    return all(getattr_static(original, name) is getattr_static(known, name) for name in _LEAVES)
+
+
+def wire_request(llm: Any, spoken: Spoken, *, extractor: Extractor, is_async: bool) -> Request | None:
+    """The request that its body makes; None for what is unusual about it."""
+    if spoken.operation == "structured":
+        return None
+    try:
+        client = llm._aclient if is_async else llm._client
+        if type(client).__name__ not in _CLIENTS or type(client).__module__.partition(".")[0] != "anthropic":
+            return None
+        body, own_headers = _body(llm, spoken)
+        headers = {**_lowered(client._custom_headers), **own_headers}
+        if client._custom_query or not headers.keys() <= _HARMLESS_HEADERS:
+            return None
+        if spoken.operation == "complete" and (body.get("thinking") or body.get("tools")):
+            return None  # a completion loses what is no text, and must not stand for the whole answer
+        return request_of_body(
+            body,
+            base_url=str(client.base_url),
+            betas=[name.strip() for name in str(headers.get(_BETAS, "")).split(",") if name.strip()],
+            workspace=str(headers.get(_WORKSPACE, "")),
+            extractor=extractor,
+        )
+    except Exception:  # whatever surprises here, the LLM's own form of request tells the calls apart as well
+        return None
+
+
+def _body(llm: Any, spoken: Spoken) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """The body and the headers of the call, by the integration's own functions."""
+    convert = sys.modules[_MODULE].messages_to_anthropic_messages
+    # Copies: with `cache_idx` the messages are marked, which is for the call alone to do.
+    messages = [_without_urls(message.model_copy(deep=True)) for message in spoken.as_messages]
+    converted, system = convert(messages, llm.cache_idx, llm.model)
+    arguments = dict(llm._get_all_kwargs(**spoken.kwargs))
+    headers = _lowered(arguments.pop("extra_headers", None) or {})
+    if arguments.pop("extra_query", None):
+        raise IndistinctCall("a query of its own")
+    further = arguments.pop("extra_body", None) or {}
+    arguments.pop("timeout", None)
+    return as_json({"messages": converted, "system": system, **arguments, **_mapping(further)}), headers
+
+
+def _lowered(headers: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name).lower(): value for name, value in headers.items() if value is not None}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise IndistinctCall("a body that is no object")
+    return value
+
+
+def _without_urls(message: Any) -> Any:
+    """The integration would fetch them, which a look-up must not do."""
+    if any(getattr(block, "url", None) for block in message.blocks):
+        raise IndistinctCall("something to be fetched")
+    return message
