@@ -10,7 +10,7 @@ from llmcache_plugins.types import JsonValue
 
 __all__ = ["StreamedMessage", "frames_of"]
 
-_PIECE = 24  # characters in one delta of a replayed stream
+_PIECE = 16  # characters in one delta of a replayed stream
 _OF_THE_END = ("container", "stop_details")  # fields of a message that a stream tells last
 
 
