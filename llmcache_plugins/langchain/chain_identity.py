@@ -47,6 +47,12 @@ _IRRELEVANT = {
     "custom_output_type",
 }
 _DEEPEST = 40
+_NAMED = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MethodWrapperType,
+)
 _PLAIN_OBJECTS = ("func", "afunc", "_transform", "_atransform")  # of LangChain's runnables that are no pydantic models
 
 
@@ -138,8 +144,11 @@ class _Survey:
             return {"method": [self.describe(thing.__func__), self.describe(thing.__self__)]}
         if isinstance(thing, types.FunctionType):
             return self._function(thing)
-        if isinstance(thing, types.BuiltinFunctionType | types.ModuleType):
-            return {"named": f"{getattr(thing, '__module__', '')}.{thing.__name__}"}
+        if isinstance(thing, _NAMED):
+            owner = getattr(thing, "__self__", None)
+            return {"named": _path(thing), "of": None if inspect.ismodule(owner) else self.describe(owner)}
+        if isinstance(thing, types.ModuleType):
+            return {"module": thing.__name__}
         return self._object(thing)
 
     def _object(self, thing: Any) -> JsonValue:
@@ -173,7 +182,8 @@ class _Survey:
         if isinstance(model, BaseChatModel):
             told = model._get_llm_string()
         else:
-            told = str(sorted(getattr(model, "dict", dict)().items()))
+            asdict = getattr(model, "asdict", None) or model.dict  # `dict` is the older name
+            told = str(sorted(asdict().items()))
         call = parse_llm_string(told)
         params = canonical_params(call.params)
         described: dict[str, JsonValue] = {
@@ -231,8 +241,8 @@ class _Names:
 _names = _Names()
 
 
-def _path(of: type) -> str:
-    return f"{of.__module__}.{of.__qualname__}"
+def _path(of: Any) -> str:
+    return f"{getattr(of, '__module__', '')}.{of.__qualname__}"
 
 
 def _may_show(name: str) -> bool:

@@ -22,10 +22,15 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
 from pydantic import BaseModel, Field, PrivateAttr
 
-from llmcache_plugins import SemanticCache, open_cache
+from llmcache_plugins import CacheConfig, CodecError, ConfigError, SemanticCache, open_cache
+from llmcache_plugins.engine import Rules, Tier
 from llmcache_plugins.langchain import LLMCache, cached_chain, invalidate_documents
+from llmcache_plugins.matching import SimilarityPolicy
+from llmcache_plugins.matching.guards import judge
 from llmcache_plugins.protocols import ErrorEvent
-from llmcache_plugins.testing import FakeClock, FakeEmbedder
+from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
+from llmcache_plugins.telemetry import Statistics
+from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
 
 GROUPS = {"Show BGP status": "bgp", "Display BGP state": "bgp", "Show OSPF status": "ospf"}
 SHOW, DISPLAY, OTHER = GROUPS
@@ -641,3 +646,36 @@ async def test_p7_a_broken_store_costs_a_call_and_nothing_else(stream: bool) -> 
     else:
         assert chain.invoke(SHOW) == await chain.ainvoke(SHOW) == "It is up."
     assert len(model.calls) == 2
+
+
+@pytest.mark.parametrize("verbs", [{"get"}, {"put"}, {"census", "search"}, None])
+async def test_p7_a_store_that_fails_costs_a_call_and_is_counted(verbs: set[str] | None) -> None:
+    store = FaultyStore(MemoryStore(max_entries=100, max_bytes=1 << 20))
+    embedder, policy = FakeEmbedder(GROUPS), SimilarityPolicy(0.95)
+    rules = Rules(("hot",), embedder.embedder_id, "test", lambda request: policy, judge, fail_open=True)
+    parts: dict[str, Any] = {"embedder": embedder, "statistics": Statistics(), "clock": FakeClock()}
+    tier = Tier("hot", store, AsyncStoreAdapter(store))
+    cache = SemanticCache([tier], rules=rules, config=CacheConfig(), **parts)
+    model = Parrot()
+    chain = cached_chain(rag(shelf(), model), cache)
+    store.fail(verbs) if verbs else store.fail()
+    assert chain.invoke(SHOW) == await chain.ainvoke(DISPLAY) == "It is up."
+    assert "".join(chain.stream(OTHER)) == "".join([piece async for piece in chain.astream("other")]) == "It is up."
+    assert len(model.calls) >= 3
+    assert cache.stats().errors["hot"] >= 1
+
+
+def test_with_fail_open_off_a_mistake_is_told() -> None:
+    with closing(open_cache("memory://", embedder=None, fail_open=False)) as cache:
+        with pytest.raises(CodecError, match="'query'"):
+            cached_chain(told(shelf(), Parrot()), cache, question="query").invoke({"question": SHOW})
+        assert cached_chain(lambda question: State(name=question), cache).invoke(SHOW) == State(name=SHOW)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"question": 7}, {"partition": object()}, {"documents": "id"}, {"name": ""}, {"untagged": "drop"}],
+)
+def test_a_setting_that_is_wrong_is_told_at_once(cache: SemanticCache, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        cached_chain(rag(shelf(), Parrot()), cache, **settings)

@@ -1,0 +1,178 @@
+"""What makes two chains the same, and what does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.chat_history import InMemoryChatMessageHistory
+from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
+from langchain_core.language_models.fake import FakeListLLM
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables.history import RunnableWithMessageHistory
+from pydantic import BaseModel, SecretStr
+
+from llmcache_plugins import ConfigError
+from llmcache_plugins.langchain.chain_identity import identity_of
+
+
+class Opaque:
+    """Says nothing of itself."""
+
+
+class Settings(BaseModel):
+    k: int = 4
+    api_key: str = "a"
+    password: SecretStr = SecretStr("b")
+
+
+def said(text: str) -> FakeListChatModel:
+    return FakeListChatModel(responses=[text])
+
+
+def chain(text: str = "{q}", says: str = "a", then: Callable[[str], Any] = str.upper) -> Any:
+    return ChatPromptTemplate.from_template(text) | said(says) | StrOutputParser() | RunnableLambda(then)
+
+
+def digest(thing: Any, name: str | None = None) -> str:
+    return identity_of(thing, name).digest
+
+
+def adding(suffix: Any) -> Callable[[str], str]:
+    return lambda text: text + str(suffix)
+
+
+def other(text: str) -> str:
+    return text + "!"
+
+
+def test_equal_chains_are_one() -> None:
+    assert digest(chain()) == digest(chain())
+    assert digest(chain(then=adding("x"))) == digest(chain(then=adding("x")))
+    assert digest({"a": RunnablePassthrough()} | chain()) == digest({"a": RunnablePassthrough()} | chain())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        chain("{q}?"),
+        chain(says="b"),
+        chain(then=other),
+        chain(then=adding("x")),
+        chain().bind(stop=["x"]),
+        chain().with_config(configurable={"k": 1}),
+        {"q": RunnablePassthrough()} | chain(),
+        chain().with_fallbacks([chain(says="b")]),
+    ],
+)
+def test_a_change_makes_another_chain(changed: Any) -> None:
+    assert digest(changed) != digest(chain())
+
+
+def test_what_a_function_refers_to_counts() -> None:
+    assert digest(chain(then=adding("x"))) != digest(chain(then=adding("y")))
+    assert digest(chain(then=adding({"a": 1}))) != digest(chain(then=adding({"a": 2})))
+
+
+def test_settings_count_and_credentials_do_not() -> None:
+    def with_settings(**settings: Any) -> str:
+        return digest(chain(then=adding(Settings(**settings))))
+
+    assert with_settings(api_key="x", password="y") == with_settings()
+    assert with_settings(k=5) != with_settings()
+
+
+def test_an_object_that_says_nothing_is_itself_and_no_other() -> None:
+    one, two = Opaque(), Opaque()
+    assert digest(chain(then=adding(one))) == digest(chain(then=adding(one)))
+    assert digest(chain(then=adding(one))) != digest(chain(then=adding(two)))
+    assert identity_of(chain(then=adding(one)), None).unnamed == ("Opaque",)
+
+
+def test_an_address_that_is_used_again_is_no_old_object() -> None:
+    seen = set()
+    for _ in range(50):
+        seen.add(digest(chain(then=adding(Opaque()))))
+    assert len(seen) == 50
+
+
+def test_a_model_that_says_nothing_is_itself_and_no_other() -> None:
+    one, two = (GenericFakeChatModel(messages=iter(["a"])) for _ in range(2))
+    assert digest(one) == digest(one)
+    assert digest(one) != digest(two)
+
+
+def test_a_name_stands_for_everything_but_models_and_prompts() -> None:
+    one = digest(chain(then=adding(Opaque())), "support")
+    assert one == digest(chain(then=adding(Opaque())), "support")
+    assert one != digest(chain(then=adding(Opaque())), "sales")
+    assert one != digest(chain("{q}?"), "support")
+    assert one != digest(chain(says="b"), "support")
+    assert identity_of(chain(then=adding(Opaque())), "support").unnamed == ()
+
+
+def test_the_one_model_of_a_chain_is_named() -> None:
+    from langchain_anthropic import ChatAnthropic
+
+    def claude(model: str) -> Any:
+        return ChatPromptTemplate.from_template("{q}") | ChatAnthropic(model=model, api_key="k") | StrOutputParser()
+
+    assert identity_of(claude("claude-haiku-4-5"), None).model == "claude-haiku-4-5"
+    assert identity_of(claude("claude-haiku-4-5").with_fallbacks([claude("claude-opus-4-1")]), None).model == ""
+    assert identity_of(claude("claude-haiku-4-5"), None).unnamed == ()
+
+
+def test_a_completion_model_is_known_by_its_parameters() -> None:
+    def completion(text: str) -> Any:
+        return PromptTemplate.from_template("{q}") | FakeListLLM(responses=[text])
+
+    assert digest(completion("a")) == digest(completion("a")) != digest(completion("b"))
+
+
+@pytest.mark.parametrize("name", [None, "support"])
+def test_a_chain_that_keeps_a_conversation_is_refused(name: str | None) -> None:
+    with pytest.warns(DeprecationWarning, match="persistence"):
+        keeps = RunnableWithMessageHistory(chain(), lambda session_id: InMemoryChatMessageHistory())
+    with pytest.raises(ConfigError, match="inside"):
+        identity_of(RunnableLambda(str) | keeps, name)
+
+
+def test_a_graph_with_a_checkpointer_is_refused() -> None:
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.graph import START, StateGraph
+    from typing_extensions import TypedDict
+
+    class State(TypedDict):
+        q: str
+
+    builder = StateGraph(State)
+    builder.add_node("a", lambda state: state)
+    builder.add_edge(START, "a")
+    with pytest.raises(ConfigError, match="checkpointer"):
+        identity_of(builder.compile(checkpointer=InMemorySaver()), None)
+    assert digest(builder.compile())
+
+
+def test_every_process_finds_the_same() -> None:
+    code = (
+        "from langchain_core.prompts import ChatPromptTemplate as P\n"
+        "from langchain_core.runnables import RunnablePassthrough as Q\n"
+        "from langchain_core.language_models import FakeListChatModel as M\n"
+        "from llmcache_plugins.langchain.chain_identity import identity_of\n"
+        "def shout(message): return {'a', 'b', 'c', str(message)}\n"
+        "found = identity_of({'q': Q()} | P.from_template('{q}') | M(responses=['a']) | shout, None)\n"
+        "print(found.digest, found.unnamed)"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    assert "()" in said.pop()
