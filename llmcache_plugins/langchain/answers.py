@@ -19,7 +19,7 @@ from llmcache_plugins.canonical.answer import ChatAnswer, answer_from, is_server
 from llmcache_plugins.errors import CodecError
 from llmcache_plugins.types import Answer, JsonValue, Usage
 
-__all__ = ["ECHOES", "MARK", "PLUGIN", "UsageMode", "answer_of", "usage_metadata_of"]
+__all__ = ["ECHOES", "MARK", "PLUGIN", "UsageMode", "answer_of", "portable", "usage_metadata_of"]
 
 UsageMode: TypeAlias = Literal["zero", "keep"]
 PLUGIN = "langchain"  # the name under `extra`
@@ -88,7 +88,7 @@ def _canonical(generation: Generation) -> ChatAnswer:
         value = getattr(message, name, None)
         if value:
             extra[name] = _json(value, name)
-    metadata = _portable(message.response_metadata)
+    metadata = portable(message.response_metadata)
     answer = ChatAnswer(
         _json(message.content, "content"),
         [_call(call) for call in getattr(message, "tool_calls", [])],
@@ -151,8 +151,8 @@ def _json(value: object, where: str) -> JsonValue:
     raise CodecError(f"{where} of this answer cannot be stored: it holds a {type(value).__name__}")
 
 
-def _portable(metadata: Mapping[str, object]) -> dict[str, JsonValue]:
-    """The entries of a provider's metadata that are JSON: a header or date object is no reason to pay twice."""
+def portable(metadata: Mapping[str, object]) -> dict[str, JsonValue]:
+    """The entries of such metadata that are JSON: a header or date object is no reason to pay twice."""
     kept: dict[str, JsonValue] = {}
     for name, value in metadata.items():
         if name == MARK:

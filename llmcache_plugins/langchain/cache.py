@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -15,31 +13,16 @@ from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.engine.layers import enter_until, is_inside, leave
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.factory import default_cache
-from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of
-from llmcache_plugins.langchain.memo import Memo
-from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
 from llmcache_plugins.langchain.release import LAYER, release_with_task, watch
 from llmcache_plugins.langchain.replay import generations_of
+from llmcache_plugins.langchain.requests import Requests
 from llmcache_plugins.types import Hit, Identity, Outcome, Request
 
 __all__ = ["LLMCache"]
 
 _COMPONENT = "langchain"
-_MEMO_BYTES = 16 * 1024 * 1024
-_log = logging.getLogger(__name__)
-
-
-@lru_cache(maxsize=256)  # few differ, and each may hold a page of tools
-def _parse_llm_string(llm_string: str) -> ModelCall:
-    call = parse_llm_string(llm_string)
-    if call.hidden:
-        _log.warning(
-            "calls of %s are not cached: LangChain hides the value of %s from caches",
-            call.model or "a model",
-            ", ".join(call.hidden),
-        )
-    return call
 
 
 class LLMCache(BaseCache):
@@ -72,9 +55,8 @@ class LLMCache(BaseCache):
         if usage not in ("zero", "keep"):
             raise ConfigError(f'usage must be "zero" or "keep", not {usage!r}')
         self._cache = default_cache() if cache is None else cache
-        self._extractor = QuestionExtractor() if extractor is None else extractor
         self._usage = usage
-        self._memo: Memo[tuple[Request, Identity]] = Memo(_MEMO_BYTES)
+        self._requests = Requests(self._cache, extractor)
         watch(self._cache)
 
     @property
@@ -156,20 +138,8 @@ class LLMCache(BaseCache):
         return f"LLMCache({self.cache!r})"
 
     def _request(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
-        """None when nothing may be answered or stored: the call cannot be told from others, or an outer layer has looked
-        it up already."""
-        if is_inside(LAYER):
-            return None
-        pair = (prompt, llm_string)
-        known = self._memo.get(pair)
-        if known is None:
-            call = _parse_llm_string(llm_string)
-            if call.hidden:
-                return None
-            request = request_of(prompt, call, self._extractor)
-            known = request, self.cache.identify(request)
-            self._memo.put(pair, known)
-        return known
+        """None when nothing may be answered or stored, or an outer layer has looked it up already."""
+        return None if is_inside(LAYER) else self._requests.of(prompt, llm_string)
 
     def _begin_call(self) -> None:
         """The model is asked next: layers below let that call pass."""

@@ -39,8 +39,8 @@ class _Prototype(NamedTuple):
     usage: JsonValue
 
 
-def generations_of(hit: Hit, usage: UsageMode = "zero") -> list[Generation]:
-    """Fresh generations from a stored answer, with new message and tool-call ids.
+def generations_of(hit: Hit, usage: UsageMode = "zero", *, with_ids: bool = True) -> list[Generation]:
+    """Fresh generations from a stored answer, with new message and tool-call ids (or without message ids).
 
     A list, for LangChain takes nothing else for a hit. Chat messages say in `response_metadata["llmcache"]` where they
     come from, with the hit's whole `evidence`; `generation_info` comes back as it was.
@@ -57,7 +57,7 @@ def generations_of(hit: Hit, usage: UsageMode = "zero") -> list[Generation]:
         raise
     except Exception as error:
         raise CodecError(f"the stored answer cannot be read: {type(error).__name__}") from error
-    return [_copy(prototype, hit, usage) for prototype in prototypes]
+    return [_copy(prototype, hit, usage, with_ids) for prototype in prototypes]
 
 
 @lru_cache(maxsize=512)
@@ -103,7 +103,7 @@ def _message(answer: ChatAnswer, own: dict[str, JsonValue]) -> BaseMessage:
     return AIMessage(tool_calls=answer.tool_calls, **fields)
 
 
-def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode) -> Generation:
+def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode, with_ids: bool) -> Generation:
     generation, spent = prototype
     info = _fresh(generation.generation_info)
     if not isinstance(generation, ChatGeneration):
@@ -111,7 +111,7 @@ def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode) -> Generation:
     message = generation.message
     changes: dict[str, JsonValue] = {
         # Never the stored id: a thread that holds it already would replace the earlier message by this one.
-        "id": f"llmcache-{_random.getrandbits(128):032x}",
+        "id": f"llmcache-{_random.getrandbits(128):032x}" if with_ids else None,
         "content": _fresh(message.content),
         "additional_kwargs": _fresh(message.additional_kwargs),
         "response_metadata": {**_fresh(message.response_metadata), MARK: _mark(hit, spent)},

@@ -1,0 +1,56 @@
+"""LangChain's two strings as requests, parsed once: an exact repeat is found by the strings themselves."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.langchain.memo import Memo
+from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
+from llmcache_plugins.types import Identity, Request
+
+__all__ = ["Requests"]
+
+_MEMO_BYTES = 16 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=256)  # few differ, and each may hold a page of tools
+def _parse_llm_string(llm_string: str) -> ModelCall:
+    call = parse_llm_string(llm_string)
+    if call.hidden:
+        _log.warning(
+            "calls of %s are not cached: LangChain hides the value of %s from caches",
+            call.model or "a model",
+            ", ".join(call.hidden),
+        )
+    return call
+
+
+class Requests:
+    """What LangChain asks one cache.
+
+    Args:
+        cache: the cache that is asked: it gives the requests their identity.
+        extractor: finds the question in a user turn; None for the default.
+    """
+
+    def __init__(self, cache: SemanticCache, extractor: Extractor | None) -> None:
+        self._cache = cache
+        self._extractor = QuestionExtractor() if extractor is None else extractor
+        self._memo: Memo[tuple[Request, Identity]] = Memo(_MEMO_BYTES)
+
+    def of(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
+        """None when nothing may be answered or stored, since the call cannot be told from others."""
+        pair = (prompt, llm_string)
+        known = self._memo.get(pair)
+        if known is None:
+            call = _parse_llm_string(llm_string)
+            if call.hidden:
+                return None
+            request = request_of(prompt, call, self._extractor)
+            known = request, self._cache.identify(request)
+            self._memo.put(pair, known)
+        return known
