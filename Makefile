@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench quality tiers notebooks test-notebooks test-bare test-sentence-transformers clean
+.PHONY: help demo test lint bench quality tiers notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: test-matrix test-b test-lowest test-sdks clean
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
@@ -14,6 +15,7 @@ help:
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
+	@echo "make test-matrix                the tests on other versions: test-b, test-lowest, test-sdks; and test-notebooks"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
 
@@ -36,8 +38,9 @@ $(VENV)/.bench: $(SOURCES) | $(VENV)/bin/python
 demo: $(VENV)/.demo
 	$(BIN)/llmcache demo $(DEMO)
 
+# LLMCACHE_REQUIRE_EXTRAS: what is not installed fails, instead of being skipped (tests/conftest.py).
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(TESTS)
+	LLMCACHE_REQUIRE_EXTRAS=dev $(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -56,6 +59,44 @@ tiers: $(VENV)/.bench
 
 test-bare: $(VENV)/.dev
 	$(BIN)/python tests/bare_install.py
+
+# What can differ from one version of a framework to another.
+MATRIX := tests/unit tests/integration tests/contract tests/test_examples.py tests/test_environments.py
+SDKS := 0.108.0 0.125.0 1.0.0 newest
+SDK_TESTS = tests/unit/anthropic tests/unit/canonical $(wildcard tests/unit/testing/test_fake_anthropic*.py tests/integration/test_anthropic_*.py)
+
+test-matrix: test-b test-lowest test-sdks test-notebooks
+
+# The newest of everything that runs with LlamaIndex's Anthropic class.
+test-b:
+	$(MAKE) VENV=.venv-b .venv-b/.b
+	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/b.txt)" .venv-b/bin/python -m pytest $(MATRIX)
+
+$(VENV)/.b: $(SOURCES) tests/environments/b.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev]" -r tests/environments/b.txt
+	@touch $@
+
+test-lowest:
+	$(MAKE) VENV=.venv-lowest .venv-lowest/.lowest
+	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/lowest.txt)" .venv-lowest/bin/python -m pytest $(MATRIX)
+
+$(VENV)/.lowest: $(SOURCES) tests/environments/lowest.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev]" -c tests/environments/lowest.txt
+	@touch $@
+
+# The Anthropic plugin with the SDK alone: no LangChain, no LlamaIndex. SDKS="1.4.0 2.0.0" for other versions.
+test-sdks:
+	set -e; for sdk in $(SDKS); do \
+		$(MAKE) VENV=.venv-sdk-$$sdk ANTHROPIC=anthropic$$([ $$sdk = newest ] || echo ==$$sdk) .test-sdk; \
+	done
+
+.PHONY: .test-sdk
+.test-sdk: $(VENV)/.sdk
+	LLMCACHE_REQUIRE_EXTRAS="anthropic $(ANTHROPIC)" $(BIN)/python -m pytest $(SDK_TESTS)
+
+$(VENV)/.sdk: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[anthropic]" "$(ANTHROPIC)" pytest pytest-asyncio hypothesis
+	@touch $@
 
 # torch comes from the index given by pip's own configuration; a CPU build is enough.
 test-sentence-transformers:
@@ -76,4 +117,4 @@ test-notebooks: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/notebooks
 
 clean:
-	rm -rf .venv .venv-st build dist models/build models/dist
+	rm -rf .venv .venv-* build dist models/build models/dist
