@@ -163,11 +163,14 @@ def _reduced(self: LLM, protocol: Any) -> Any:
     binding = binding_of(type(self))
     assert binding is not None
     made = binding.original.__reduce_ex__(self, protocol)
-    if not isinstance(made, tuple):
+    if not isinstance(made, tuple) or not isinstance(made[1], tuple) or type(self) not in (made[0], *made[1]):
         return made
-    return tuple(
-        tuple(binding.original if part is type(self) else part for part in item)
-        if isinstance(item, tuple)
-        else (binding.original if item is type(self) else item)
-        for item in made
-    )
+    function, arguments, *state = made
+    originals = tuple(binding.original if part is type(self) else part for part in arguments)
+    if function is type(self):
+        return (binding.original, originals, *state)
+    return (_rebuilt, originals, *state)  # pickle wants the object's own class where it calls `__new__` itself
+
+
+def _rebuilt(original: type[LLM], *arguments: Any) -> LLM:
+    return original.__new__(original, *arguments)
