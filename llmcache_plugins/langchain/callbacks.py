@@ -241,7 +241,7 @@ def _read(response: LLMResult) -> tuple[Mapping[str, Any] | None, Usage, str]:
     else:
         metadata, reported = getattr(first, "generation_info", None) or {}, None
     named = metadata.get("model_name") or metadata.get("model") or output.get("model_name")
-    mark = metadata.get(MARK)
+    mark = metadata.get(MARK) or output.get(MARK)  # beside a completion, which has no room for one
     model = named if isinstance(named, str) else ""
     if isinstance(mark, Mapping) and mark.get("hit"):
         return mark, usage_of(mark.get("saved_usage")), model

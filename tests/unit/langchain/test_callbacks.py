@@ -191,6 +191,9 @@ def test_a_completion_models_tokens_stand_beside_the_answer() -> None:
     output = {"model_name": "davinci", "token_usage": {"prompt_tokens": 7, "completion_tokens": 2}}
     tell(handler, LLMResult(generations=[[Generation(text="yes")]], llm_output=output))
     assert handler.by_model["davinci"].spent == Spent(1, 7, 2, unpriced=1)
+    output = {"llmcache": {"hit": True, "kind": "exact", "saved_usage": {}}}
+    tell(handler, LLMResult(generations=[[Generation(text="yes")]], llm_output=output))
+    assert (handler.total.hits, handler.total.misses) == ({"exact": 1}, 1)
 
 
 def test_a_chain_that_is_answered_as_a_whole_is_one_hit() -> None:
