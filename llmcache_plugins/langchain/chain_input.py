@@ -17,9 +17,9 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 
+from llmcache_plugins.canonical.made_of import MadeOf
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.keys.messages import ChatTurn, canonical_messages
-from llmcache_plugins.langchain.chain_identity import ChainIdentity
 from llmcache_plugins.types import JsonValue, Request
 
 __all__ = ["Asking", "Partition", "Question"]
@@ -57,9 +57,7 @@ class Asking:
             except CodecError as error:
                 raise ConfigError(f"partition must be a str, a tuple of plain values or a function: {error}") from error
 
-    def request(
-        self, given: Any, arguments: Mapping[str, Any], config: RunnableConfig, identity: ChainIdentity
-    ) -> Request:
+    def request(self, given: Any, arguments: Mapping[str, Any], config: RunnableConfig, identity: MadeOf) -> Request:
         """
         Raises:
             CodecError: the question is not found, or something else cannot be told from its like.

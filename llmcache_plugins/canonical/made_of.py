@@ -1,0 +1,204 @@
+"""What a chain or an engine is made of, as a digest that two equal ones share: models, prompts, functions, settings.
+
+A memory address never enters it. An object that says nothing of itself (a vector store, a client) gets a random name
+for as long as it lives: what is built around the same object shares its answers, and nothing else ever gets them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import inspect
+import os
+import secrets
+import threading
+import types
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
+from llmcache_plugins.types import JsonValue
+
+__all__ = ["MadeOf", "Survey", "class_path"]
+
+_DEEPEST = 40
+_NAMED = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MethodWrapperType,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeOf:
+    """
+    Args:
+        digest: of all that was found.
+        model: the model's name, where there is one model.
+        unnamed: classes of the objects that got a random name, so that no other process finds the answers.
+    """
+
+    digest: str
+    model: str = ""
+    unnamed: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Survey:
+    """One walk through what something is made of.
+
+    Args:
+        look: describes what its framework knows, as JSON; None for what it does not. It may raise a `ConfigError`,
+            which ends the walk.
+    """
+
+    look: Look
+    models: list[dict[str, JsonValue]] = field(default_factory=list)
+    prompts: list[JsonValue] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    _seen: dict[int, int] = field(default_factory=dict)
+    _kept: list[Any] = field(default_factory=list)
+    _depth: int = 0
+
+    def of(self, thing: Any, name: str | None) -> MadeOf:
+        """
+        Args:
+            name: stands for everything but the models and prompts, which count all the same.
+        """
+        whole = self.describe(thing)
+        described = {"all": whole} if name is None else {"name": name, "models": self.models, "prompts": self.prompts}
+        models = {model["model"] for model in self.models}
+        return MadeOf(
+            fingerprint(b"made of", canonical_json(described)),
+            models.pop() if len(models) == 1 else "",
+            tuple(dict.fromkeys(self.unnamed)) if name is None else (),
+        )
+
+    def describe(self, thing: Any) -> JsonValue:
+        """`thing` as JSON; what was described before, by its number."""
+        if thing is None or (isinstance(thing, str | bool | int | float) and not isinstance(thing, enum.Enum)):
+            return thing
+        if isinstance(thing, bytes):
+            return {"bytes": thing.hex()}
+        number = self._seen.get(id(thing))
+        if number is not None:
+            return {"again": number}
+        if self._depth >= _DEEPEST:
+            return self.random_name(thing)
+        self._seen[id(thing)] = len(self._seen)
+        self._kept.append(thing)  # while the walk goes on no other object may get its address
+        self._depth += 1
+        try:
+            found = self.look(thing, self)
+            return self._structure(thing) if found is None else found
+        except ConfigError:
+            raise
+        except Exception:  # noqa: BLE001  # a part that cannot even be looked at
+            return self.random_name(thing)
+        finally:
+            self._depth -= 1
+
+    def random_name(self, thing: Any) -> JsonValue:
+        """For what says nothing of itself."""
+        self.unnamed.append(type(thing).__name__)
+        return {"object": class_path(type(thing)), "random": _names.of(thing)}
+
+    def fields(self, thing: Any, fields: Mapping[str, Any]) -> JsonValue:
+        """For what is made of these."""
+        described = {name: self.describe(value) for name, value in fields.items()}
+        return {"object": class_path(type(thing)), "fields": described}
+
+    def _structure(self, thing: Any) -> JsonValue:
+        if isinstance(thing, Mapping):
+            return {"dict": [[self.describe(key), self.describe(value)] for key, value in thing.items()]}
+        if isinstance(thing, list | tuple):
+            return [self.describe(item) for item in thing]
+        if isinstance(thing, set | frozenset):
+            return {"set": sorted((self.describe(item) for item in thing), key=canonical_json)}
+        if isinstance(thing, enum.Enum):
+            return {"enum": [class_path(type(thing)), thing.name]}
+        if isinstance(thing, type):
+            return {"class": class_path(thing)}
+        if isinstance(thing, functools.partial):
+            return {"partial": [self.describe(part) for part in (thing.func, thing.args, thing.keywords)]}
+        if isinstance(thing, types.MethodType):
+            return {"method": [self.describe(thing.__func__), self.describe(thing.__self__)]}
+        if isinstance(thing, types.FunctionType):
+            return self._function(thing)
+        if isinstance(thing, _NAMED):
+            owner = getattr(thing, "__self__", None)
+            return {"named": class_path(thing), "of": None if inspect.ismodule(owner) else self.describe(owner)}
+        if isinstance(thing, types.ModuleType):
+            return {"module": thing.__name__}
+        return self.random_name(thing)
+
+    def _function(self, function: types.FunctionType) -> JsonValue:
+        """Its code, and what the code refers to."""
+        inner = inspect.getclosurevars(function)
+        used = {**inner.globals, **inner.nonlocals}
+        return {
+            "function": class_path(function),
+            "code": _code(function.__code__),
+            "defaults": self.describe([function.__defaults__, function.__kwdefaults__]),
+            "uses": {name: self.describe(value) for name, value in used.items()},
+        }
+
+
+Look: TypeAlias = Callable[[Any, Survey], JsonValue]
+
+
+class _Names:
+    """Random names of objects, kept as long as these live."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._names: dict[int, tuple[weakref.ref[Any], str]] = {}
+
+    def of(self, thing: Any) -> str:
+        with self._lock:
+            known = self._names.get(id(thing))
+            if known is not None and known[0]() is thing:
+                return known[1]
+            name = secrets.token_hex(16)
+            with contextlib.suppress(TypeError):  # of some things nobody can tell when they are gone
+                self._names[id(thing)] = weakref.ref(thing, functools.partial(self._forget, id(thing))), name
+            return name
+
+    def _forget(self, address: int, reference: weakref.ref[Any]) -> None:
+        """Without the lock: it is called at any moment, also while this thread holds it."""
+        known = self._names.get(address)
+        if known is not None and known[0] is reference:
+            self._names.pop(address, None)
+
+    def after_fork(self) -> None:
+        """In a forked child the lock may be held by a thread that does not live there."""
+        self._lock = threading.Lock()
+
+
+_names = _Names()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_names.after_fork)
+
+
+def class_path(of: Any) -> str:
+    """Module and name of a class or a function."""
+    return f"{getattr(of, '__module__', '')}.{of.__qualname__}"
+
+
+def _code(code: types.CodeType) -> str:
+    constants = [
+        _code(one).encode() if isinstance(one, types.CodeType) else repr(_ordered(one)).encode("utf-8", "replace")
+        for one in code.co_consts
+    ]
+    names = " ".join((*code.co_names, *code.co_varnames, *code.co_freevars)).encode("utf-8", "replace")
+    return fingerprint(code.co_code, names, *constants)
+
+
+def _ordered(constant: Any) -> Any:
+    """Sets of literals have no order of their own."""
+    return sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant
