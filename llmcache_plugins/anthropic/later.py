@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from llmcache_plugins.engine.cache import SemanticCache
-from llmcache_plugins.types import Answer, Request, UpdateOutcome
+from typing import NamedTuple
 
-__all__ = ["Later"]
+from llmcache_plugins.engine.cache import SemanticCache
+from llmcache_plugins.types import Answer, Identity, Request, UpdateOutcome
+
+__all__ = ["Asked", "Later"]
+
+
+class Asked(NamedTuple):
+    """What a call asks."""
+
+    request: Request
+    identity: Identity
 
 
 class Later:
     """Stores once, like an `engine.recording.Recording`; nobody waits for it."""
 
-    def __init__(self, cache: SemanticCache, request: Request) -> None:
+    def __init__(self, cache: SemanticCache, asked: Asked) -> None:
         self._cache = cache
-        self._request = request
+        self._asked = asked
         self._is_ended = False
 
     def store(self, answer: Answer) -> UpdateOutcome:
-        return self._cache.update(self._request, answer) if self._begin_end() else UpdateOutcome(False, "ended")
+        if not self._begin_end():
+            return UpdateOutcome(False, "ended")
+        return self._cache.update(self._asked.request, answer, identity=self._asked.identity)
 
     async def astore(self, answer: Answer) -> UpdateOutcome:
         """`store` for event loops."""
         if not self._begin_end():
             return UpdateOutcome(False, "ended")
-        return await self._cache.aupdate(self._request, answer)
+        return await self._cache.aupdate(self._asked.request, answer, identity=self._asked.identity)
+
+    def fail(self, error: BaseException) -> None:
+        """The call raised."""
+        self._is_ended = True
 
     def release(self) -> None:
         """Nothing came of it."""

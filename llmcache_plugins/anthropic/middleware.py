@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import anthropic
 from anthropic import APIRequest, APIResponse, AsyncAPIResponse
 
 from llmcache_plugins.anthropic.asked import asked_of, is_messages_call
-from llmcache_plugins.anthropic.later import Later
+from llmcache_plugins.anthropic.later import Asked, Later
 from llmcache_plugins.anthropic.recorded import (
     NOTHING,
     Keeping,
+    Unanswered,
     aanswer_of,
     answer_of,
     arecorded,
@@ -24,7 +26,7 @@ from llmcache_plugins.engine.layers import inside, is_inside
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import default_cache
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
-from llmcache_plugins.types import Answer, Hit, Request
+from llmcache_plugins.types import Answer, Hit
 
 __all__ = ["LLMCacheMiddleware"]
 
@@ -82,10 +84,10 @@ class LLMCacheMiddleware(anthropic.Middleware):
         if asked is None:
             return call_next(request)
         if request.retries_taken:
-            return self._retried(asked, request, call_next)
+            return self._further(asked, request, call_next)
         return (self._streamed if request.stream else self._called)(asked, request, call_next)
 
-    def _called(self, asked: Request, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+    def _called(self, asked: Asked, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
         made: list[APIResponse[Any]] = []
 
         def generate() -> Answer:
@@ -94,15 +96,21 @@ class LLMCacheMiddleware(anthropic.Middleware):
                 made.append(response)
                 return answer_of(response)
 
-        outcome = self._cache.call(asked, generate).outcome
+        try:
+            outcome = self._cache.call(asked.request, generate, identity=asked.identity).outcome
+        except Unanswered:  # here, or where this call waited for another one: then it is made now
+            return made[0] if made else self._further(asked, request, call_next)
         return made[0] if not isinstance(outcome, Hit) else self._replayed(outcome, request, call_next)
 
-    def _streamed(self, asked: Request, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+    def _streamed(self, asked: Asked, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
         def renew() -> Answer:
             with inside():
                 return answer_of(call_next(request))
 
-        recording = self._cache.record(asked, renew)
+        try:
+            recording = self._cache.record(asked.request, renew, identity=asked.identity)
+        except Unanswered:
+            return self._further(asked, request, call_next)
         if isinstance(recording, Hit):
             return self._replayed(recording, request, call_next)
         try:
@@ -113,20 +121,22 @@ class LLMCacheMiddleware(anthropic.Middleware):
             raise
         return self._recorded(response, recording)
 
-    def _retried(self, asked: Request, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
-        """A further attempt of a call that was looked up at its first one."""
+    def _further(self, asked: Asked, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
+        """A call that was looked up before, at its first attempt."""
         with inside():
             response = call_next(request)
         if not response.http_response.is_success:
             return response
         if request.stream:
             return self._recorded(response, Later(self._cache, asked))
-        self._cache.update(asked, answer_of(response))
+        self._cache.update(asked.request, answer_of(response), identity=asked.identity)
         return response
 
     def _recorded(self, response: APIResponse[Any], keeping: Keeping) -> APIResponse[Any]:
         raw = response.http_response
-        if raw.is_success and is_event_stream(raw):
+        if not raw.is_success:
+            keeping.fail(Unanswered())
+        elif is_event_stream(raw):
             response.http_response = recorded(raw, keeping)
         else:
             keeping.store(NOTHING)
@@ -143,15 +153,15 @@ class LLMCacheMiddleware(anthropic.Middleware):
 
     # ---------------------------------------------------------------- awaits
     async def handle_async(self, request: APIRequest, call_next: anthropic.AsyncCallNext) -> AsyncAPIResponse[Any]:
-        asked = self._asked(request, call_next)
+        asked = self._asked(request, call_next) if self._is_on_asyncio() else None
         if asked is None:
             return await call_next(request)
         if request.retries_taken:
-            return await self._aretried(asked, request, call_next)
+            return await self._afurther(asked, request, call_next)
         return await (self._astreamed if request.stream else self._acalled)(asked, request, call_next)
 
     async def _acalled(
-        self, asked: Request, request: APIRequest, call_next: anthropic.AsyncCallNext
+        self, asked: Asked, request: APIRequest, call_next: anthropic.AsyncCallNext
     ) -> AsyncAPIResponse[Any]:
         made: list[AsyncAPIResponse[Any]] = []
 
@@ -161,17 +171,23 @@ class LLMCacheMiddleware(anthropic.Middleware):
                 made.append(response)
                 return await aanswer_of(response)
 
-        outcome = (await self._cache.acall(asked, generate)).outcome
+        try:
+            outcome = (await self._cache.acall(asked.request, generate, identity=asked.identity)).outcome
+        except Unanswered:
+            return made[0] if made else await self._afurther(asked, request, call_next)
         return made[0] if not isinstance(outcome, Hit) else await self._areplayed(outcome, request, call_next)
 
     async def _astreamed(
-        self, asked: Request, request: APIRequest, call_next: anthropic.AsyncCallNext
+        self, asked: Asked, request: APIRequest, call_next: anthropic.AsyncCallNext
     ) -> AsyncAPIResponse[Any]:
         async def renew() -> Answer:
             with inside():
                 return await aanswer_of(await call_next(request))
 
-        recording = await self._cache.arecord(asked, renew)
+        try:
+            recording = await self._cache.arecord(asked.request, renew, identity=asked.identity)
+        except Unanswered:
+            return await self._afurther(asked, request, call_next)
         if isinstance(recording, Hit):
             return await self._areplayed(recording, request, call_next)
         try:
@@ -182,8 +198,8 @@ class LLMCacheMiddleware(anthropic.Middleware):
             raise
         return await self._arecorded(response, recording)
 
-    async def _aretried(
-        self, asked: Request, request: APIRequest, call_next: anthropic.AsyncCallNext
+    async def _afurther(
+        self, asked: Asked, request: APIRequest, call_next: anthropic.AsyncCallNext
     ) -> AsyncAPIResponse[Any]:
         with inside():
             response = await call_next(request)
@@ -191,12 +207,14 @@ class LLMCacheMiddleware(anthropic.Middleware):
             return response
         if request.stream:
             return await self._arecorded(response, Later(self._cache, asked))
-        await self._cache.aupdate(asked, await aanswer_of(response))
+        await self._cache.aupdate(asked.request, await aanswer_of(response), identity=asked.identity)
         return response
 
     async def _arecorded(self, response: AsyncAPIResponse[Any], keeping: Keeping) -> AsyncAPIResponse[Any]:
         raw = response.http_response
-        if raw.is_success and is_event_stream(raw):
+        if not raw.is_success:
+            keeping.fail(Unanswered())
+        elif is_event_stream(raw):
             response.http_response = arecorded(raw, keeping)
         else:
             await keeping.astore(NOTHING)
@@ -214,15 +232,27 @@ class LLMCacheMiddleware(anthropic.Middleware):
         return response
 
     # ---------------------------------------------------------------- what both share
-    def _asked(self, request: APIRequest, call_next: object) -> Request | None:
+    def _asked(self, request: APIRequest, call_next: object) -> Asked | None:
         """None when the call is not ours to answer."""
         if is_inside():
             return None
         try:
-            return asked_of(request, call_next, self._extractor) if is_messages_call(request) else None
+            if not is_messages_call(request):
+                return None
+            asked = asked_of(request, call_next, self._extractor)
+            return Asked(asked, self._cache.identify(asked))
         except Exception as error:  # a body of an unknown kind: the API says what it thinks of it
             self._spare(error)
             return None
+
+    def _is_on_asyncio(self) -> bool:
+        """The SDK runs on trio too, the cache does not."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError as error:
+            self._spare(error)
+            return False
+        return True
 
     def _spare(self, error: Exception) -> None:
         self._cache.report_error(_COMPONENT, error)

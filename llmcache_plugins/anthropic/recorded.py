@@ -14,12 +14,16 @@ from llmcache_plugins.canonical.answer import answer_from
 from llmcache_plugins.canonical.anthropic import answer_of_message
 from llmcache_plugins.types import Answer, JsonValue, UpdateOutcome
 
-__all__ = ["NOTHING", "Keeping", "aanswer_of", "answer_of", "arecorded", "is_event_stream", "recorded"]
+__all__ = ["NOTHING", "Keeping", "Unanswered", "aanswer_of", "answer_of", "arecorded", "is_event_stream", "recorded"]
 
 NOTHING = Answer(None)  # refused by the engine, which frees those who wait
 _GOOD_ENDS = ("end_turn", "tool_use", "stop_sequence")
 _BAD_ENDS = ("max_tokens", "model_context_window_exceeded", "refusal")  # the engine knows what to do about these
 _OF_TRANSPORT = ("content-encoding", "content-length", "transfer-encoding")
+
+
+class Unanswered(Exception):
+    """The API's response is an error, of which the SDK makes one of its own."""
 
 
 class Keeping(Protocol):
@@ -29,13 +33,19 @@ class Keeping(Protocol):
 
     async def astore(self, answer: Answer) -> UpdateOutcome: ...
 
+    def fail(self, error: BaseException) -> None: ...
+
     def release(self) -> None: ...
 
 
 def answer_of(response: anthropic.APIResponse[Any]) -> Answer:
-    """What to store of a response; its body is read, and can be read again."""
+    """What to store of a response; its body is read, and can be read again.
+
+    Raises:
+        Unanswered: it is an error.
+    """
     if not response.http_response.is_success:
-        return NOTHING
+        raise Unanswered
     response.read()
     return _answer_of(response.http_response)
 
@@ -43,7 +53,7 @@ def answer_of(response: anthropic.APIResponse[Any]) -> Answer:
 async def aanswer_of(response: anthropic.AsyncAPIResponse[Any]) -> Answer:
     """`answer_of` for asynchronous clients."""
     if not response.http_response.is_success:
-        return NOTHING
+        raise Unanswered
     await response.read()
     return _answer_of(response.http_response)
 
