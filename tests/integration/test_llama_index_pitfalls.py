@@ -423,7 +423,10 @@ def test_p34_a_hit_is_told_in_the_order_of_a_call(cache: SemanticCache, events: 
     llm = cached_llm(Parrot(), cache)
     ask: Callable[[], Any] = {"Chat": lambda: llm.chat(QUESTION), "Completion": lambda: llm.complete("hello")}[name]
     ask()
-    assert [one for one in events.names if one.startswith(f"LLM{name}")] == [f"LLM{name}StartEvent", f"LLM{name}EndEvent"]
+    assert [one for one in events.names if one.startswith(f"LLM{name}")] == [
+        f"LLM{name}StartEvent",
+        f"LLM{name}EndEvent",
+    ]
     events.seen.clear()
     answered = ask()
     assert events.names == ["LLMCacheEvent", f"LLM{name}StartEvent", f"LLM{name}EndEvent"]
