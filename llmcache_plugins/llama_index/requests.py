@@ -19,7 +19,7 @@ from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.llama_index.plain import IndistinctCall, as_json, qualified_name
 from llmcache_plugins.llama_index.turns import turn_of
-from llmcache_plugins.llama_index.wire import is_wire_llm, wire_request
+from llmcache_plugins.llama_index.wire import STATEFUL, is_wire_llm, wire_request
 from llmcache_plugins.types import JsonValue, Request
 
 __all__ = ["Asked", "Spoken", "model_name", "request_of"]
@@ -27,6 +27,15 @@ __all__ = ["Asked", "Spoken", "model_name", "request_of"]
 # Of transport and bookkeeping; what is left out of every key besides stands in keys.params.
 _IRRELEVANT = {"callback_manager", "rate_limiter", "reuse_client", "cache_idx"}
 _MODEL = ("model", "model_name")
+# The answer depends on what the provider remembers, or on what its own tools find at that moment.
+_STATEFUL = {
+    *STATEFUL,
+    "built_in_tools",
+    "conversation",
+    "previous_response_id",
+    "thread_id",
+    "track_previous_responses",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,8 @@ def _fields(llm: LLM, identity: str) -> dict[str, JsonValue]:
         is_known = name in _IRRELEVANT or (name in _MODEL and value == model)
         if is_known or isinstance(value, SecretStr | SecretBytes):
             continue
+        if value and name in _STATEFUL:
+            raise IndistinctCall("a state at the provider's")
         try:
             fields[name] = _nested(name, _field(value))
         except IndistinctCall as error:
@@ -181,6 +192,8 @@ def _templates(llm: LLM, spoken: Spoken) -> dict[str, JsonValue]:
 
 # ---------------------------------------------------------------- what a call adds
 def _argument(name: str, value: Any) -> JsonValue:
+    if value and name in _STATEFUL:
+        raise IndistinctCall("a state at the provider's")
     if name == "tools" and isinstance(value, list | tuple):
         return [_tool(tool) for tool in value]
     return as_json(value)

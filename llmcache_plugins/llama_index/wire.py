@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llmcache_plugins.llama_index.requests import Spoken
 
-__all__ = ["is_wire_llm", "wire_request"]
+__all__ = ["STATEFUL", "is_wire_llm", "wire_request"]
 
 _MODULE = "llama_index.llms.anthropic.base"
 _LEAVES = (
@@ -33,6 +33,8 @@ _LEAVES = (
 )
 _CLIENTS = ("Anthropic", "AsyncAnthropic")  # not those of Vertex and Bedrock: other servers, other names of models
 _BETAS, _WORKSPACE = "anthropic-beta", "anthropic-workspace-id"
+# What is asked then is not all in the call. `mcp_servers` holds credentials besides.
+STATEFUL = ("container", "thread", "mcp_servers", "fallback_credit_token")
 _HARMLESS_HEADERS = {"user-agent", _BETAS, _WORKSPACE}
 
 
@@ -46,43 +48,50 @@ def is_wire_llm(llm: LLM, original: type[LLM]) -> bool:
 
 
 def wire_request(llm: Any, spoken: Spoken, *, extractor: Extractor, is_async: bool) -> Request | None:
-    """The request that its body makes; None for what is unusual about it."""
+    """The request that its body makes; None for what is unusual about it: then the LLM's own form of request tells its
+    calls apart.
+
+    Raises:
+        IndistinctCall: what is asked depends on a state at the provider's.
+    """
     if spoken.operation == "structured":
         return None
     try:
         client = llm._aclient if is_async else llm._client
         if type(client).__name__ not in _CLIENTS or type(client).__module__.partition(".")[0] != "anthropic":
             return None
-        body, own_headers = _body(llm, spoken)
-        headers = {**_lowered(client._custom_headers), **own_headers}
-        if client._custom_query or not headers.keys() <= _HARMLESS_HEADERS:
-            return None
-        if spoken.operation == "complete" and (body.get("thinking") or body.get("tools")):
-            return None  # a completion loses what is no text, and must not stand for the whole answer
-        return request_of_body(
+        body, headers, query = _sent(llm, client, spoken)
+        is_stateful = any(body.get(name) for name in STATEFUL)
+        request = request_of_body(
             body,
             base_url=str(client.base_url),
             betas=[name.strip() for name in str(headers.get(_BETAS, "")).split(",") if name.strip()],
             workspace=str(headers.get(_WORKSPACE, "")),
+            query=query,
             extractor=extractor,
         )
-    except Exception:  # whatever surprises here, the LLM's own form of request tells the calls apart as well
+    except Exception:  # whatever surprises here
         return None
+    if is_stateful:
+        raise IndistinctCall("a state at the provider's")
+    # A completion loses what is no text, and must not stand for the whole answer.
+    is_lossy = spoken.operation == "complete" and bool(body.get("thinking") or body.get("tools"))
+    return None if is_lossy or not headers.keys() <= _HARMLESS_HEADERS else request
 
 
-def _body(llm: Any, spoken: Spoken) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
-    """The body and the headers of the call, by the integration's own functions."""
+def _sent(llm: Any, client: Any, spoken: Spoken) -> tuple[dict[str, JsonValue], dict[str, Any], dict[str, str]]:
+    """Body, headers and query of the call, by the integration's own functions."""
     convert = sys.modules[_MODULE].messages_to_anthropic_messages
     # Copies: with `cache_idx` the messages are marked, which is for the call alone to do.
     messages = [_without_urls(message.model_copy(deep=True)) for message in spoken.as_messages]
     converted, system = convert(messages, llm.cache_idx, llm.model)
     arguments = dict(llm._get_all_kwargs(**spoken.kwargs))
-    headers = _lowered(arguments.pop("extra_headers", None) or {})
-    if arguments.pop("extra_query", None):
-        raise IndistinctCall("a query of its own")
+    headers = {**_lowered(client._custom_headers), **_lowered(arguments.pop("extra_headers", None) or {})}
+    query = {**client._custom_query, **(arguments.pop("extra_query", None) or {})}
     further = arguments.pop("extra_body", None) or {}
     arguments.pop("timeout", None)
-    return as_json({"messages": converted, "system": system, **arguments, **_mapping(further)}), headers
+    body = {"messages": converted, "system": system, **arguments, **_mapping(further)}
+    return as_json(body), headers, {str(name): str(value) for name, value in query.items()}
 
 
 def _lowered(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""LlamaIndex's own Anthropic class on the loopback server: P30, P31, P36, P37, P39, and entries shared with whoever sends
-the same body.
+"""LlamaIndex's own Anthropic class on the loopback server: P30, P31, P36, P37, P39, and entries shared with whoever
+sends the same body.
 
 Needs llama-index-llms-anthropic, which works with anthropic below 1 only (`make test-b`).
 """
@@ -26,6 +26,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from llmcache_plugins import Hit, SemanticCache, open_cache
+from llmcache_plugins.anthropic import cache_client
 from llmcache_plugins.canonical.answer import ChatAnswer, answer_from, stored_answers
 from llmcache_plugins.canonical.anthropic import answer_of_message, request_of_body
 from llmcache_plugins.llama_index import cached_llm
@@ -216,7 +217,7 @@ def test_p37_class_thinking_citations_and_raw_come_back(
     assert warm.additional_kwargs["llmcache"]["saved_usage"]["input_tokens"] == cold.raw["usage"].input_tokens
     streamed = list(llm.stream_chat(QUESTION))
     assert streamed[-1].message.blocks == cold.message.blocks
-    assert [piece.message.additional_kwargs.get("thinking_delta") for piece in streamed][0] == "Hm."
+    assert streamed[0].message.additional_kwargs["thinking_delta"] == "Hm."
     assert streamed[-1].message.additional_kwargs["stop_reason"] == "end_turn"
     assert calls(server) == 1
 
@@ -281,6 +282,43 @@ def test_what_it_writes_is_found_under_the_body(
     assert answer.usage.output_tokens > 0
 
 
+def test_the_sdk_and_llama_index_serve_each_other(
+    server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any]
+) -> None:
+    client = cache_client(make()._client, cache)
+    llm = cached_llm(make(), cache)
+    first = llm.chat(QUESTION)
+    message = client.messages.create(**BODY)
+    assert [block.text for block in message.content] == [first.message.content]
+    assert message.usage.output_tokens == 0
+    other = client.messages.create(**{**BODY, "system": "Be long."})
+    again = llm.chat([ChatMessage(role="system", content="Be long."), QUESTION[1]])
+    assert again.message.content == other.content[0].text
+    assert calls(server) == 2
+    client.messages.create(**{**BODY, "temperature": 1.0})  # the SDK's default, and not LlamaIndex's
+    assert calls(server) == 3
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_p15_p62_of_two_layers_only_the_outer_one_counts(
+    server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any], shape: str
+) -> None:
+    below = make()
+    below._client = cache_client(below._client, cache)
+    below._aclient = cache_client(below._aclient, cache)
+    first = SHAPES[shape](below)
+    assert SHAPES[shape](below) == first  # the middleware alone
+    assert calls(server) == 1
+    cache.clear()
+    before = cache.stats()
+    both = cached_llm(below, cache)
+    assert [SHAPES[shape](both), SHAPES[shape](both)] == [first, first]
+    now = cache.stats()
+    assert now.updates - before.updates == 1
+    assert sum(now.misses.values()) - sum(before.misses.values()) == 1
+    assert calls(server) == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "arguments"),
     [
@@ -294,6 +332,7 @@ def test_what_it_writes_is_found_under_the_body(
         ({}, {"stop_sequences": ["x"]}),
         ({}, {"extra_body": {"top_p": 0.5}}),
         ({}, {"extra_headers": {"anthropic-beta": "a-beta"}}),
+        ({}, {"extra_query": {"of-my-own": "1"}}),
     ],
 )
 def test_another_body_misses(
@@ -305,6 +344,15 @@ def test_another_body_misses(
     assert calls(server) == 2
     other.chat(QUESTION, **arguments)
     assert calls(server) == 2
+
+
+def test_what_depends_on_a_state_at_the_provider_is_let_pass(
+    server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any]
+) -> None:
+    llm = cached_llm(make(), cache)
+    for _ in range(2):
+        llm.chat(QUESTION, extra_body={"container": "container_1"})
+    assert (calls(server), cache.stats().bypasses) == (2, 2)
 
 
 def test_marks_for_the_providers_cache_change_nothing(

@@ -169,7 +169,7 @@ class Parrot(FunctionCallingLLM):
 class Told(CustomLLM):
     """A text LLM that plays back what it is told to say, round and round."""
 
-    says: list[str] = ["It is a virtual interface."]
+    says: list[str] = Field(default_factory=lambda: ["It is a virtual interface."])
     _turn: int = PrivateAttr(default=0)
 
     @property
