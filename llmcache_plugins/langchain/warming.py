@@ -18,6 +18,8 @@ from langchain_core.runnables import Runnable, RunnableBinding, RunnableSequence
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.langchain.answers import answer_of
+from llmcache_plugins.langchain.cached import uncached
+from llmcache_plugins.langchain.cached_base import CachedModel
 from llmcache_plugins.langchain.parse import parse_llm_string, request_of
 from llmcache_plugins.types import Answer, Request
 
@@ -42,7 +44,7 @@ class Warmer:
         chain: a model, or a sequence with one.
         make_input: makes the chain's input of a question, `lambda question: {"question": question}` for example; None
             gives it the question.
-        extractor: that of the `LLMCache`, where it has one of its own.
+        extractor: that of the `LLMCache`, where it has one of its own; of a `cached` model it is known.
 
     Raises:
         ConfigError: there is no model in the chain, or the model is set to be asked past all caches.
@@ -56,7 +58,10 @@ class Warmer:
         extractor: Extractor | None = None,
     ) -> None:
         self._before, model, arguments = _taken_apart(chain)
-        if model.cache is False:
+        if isinstance(model, CachedModel):
+            extractor = model._llmcache.extractor if extractor is None else extractor
+            model = uncached(model)
+        elif model.cache is False:
             raise ConfigError(f"{type(model).__name__} has cache=False: LangChain asks no cache for it")
         self._arguments = arguments
         # Copies without callbacks: nobody is to count the look at a prompt as a call.
