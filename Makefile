@@ -64,7 +64,7 @@ test-bare: $(VENV)/.dev
 # What can differ from one version of a framework to another.
 MATRIX := tests/unit tests/integration tests/contract tests/test_examples.py tests/test_environments.py
 SDKS := 0.108.0 0.125.0 1.0.0 newest
-SDK_TESTS = tests/unit/anthropic tests/unit/canonical $(wildcard tests/unit/testing/test_fake_anthropic*.py tests/integration/test_anthropic_*.py)
+SDK_TESTS = tests/unit/canonical $(wildcard tests/unit/anthropic tests/unit/testing/test_fake_anthropic*.py tests/integration/test_anthropic_*.py)
 
 test-matrix: test-b test-lowest test-sdks test-notebooks
 
