@@ -55,12 +55,14 @@ class Survey:
     Args:
         look: describes what its framework knows, as JSON; None for what it does not. It may raise a `ConfigError`,
             which ends the walk.
+        found: for `look` to keep what it has to look at again, whenever it is asked.
     """
 
     look: Look
     models: list[dict[str, JsonValue]] = field(default_factory=list)
     prompts: list[JsonValue] = field(default_factory=list)
     unnamed: list[str] = field(default_factory=list)
+    found: list[Any] = field(default_factory=list)
     _seen: dict[int, int] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
     _depth: int = 0

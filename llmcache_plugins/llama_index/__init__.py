@@ -9,18 +9,31 @@ try:
 except ImportError as error:
     raise MissingExtraError("the LlamaIndex plugin", "llama-index") from error
 
+from llmcache_plugins.canonical.documents import ainvalidate_documents, invalidate_documents
+from llmcache_plugins.llama_index.engines import (
+    CachedChatEngine,
+    CachedQueryEngine,
+    cached_chat_engine,
+    cached_query_engine,
+)
 from llmcache_plugins.llama_index.events import LLMCacheCallbackHandler, LLMCacheEvent, LLMCacheEventHandler
 from llmcache_plugins.llama_index.installing import cached_llm, install, uninstall
 from llmcache_plugins.llama_index.warming import Warmer, bridge
 from llmcache_plugins.warming.models import register
 
 __all__ = [
+    "CachedChatEngine",
+    "CachedQueryEngine",
     "LLMCacheCallbackHandler",
     "LLMCacheEvent",
     "LLMCacheEventHandler",
     "Warmer",
+    "ainvalidate_documents",
+    "cached_chat_engine",
     "cached_llm",
+    "cached_query_engine",
     "install",
+    "invalidate_documents",
     "uninstall",
 ]
 
