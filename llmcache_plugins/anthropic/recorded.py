@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -94,9 +96,9 @@ def arecorded(raw: httpx.Response, keeping: Keeping) -> httpx.Response:
     return _copied(raw, _ARecorded(raw, keeping))
 
 
-def _copied(raw: httpx.Response, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
+def _copied(raw: httpx.Response, stream: _Recorded | _ARecorded) -> httpx.Response:
     headers = [(name, value) for name, value in raw.headers.multi_items() if name.lower() not in _OF_TRANSPORT]
-    return httpx.Response(
+    copy = httpx.Response(
         raw.status_code,
         headers=headers,
         stream=stream,
@@ -104,6 +106,8 @@ def _copied(raw: httpx.Response, stream: httpx.SyncByteStream | httpx.AsyncByteS
         extensions=raw.extensions,
         history=raw.history,
     )
+    stream.copy = weakref.ref(copy)
+    return copy
 
 
 class _Stream:
@@ -113,6 +117,7 @@ class _Stream:
         self._raw = raw
         self._keeping = keeping
         self._heard = StreamedMessage()
+        self.copy: Callable[[], httpx.Response | None] = lambda: None  # weak, or a dropped stream would live on
 
     def _ended(self, piece: bytes) -> Answer | None:
         """What to store, once it is known."""
@@ -128,6 +133,12 @@ class _Stream:
     def stream_observer(self) -> Any:
         """The SDK's tracing, from 2.0 on, hangs on the body that it sent for."""
         return getattr(self._raw.stream, "stream_observer", None)
+
+    def _closed(self) -> None:
+        copy = self.copy()
+        with suppress(RuntimeError):  # nobody took the time
+            if copy is not None:
+                copy.elapsed = self._raw.elapsed
 
     def __del__(self) -> None:
         self._keeping.release()  # of a stream that nobody read
@@ -148,6 +159,7 @@ class _Recorded(_Stream, httpx.SyncByteStream):
     def close(self) -> None:
         self._keeping.release()
         self._raw.close()
+        self._closed()
 
 
 class _ARecorded(_Stream, httpx.AsyncByteStream):
@@ -164,3 +176,4 @@ class _ARecorded(_Stream, httpx.AsyncByteStream):
     async def aclose(self) -> None:
         self._keeping.release()
         await self._raw.aclose()
+        self._closed()

@@ -145,7 +145,9 @@ def _is_blank(item: JsonValue) -> bool:
 def is_server_side(content: JsonValue) -> bool:
     """Did a tool of the provider's have a part in it?"""
     items = content if isinstance(content, list) else []
-    return any(isinstance(item, Mapping) and str(item.get("type", "")).startswith(SERVER_SIDE) for item in items)
+    kinds = [str(item.get("type", "")) for item in items if isinstance(item, Mapping)]
+    # The results of all tools that run there end in this word; those of the caller's own are no part of an answer.
+    return any(kind.startswith(SERVER_SIDE) or kind.endswith("_tool_result") for kind in kinds)
 
 
 def _stored(answer: ChatAnswer) -> dict[str, JsonValue]:

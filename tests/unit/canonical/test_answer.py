@@ -76,7 +76,16 @@ def test_an_answer_that_says_nothing_has_no_content(content: JsonValue) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "mcp_tool_use", "mcp_tool_result"]
+    "kind",
+    [
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "mcp_tool_use",
+        "mcp_tool_result",
+        "bash_code_execution_tool_result",
+        "tool_search_tool_result",
+    ],
 )
 def test_an_answer_made_with_tools_of_the_provider_counts_as_unfinished(kind: str) -> None:
     answer = ChatAnswer([{"type": kind}, {"type": "text", "text": "It rains."}], stop_reason="end_turn")
