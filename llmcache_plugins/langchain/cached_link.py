@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from langchain_core.outputs import Generation
 
 from llmcache_plugins.engine.cache import SemanticCache
-from llmcache_plugins.errors import CodecError
 from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of, portable
 from llmcache_plugins.langchain.replay import generations_of
@@ -54,7 +53,7 @@ class Link:
         stored cannot be read: then the model is asked."""
         try:
             generations = generations_of(hit, self.usage, with_ids=False)
-        except CodecError as error:
+        except Exception as error:
             self.cache.report_error(_COMPONENT, error)
             return None
         self.cache.report_success(_COMPONENT)
