@@ -141,11 +141,11 @@ class CachedQueryEngine(BaseQueryEngine):
         """The engine's own query. Its events were told already, unless it has a `query` of its own. With a copy, for
         retrievers put the embedding into what they are given, and it would be another question the next time."""
         engine, bundle = self._llmcache_engine, replace(bundle)
-        return engine._query(bundle) if type(engine).query is BaseQueryEngine.query else engine.query(bundle)
+        return engine._query(bundle) if _is_of_the_base(engine, "query") else engine.query(bundle)
 
     async def _llmcache_aplain(self, bundle: QueryBundle) -> RESPONSE_TYPE:
         engine, bundle = self._llmcache_engine, replace(bundle)
-        if type(engine).aquery is BaseQueryEngine.aquery:
+        if _is_of_the_base(engine, "aquery"):
             return await engine._aquery(bundle)
         return await engine.aquery(bundle)
 
@@ -157,6 +157,11 @@ class CachedQueryEngine(BaseQueryEngine):
     def _llmcache_context(self, bundle: QueryBundle) -> JsonValue:
         more = (bundle.image_path, bundle.custom_embedding_strs, bundle.embedding)
         return {"bundle": list(more), "streams": self._llmcache_streams}
+
+
+def _is_of_the_base(engine: BaseQueryEngine, name: str) -> bool:
+    """Is the method LlamaIndex's own? (What it is wrapped in makes a new object each time it is looked up.)"""
+    return next(base for base in type(engine).__mro__ if name in vars(base)) is BaseQueryEngine
 
 
 def _whole(response: Any) -> Output:
