@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -176,3 +177,29 @@ def test_p63_generators_and_blocks_of_the_sdk_hit(client: anthropic.Anthropic, s
     assert said(client.messages.create(**plain(messages=as_json))) == cold
     assert said(client.messages.create(**{**plain(), "messages": (turn for turn in thread)})) == cold
     assert server.count() == 2
+
+
+def test_a_tool_runner_runs_again_without_a_call(client: anthropic.Anthropic, server: FakeAnthropic) -> None:
+    ran: list[str] = []
+
+    @anthropic.beta_tool
+    def ping(host: str) -> str:
+        """Is a device reachable?
+
+        Args:
+            host: its name.
+        """
+        ran.append(host)
+        return f"{host} is up"
+
+    takes_thread = "thread" in inspect.signature(client.beta.messages.tool_runner).parameters
+    whole_history: dict[str, Any] = {"thread": False} if takes_thread else {}
+
+    def run() -> str:
+        last = client.beta.messages.tool_runner(**plain(), tools=[ping], **whole_history).until_done()
+        return str(last.content[-1].to_dict()["text"])
+
+    cold = run()
+    assert (server.count(), len(ran)) == (2, 1)
+    assert run() == cold
+    assert (server.count(), len(ran)) == (2, 2)  # the tool itself runs each time

@@ -255,6 +255,7 @@ def test_questions_that_mean_the_same_share_within_equal_surroundings(server: Fa
     "stateful",
     [
         {"container": "container_1"},
+        {"thread": {"type": "create"}},  # the next call would name a message that the provider must know
         {"mcp_servers": [{"type": "url", "url": "https://mcp.invalid", "name": "m", "authorization_token": "t"}]},
     ],
 )

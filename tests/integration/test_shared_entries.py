@@ -192,6 +192,15 @@ def test_thoughts_come_back_with_their_signature(
     assert server.count() == 1
 
 
+@LAYERS
+def test_calls_with_the_same_betas_share(
+    layer: Layer, server: FakeAnthropic, cache: SemanticCache, client: anthropic.Anthropic
+) -> None:
+    cold = client.beta.messages.create(**BODY, betas=["one", "two"])
+    found = layer(server, cache, betas=["one", "two"]).invoke(QUESTION)
+    assert (found.text, server.count()) == (cold.content[0].to_dict()["text"], 1)
+
+
 # ------------------------------------------------------------------ not equal
 OTHER: dict[str, dict[str, Any]] = {
     "max_tokens": {"max_tokens": 1025},
