@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.callbacks.base import global_stack_trace_ids
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
 from llama_index.core.callbacks.schema import CBEventType
 from llama_index.core.instrumentation.events.llm import (
@@ -30,6 +31,7 @@ from llmcache_plugins.types import Bypass, Hit, Miss, Usage
 __all__ = ["LLMCacheCallbackHandler", "LLMCacheEvent", "LLMCacheEventHandler", "Story", "announce"]
 
 _dispatcher = get_dispatcher("llmcache_plugins.llama_index")
+_LLM_TRACES = ("chat", "completion")
 
 
 class LLMCacheEvent(BaseEvent):
@@ -200,7 +202,6 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
         super().__init__(event_starts_to_ignore=[], event_ends_to_ignore=[])
         self.model_calls = 0
         self._sums = _Sums()
-        self._open: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -229,20 +230,19 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> str:
         if event_type is CBEventType.LLM:
-            with self._lock:
-                self.model_calls += parent_id not in self._open
-                self._open.add(event_id)
+            *_, outer, own = (None, None, *global_stack_trace_ids.get())
+            if not (outer in _LLM_TRACES and own in _LLM_TRACES):
+                with self._lock:
+                    self.model_calls += 1
         return event_id
 
     def on_event_end(
         self, event_type: CBEventType, payload: dict[str, Any] | None = None, event_id: str = "", **kwargs: Any
     ) -> None:
-        if event_type is CBEventType.LLM:
-            with self._lock:
-                self._open.discard(event_id)
+        """Nothing to do: beginnings are counted."""
 
     def start_trace(self, trace_id: str | None = None) -> None:
-        """Nothing to do: single events are counted."""
+        """Nothing to do."""
 
     def end_trace(self, trace_id: str | None = None, trace_map: dict[str, list[str]] | None = None) -> None:
         """Nothing to do."""
