@@ -20,6 +20,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is_inside
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of
+from llmcache_plugins.langchain.live import with_schemas
 from llmcache_plugins.langchain.pieces import chat_pieces
 from llmcache_plugins.types import Answer, Hit, Identity, Request
 
@@ -29,6 +30,9 @@ else:
     Base = object
 
 __all__ = ["CachedAsyncStream", "CachedChat", "CachedStream", "NoNativeEvents"]
+
+# Where these providers always say why they stopped: without that a stream was cut.
+_ENDS = {"anthropic": ("stop_reason",), "openai": ("finish_reason", "status")}
 
 
 class NoNativeEvents:
@@ -117,7 +121,8 @@ class CachedChat(CachedModel, Base):
         """The request, described by the strings that LangChain gives to its own caches."""
         try:
             prompt = dumps([message.model_copy(update={"id": None}) if message.id else message for message in messages])
-            return self._llmcache.request(prompt, self._get_llm_string(stop=stop, **kwargs), run_of(run_manager))
+            llm_string = self._get_llm_string(stop=stop, **with_schemas(kwargs))
+            return self._llmcache.request(prompt, llm_string, run_of(run_manager))
         except Exception as error:
             self._llmcache.spare(error)
             return None
@@ -151,10 +156,12 @@ class CachedChat(CachedModel, Base):
         if not chunks:
             return []
         total = chunks[0] if len(chunks) == 1 else chunks[0] + chunks[1:]
-        metadata = total.message.response_metadata
-        is_claude = metadata.get("model_provider") == "anthropic" and getattr(self, "stream_usage", True)
-        # Anthropic always says why it stopped: without that the stream was cut.
-        return [] if is_claude and not metadata.get("stop_reason") else [total]
+        metadata = {**total.message.response_metadata, **(total.generation_info or {})}
+        provider = str(metadata.get("model_provider"))
+        if provider == "anthropic" and not getattr(self, "stream_usage", True):
+            return [total]  # then it does not say so
+        ends = _ENDS.get(provider, ())
+        return [] if ends and not any(metadata.get(name) for name in ends) else [total]
 
     def _generations(self, hit: Hit) -> list[ChatGeneration] | None:
         generations = self._llmcache.generations(hit)

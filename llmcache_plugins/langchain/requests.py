@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
+from llmcache_plugins.langchain.live import with_live_facts
 from llmcache_plugins.langchain.memo import Memo
 from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
 from llmcache_plugins.types import Identity, Request
@@ -44,10 +45,10 @@ class Requests:
 
     def of(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
         """None when nothing may be answered or stored, since the call cannot be told from others."""
-        pair = (prompt, llm_string)
+        pair = (prompt, with_live_facts(llm_string))
         known = self._memo.get(pair)
         if known is None:
-            call = _parse_llm_string(llm_string)
+            call = _parse_llm_string(pair[1])
             if call.hidden:
                 return None
             request = request_of(prompt, call, self._extractor)

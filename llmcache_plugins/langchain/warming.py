@@ -20,6 +20,7 @@ from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.langchain.answers import answer_of
 from llmcache_plugins.langchain.cached import uncached
 from llmcache_plugins.langchain.cached_base import CachedModel
+from llmcache_plugins.langchain.live import with_live_facts
 from llmcache_plugins.langchain.parse import parse_llm_string, request_of
 from llmcache_plugins.types import Answer, Request
 
@@ -87,7 +88,7 @@ class Warmer:
         try:
             self._looking.generate_prompt([prompt], **self._arguments)
         except _Seen as seen:
-            call = _parse_llm_string(seen.llm_string)
+            call = _parse_llm_string(with_live_facts(seen.llm_string))
             if call.hidden:
                 hidden = ", ".join(call.hidden)
                 raise ConfigError(f"calls of this model are not cached: LangChain hides {hidden} from caches") from None

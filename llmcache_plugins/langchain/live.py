@@ -1,0 +1,84 @@
+"""What LangChain's description of a call leaves out, and the live process knows.
+
+A class of pydantic, given as the format of the answer, stands in it by its name alone: two versions of one class would
+be one question. And the address of an OpenAI-compatible server is missing where the environment names it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from llmcache_plugins.types import JsonValue
+
+__all__ = ["with_live_facts", "with_schemas"]
+
+_CLASS = "<class '"
+# A string literal (kept), or the repr of a class.
+_LITERAL_OR_CLASS = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|<class '([^']+)'>""", re.DOTALL)
+# LangChain's own mark of a value that it hides: nothing is answered or stored for such a call.
+_HIDDEN: dict[str, JsonValue] = {"lc": 1, "type": "secret"}
+_OPENAI_CHAT = '{"id": ["langchain", "chat_models", "openai", "ChatOpenAI"], "kwargs": {'
+_OPENAI_TEXT = "[('_type', 'openai'), "
+_ADDRESS = "openai_api_base"
+_ADDRESS_VARIABLE = "OPENAI_BASE_URL"
+
+
+def with_schemas(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call, classes of pydantic by name and schema."""
+    return {name: _shown(value) if _is_model(value) else value for name, value in arguments.items()}
+
+
+def with_live_facts(llm_string: str) -> str:
+    """LangChain's string of a call, with what it leaves out: schemas of classes, and the server's address."""
+    if _CLASS in llm_string:
+        llm_string = _LITERAL_OR_CLASS.sub(_described, llm_string)
+    # Not read by the factory: it belongs to the user's client, which reads it when it is made.
+    address = os.environ.get(_ADDRESS_VARIABLE)
+    if not address:
+        return llm_string
+    if llm_string.startswith(_OPENAI_CHAT):
+        rest = llm_string[len(_OPENAI_CHAT) :]  # an address that stands in it comes later, and so it counts
+        return (
+            f"{_OPENAI_CHAT}{json.dumps(_ADDRESS)}: {json.dumps(address)}{'' if rest.startswith('}') else ', '}{rest}"
+        )
+    if llm_string.startswith(_OPENAI_TEXT) and repr(_ADDRESS) not in llm_string:
+        return f"{_OPENAI_TEXT}({_ADDRESS!r}, {address!r}), {llm_string[len(_OPENAI_TEXT) :]}"
+    return llm_string
+
+
+def _described(found: re.Match[str]) -> str:
+    if found[1]:
+        return found[1]
+    # The class is used for this call, so it lives: where only one of its name does, it is that one.
+    shown = {repr(_shown(kind)) for kind in _subclasses(BaseModel) if _name(kind) == found[2]}
+    if len(shown) > 1:
+        return repr(_HIDDEN)
+    return shown.pop() if shown else found[0]
+
+
+def _is_model(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)
+
+
+def _shown(kind: type[BaseModel]) -> dict[str, JsonValue]:
+    try:
+        schema = json.dumps(kind.model_json_schema())
+    except Exception:  # pydantic raises errors of many kinds for what has no schema
+        return _HIDDEN
+    return {"__class__": _name(kind), "__schema__": schema}
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _subclasses(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
