@@ -16,6 +16,8 @@ from llmcache_plugins.cli import _parser as build_parser
 from llmcache_plugins.matching.query_types import QUERY_TYPES
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
+# LlamaIndex imports LangChain's sunset package of integrations where it is installed.
+pytestmark = pytest.mark.filterwarnings("ignore:.*langchain-community.*:DeprecationWarning")
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
