@@ -30,7 +30,7 @@ class LLMCache(BaseCache):
 
     Only the question in the last user turn is matched by meaning; system prompt, history, retrieved context, model,
     parameters and tools have to be equal. `.stream()` does not ask any cache in LangChain; `.invoke()` does, in agents
-    too.
+    too. Where streams are to be answered, use `cached(model)`; entries are shared with it.
 
     LangChain itself does not tell a cache everything: arguments given to a single call of a `BaseLLM` (not of a chat
     model), and the identity of a custom chat model without `_identifying_params`, are not in its key. Where it says

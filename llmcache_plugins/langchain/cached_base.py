@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, closing
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -89,7 +88,7 @@ def run_in(config: RunnableConfig | None, model: Any) -> Mapping[str, Any]:
 
 def each_told(run: Mapping[str, Any], pieces: Iterator[T]) -> Iterator[T]:
     """The pieces of a stream; who makes them is told what run they are of, and who takes them is not."""
-    with closing(pieces):  # type: ignore[type-var]  # a generator
+    try:
         while True:
             token = _run.set(run)
             try:
@@ -99,11 +98,15 @@ def each_told(run: Mapping[str, Any], pieces: Iterator[T]) -> Iterator[T]:
             finally:
                 _run.reset(token)
             yield piece
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
 
 
 async def aeach_told(run: Mapping[str, Any], pieces: AsyncIterator[T]) -> AsyncIterator[T]:
     """`each_told` for event loops."""
-    async with aclosing(pieces):  # type: ignore[type-var]  # a generator
+    try:
         while True:
             token = _run.set(run)
             try:
@@ -113,6 +116,10 @@ async def aeach_told(run: Mapping[str, Any], pieces: AsyncIterator[T]) -> AsyncI
             finally:
                 _run.reset(token)
             yield piece
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class CachedModel(Base):

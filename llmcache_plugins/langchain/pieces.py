@@ -40,9 +40,9 @@ def chat_pieces(generation: ChatGeneration) -> list[ChatGenerationChunk]:
     """
     message = generation.message
     if isinstance(message, ChatMessage):
-        pieces: list[BaseMessageChunk] = [
-            ChatMessageChunk(content=words, role=message.role) for words in _split(str(message.content)) or [""]
-        ]
+        content = message.content
+        texts: list[Any] = (_split(content) or [""]) if isinstance(content, str) else [content]
+        pieces: list[BaseMessageChunk] = [ChatMessageChunk(content=text, role=message.role) for text in texts]
         pieces[-1].response_metadata = message.response_metadata
         pieces[-1].additional_kwargs = message.additional_kwargs
     elif isinstance(message, AIMessage):
