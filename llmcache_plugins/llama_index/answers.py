@@ -29,25 +29,30 @@ _FIELDS = {"message", "text", "raw", "delta", "logprobs", "additional_kwargs"}
 class Heard:
     """What an answer says beside its text, gathered over its pieces: why it ended, what it cost, which model spoke."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_stream: bool = False) -> None:
         self.model = ""
         self.usage = Usage()
+        self._is_stream = is_stream
         self._reason: str | None = None
         self._is_reason_named = False
 
     @property
     def stop_reason(self) -> str | None:
-        """Why it ended; `in_progress` where its provider says such things and has not said one."""
-        return self._reason or ("in_progress" if self._is_reason_named else None)
+        """Why it ended; `in_progress` for a stream whose provider says such things and has not said one."""
+        return self._reason or ("in_progress" if self._is_stream and self._is_reason_named else None)
 
     def hear(self, response: Any) -> None:
         for source in _sources(response):
             self._hear_reason(source)
             model = _get(source, "model") or _get(source, "model_name")
             self.model = self.model or (model if isinstance(model, str) else "")
-            for name in ("usage", "usage_metadata"):
-                self._hear_usage(_get(source, name))
-            self._hear_usage(source)
+        now, before = _usage(response), self.usage  # the pieces of a stream count up
+        self.usage = Usage(
+            max(before.input_tokens, now.input_tokens),
+            max(before.output_tokens, now.output_tokens),
+            max(before.cache_creation_input_tokens, now.cache_creation_input_tokens),
+            max(before.cache_read_input_tokens, now.cache_read_input_tokens),
+        )
 
     def _hear_reason(self, source: Any) -> None:
         for name in _REASONS:
@@ -60,22 +65,21 @@ class Heard:
             if isinstance(word, str) and word:
                 self._reason = word
 
-    def _hear_usage(self, usage: Any) -> None:
-        if usage is None:
-            return
-        before = self.usage
-        written = _number(usage, "cache_creation_input_tokens")
-        read = _number(usage, "cache_read_input_tokens")
-        given = _number(usage, *_INPUT)
-        details = _number(_get(usage, "prompt_tokens_details"), "cached_tokens")
-        if not read and 0 < details <= given:  # a provider that counts them among the others
-            read, given = details, given - details
-        self.usage = Usage(
-            max(before.input_tokens, given) if not read else given,
-            max(before.output_tokens, _number(usage, *_OUTPUT)),
-            max(before.cache_creation_input_tokens, written),
-            max(before.cache_read_input_tokens, read),
-        )
+
+def _usage(response: Any) -> Usage:
+    """The tokens, by the first that tells of any: the provider itself, or where integrations put them."""
+    raw, message = response.raw, getattr(response, "message", None)
+    told = [_get(raw, "usage"), _get(raw, "usage_metadata"), _get(raw, "usageMetadata")]
+    told += [_get(getattr(message, "additional_kwargs", None), "usage"), response.additional_kwargs, raw]
+    for usage in told:
+        given, said = _number(usage, *_INPUT), _number(usage, *_OUTPUT)
+        written, read = (_number(usage, name) for name in ("cache_creation_input_tokens", "cache_read_input_tokens"))
+        cached = _number(_get(usage, "prompt_tokens_details"), "cached_tokens")
+        if 0 < cached <= given and not read:  # a provider that counts them among the others
+            given, read = given - cached, cached
+        if given or said or written or read:
+            return Usage(given, said, written, read)
+    return Usage()
 
 
 def _sources(response: Any) -> Iterator[Any]:
@@ -113,7 +117,7 @@ class Reel:
     """The pieces of one stream, as far as they are needed to store the whole."""
 
     def __init__(self) -> None:
-        self.heard = Heard()
+        self.heard = Heard(is_stream=True)
         self._said: list[str] = []
         self._last: Any = None
 

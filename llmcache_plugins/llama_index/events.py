@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
@@ -26,12 +26,13 @@ from llama_index_instrumentation.event_handlers import BaseEventHandler
 from llama_index_instrumentation.span import active_span_id
 from pydantic import Field, PrivateAttr
 
+from llmcache_plugins.llama_index.turns import tokens_of
 from llmcache_plugins.types import Bypass, Hit, Miss, Usage
 
 __all__ = ["LLMCacheCallbackHandler", "LLMCacheEvent", "LLMCacheEventHandler", "Story", "announce"]
 
 _dispatcher = get_dispatcher("llmcache_plugins.llama_index")
-_LLM_TRACES = ("chat", "completion")
+_LLM_TRACES = {"chat", "completion"}
 
 
 class LLMCacheEvent(BaseEvent):
@@ -85,7 +86,7 @@ def _event(op: str, outcome: Hit | Miss | Bypass) -> LLMCacheEvent:
         similarity=outcome.similarity,
         key=outcome.reference,
         latency=outcome.latency,
-        saved_usage=asdict(outcome.entry.usage),
+        saved_usage=tokens_of(outcome.entry.usage),
     )
 
 
@@ -146,7 +147,7 @@ class _Sums:
             self.hits += event.hit
             self.misses += event.kind == "miss"
             self.bypasses += event.kind == "bypass"
-            self.saved = Usage(**{name: total + saved.get(name, 0) for name, total in asdict(self.saved).items()})
+            self.saved = Usage(**{name: total + saved.get(name, 0) for name, total in tokens_of(self.saved).items()})
 
 
 class LLMCacheEventHandler(BaseEventHandler):
@@ -230,8 +231,8 @@ class LLMCacheCallbackHandler(BaseCallbackHandler):
         **kwargs: Any,
     ) -> str:
         if event_type is CBEventType.LLM:
-            *_, outer, own = (None, None, *global_stack_trace_ids.get())
-            if not (outer in _LLM_TRACES and own in _LLM_TRACES):
+            around = global_stack_trace_ids.get()[-2:]
+            if len(around) < 2 or not set(around) <= _LLM_TRACES:
                 with self._lock:
                     self.model_calls += 1
         return event_id

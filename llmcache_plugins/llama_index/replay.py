@@ -6,7 +6,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, TextBlock, ThinkingBlock
@@ -16,7 +16,7 @@ from llmcache_plugins.canonical.anthropic import message_of_answer, wire_usage
 from llmcache_plugins.errors import CodecError
 from llmcache_plugins.llama_index.answers import PLUGIN
 from llmcache_plugins.llama_index.plain import Attributes
-from llmcache_plugins.llama_index.turns import MARK, block_from, blocks_of
+from llmcache_plugins.llama_index.turns import MARK, block_from, blocks_of, tokens_of
 from llmcache_plugins.types import Hit, JsonValue, Usage
 
 __all__ = ["Form", "mark_of", "pieces_of", "response_class", "response_of"]
@@ -44,7 +44,7 @@ class Form:
 
 def mark_of(hit: Hit) -> dict[str, JsonValue]:
     """Why this was answered from the cache; it stands in `response.additional_kwargs["llmcache"]`."""
-    return {**hit.evidence, "hit": True, "tier": hit.tier, "saved_usage": asdict(hit.entry.usage)}
+    return {**hit.evidence, "hit": True, "tier": hit.tier, "saved_usage": tokens_of(hit.entry.usage)}
 
 
 def response_of(hit: Hit, form: Form, *, is_chat: bool, is_stream: bool) -> ChatResponse | CompletionResponse:

@@ -143,7 +143,8 @@ def _fields(llm: LLM, identity: str) -> dict[str, JsonValue]:
         if value and name in _STATEFUL:
             raise IndistinctCall("a state at the provider's")
         try:
-            fields[name] = _nested(name, _field(value))
+            # A name shapes what is said where it is an LLM's own; elsewhere it is that of a run.
+            fields["own_name" if name == "name" else name] = _nested(name, _field(value))
         except IndistinctCall as error:
             if not identity:
                 raise IndistinctCall(f"the field {name} of {type(llm).__name__} holds {error}") from None
@@ -164,8 +165,10 @@ def _field(value: Any) -> JsonValue:
 
 
 def _nested(name: str, value: JsonValue) -> JsonValue:
-    """Arguments that are handed on to the provider may hold credentials, as the fields themselves."""
-    return canonical_params(value) if name.endswith("kwargs") and isinstance(value, dict) else value
+    """Arguments that are handed on to the provider, and an LLM in a field, may hold credentials as the LLM itself."""
+    if not isinstance(value, dict) or not (name.endswith("kwargs") or "class_name" in value):
+        return value
+    return {**canonical_params(value), **({"name": value["name"]} if "name" in value else {})}
 
 
 def _inner_model(model: BaseModel) -> JsonValue:

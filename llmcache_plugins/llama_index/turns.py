@@ -23,9 +23,9 @@ from pydantic import BaseModel
 from llmcache_plugins.errors import CodecError
 from llmcache_plugins.keys.messages import ChatTurn
 from llmcache_plugins.llama_index.plain import IndistinctCall, as_json
-from llmcache_plugins.types import JsonValue
+from llmcache_plugins.types import JsonValue, Usage
 
-__all__ = ["MARK", "VOLATILE", "block_from", "blocks_of", "content_of", "turn_of"]
+__all__ = ["MARK", "VOLATILE", "block_from", "blocks_of", "content_of", "tokens_of", "turn_of"]
 
 MARK = "llmcache"
 # What a call cost, and what streaming left: no part of what was said.
@@ -37,6 +37,14 @@ _KINDS: dict[str, type[BaseModel]] = {
     if isinstance(kind, type) and issubclass(kind, BaseModel) and "block_type" in kind.model_fields
 }
 _KINDS.pop("cache", None)
+
+
+_TOKENS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+
+
+def tokens_of(usage: Usage) -> dict[str, int]:
+    """The tokens as JSON."""
+    return {name: getattr(usage, name) for name in _TOKENS}
 
 
 # ---------------------------------------------------------------- for the key
