@@ -6,7 +6,9 @@ and `document:<id>@<version>` where the version is known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -15,10 +17,13 @@ from llmcache_plugins.errors import ConfigError
 __all__ = [
     "DocumentReader",
     "DocumentVersion",
+    "Gathered",
     "InvalidatedDocuments",
     "Invalidates",
     "ainvalidate_documents",
     "document_tag",
+    "gather",
+    "gathering",
     "invalidate_documents",
     "read_by",
     "read_document",
@@ -86,12 +91,64 @@ def read_by(reader: DocumentReader, document: Any) -> tuple[DocumentVersion, ...
     return tuple(map(_version_of, said))
 
 
-def tags_of(documents: Iterable[tuple[DocumentVersion, ...]]) -> tuple[tuple[str, ...], bool]:
+def tags_of(
+    documents: Iterable[tuple[DocumentVersion, ...]], gathered: Iterable[str] = ()
+) -> tuple[tuple[str, ...], bool]:
     """The tags of an answer that was made from these documents (each with all its names), and whether invalidating
-    any of them would find it: there are some, and none is without a name."""
+    any of them would find it: there are some, and none is without a name.
+
+    Args:
+        gathered: tags that its parts had already.
+    """
     named = list(documents)
-    tags = dict.fromkeys(tag for names in named for name in names for tag in name.tags)
-    return tuple(tags), bool(named) and all(named)
+    tags = dict.fromkeys([*(tag for names in named for name in names for tag in name.tags), *gathered])
+    return tuple(tags), bool(tags) and all(named)
+
+
+class Gathered:
+    """The document tags of one answer in the making, as far as cached parts inside of it know them: a part that is
+    answered from the cache retrieves nothing that could be heard. What is added is added to what surrounds it, too.
+
+    Safe for threads; made inside of the one that surrounds it.
+    """
+
+    __slots__ = ("_outer", "_tags")
+
+    def __init__(self) -> None:
+        self._tags: dict[str, None] = {}
+        self._outer = _gathered.get()
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(self._tags)
+
+    def add(self, tags: Iterable[str]) -> None:
+        """Tags that are no document's are left out: they are what a question is about, not what an answer is of."""
+        found = [tag for tag in tags if tag.startswith(_PREFIX)]
+        gathered: Gathered | None = self
+        while gathered is not None:
+            gathered._tags.update(dict.fromkeys(found))
+            gathered = gathered._outer
+
+
+_gathered: ContextVar[Gathered | None] = ContextVar("llmcache_gathered", default=None)
+
+
+@contextmanager
+def gathering(gathered: Gathered) -> Iterator[None]:
+    """What is made in this block is a part of that answer. Not for generators that hand out values from within."""
+    token = _gathered.set(gathered)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+
+
+def gather(tags: Iterable[str]) -> None:
+    """An answer with these tags becomes a part of what is being made here, if anything is."""
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.add(tags)
 
 
 class Invalidates(Protocol):

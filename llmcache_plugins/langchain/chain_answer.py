@@ -47,7 +47,9 @@ class Answering:
         """Never raises, unless with `fail_open=False`: what cannot be stored is an answer without content."""
         try:
             found = {id(one): one for one in (*heard.documents, *documents_in(given), *documents_in(output))}
-            tags, is_tagged = tags_of([self._versions(document) for document in found.values()])
+            versions = [self._versions(document) for document in found.values()]
+            tags, is_tagged = tags_of(versions, heard.gathered.tags)
+            heard.gathered.add(tags)
             content = stored_of(output, self.output)
             if is_blank(output) or heard.is_silent or (self._skips_untagged and not is_tagged):
                 content = None

@@ -4,7 +4,7 @@ cost, and whether one of them was cut short."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -12,16 +12,21 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
+from llmcache_plugins.canonical.documents import Gathered, gathering
 from llmcache_plugins.errors import CodecError
 from llmcache_plugins.langchain.answers import answer_of
 from llmcache_plugins.policies import refusal_of
 from llmcache_plugins.types import Answer, Usage
 
-__all__ = ["Heard", "documents_in"]
+__all__ = ["Heard", "aeach_part", "documents_in", "each_part"]
 
 
 class Heard(BaseCallbackHandler):
-    """One run. Its handlers are called inline, so that all is heard when the run has ended."""
+    """One run. Its handlers are called inline, so that all is heard when the run has ended.
+
+    Attributes:
+        gathered: what cached parts of the run were made from.
+    """
 
     run_inline = True
 
@@ -31,6 +36,7 @@ class Heard(BaseCallbackHandler):
         self._usages: list[Usage] = []
         self._reasons: list[str] = []
         self._said: list[bool] = []
+        self.gathered = Gathered()
 
     @property
     def documents(self) -> list[Document]:
@@ -82,6 +88,28 @@ class Heard(BaseCallbackHandler):
     def _hear(self, documents: Any) -> None:
         with self._lock:
             self._documents |= {id(document): document for document in documents if isinstance(document, Document)}
+
+
+def each_part(pieces: Iterator[Any], heard: Heard) -> Iterator[Any]:
+    """The pieces of a stream, each made as a part of this run."""
+    while True:
+        with gathering(heard.gathered):
+            try:
+                piece = next(pieces)
+            except StopIteration:
+                return
+        yield piece
+
+
+async def aeach_part(pieces: AsyncIterator[Any], heard: Heard) -> AsyncIterator[Any]:
+    """`each_part` for event loops."""
+    while True:
+        with gathering(heard.gathered):
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+        yield piece
 
 
 def documents_in(output: Any) -> Iterator[Document]:

@@ -16,14 +16,14 @@ from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.graph import Graph
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
-from llmcache_plugins.canonical.documents import DocumentReader
+from llmcache_plugins.canonical.documents import DocumentReader, gather, gathering
 from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.factory import default_cache
 from llmcache_plugins.langchain.answers import MARK
 from llmcache_plugins.langchain.chain_answer import Answering
-from llmcache_plugins.langchain.chain_heard import Heard
+from llmcache_plugins.langchain.chain_heard import Heard, aeach_part, each_part
 from llmcache_plugins.langchain.chain_identity import identity_of
 from llmcache_plugins.langchain.chain_input import Asking, Partition, Question
 from llmcache_plugins.langchain.chain_output import output_of, pieces_of
@@ -166,7 +166,8 @@ class CachedChain(Runnable[Any, Any]):
             heard = Heard()
             is_background = threading.get_ident() != caller
             child = _apart(config, heard) if is_background else _child(config, run_manager, heard)
-            made.append(self.llmcache_bound.invoke(given, child, **kwargs))
+            with gathering(heard.gathered):
+                made.append(self.llmcache_bound.invoke(given, child, **kwargs))
             return self._answering.answer(given, made[-1], heard)
 
         outcome = self._cache.call(asked[0], generate, identity=asked[1]).outcome
@@ -192,7 +193,8 @@ class CachedChain(Runnable[Any, Any]):
             heard = Heard()
             is_background = asyncio.current_task() is not caller
             child = _apart(config, heard) if is_background else _child(config, run_manager, heard)
-            made.append(await self.llmcache_bound.ainvoke(given, child, **kwargs))
+            with gathering(heard.gathered):
+                made.append(await self.llmcache_bound.ainvoke(given, child, **kwargs))
             return self._answering.answer(given, made[-1], heard)
 
         outcome = (await self._cache.acall(asked[0], generate, identity=asked[1])).outcome
@@ -226,8 +228,9 @@ class CachedChain(Runnable[Any, Any]):
             return
         recording = found if isinstance(found, Recording) else _Unrecorded(self._cache, asked)
         heard, pieces = Heard(), list[Any]()
+        stream = self.llmcache_bound.stream(given, _child(config, run_manager, heard), **kwargs)
         try:
-            for piece in self.llmcache_bound.stream(given, _child(config, run_manager, heard), **kwargs):
+            for piece in each_part(stream, heard):
                 pieces.append(piece)
                 yield piece
             recording.store(self._answering.answer_of_pieces(given, pieces, heard))
@@ -262,7 +265,7 @@ class CachedChain(Runnable[Any, Any]):
         stream = self.llmcache_bound.astream(given, _child(config, run_manager, heard), **kwargs)
         try:
             async with aclosing(cast("Any", stream)):
-                async for piece in stream:
+                async for piece in aeach_part(stream, heard):
                     pieces.append(piece)
                     yield piece
             await recording.astore(self._answering.answer_of_pieces(given, pieces, heard))
@@ -275,7 +278,8 @@ class CachedChain(Runnable[Any, Any]):
     def _renew(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Callable[[], Answer]:
         def renew() -> Answer:
             heard = Heard()
-            output = self.llmcache_bound.invoke(given, _apart(config, heard), **kwargs)
+            with gathering(heard.gathered):
+                output = self.llmcache_bound.invoke(given, _apart(config, heard), **kwargs)
             return self._answering.answer(given, output, heard)
 
         return renew
@@ -283,7 +287,8 @@ class CachedChain(Runnable[Any, Any]):
     def _arenew(self, given: Any, config: RunnableConfig, kwargs: dict[str, Any]) -> Callable[[], Any]:
         async def renew() -> Answer:
             heard = Heard()
-            output = await self.llmcache_bound.ainvoke(given, _apart(config, heard), **kwargs)
+            with gathering(heard.gathered):
+                output = await self.llmcache_bound.ainvoke(given, _apart(config, heard), **kwargs)
             return self._answering.answer(given, output, heard)
 
         return renew
@@ -301,6 +306,7 @@ class CachedChain(Runnable[Any, Any]):
 
     def _output(self, hit: Hit) -> tuple[Any] | None:
         """What is stored, in a tuple, since it may be None itself; None when it cannot be read."""
+        gather(hit.entry.profile.tags)
         try:
             return (output_of(hit, self._answering.output),)
         except CodecError as error:

@@ -8,7 +8,14 @@ from typing import Any, TypeAlias, cast
 
 from llama_index.core.schema import BaseNode, NodeWithScore
 
-from llmcache_plugins.canonical.documents import DocumentReader, DocumentVersion, read_by, read_document, tags_of
+from llmcache_plugins.canonical.documents import (
+    DocumentReader,
+    DocumentVersion,
+    gather,
+    read_by,
+    read_document,
+    tags_of,
+)
 from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.llama_index.engine_heard import EngineHeard
@@ -106,7 +113,9 @@ class EngineCalls:
         """Never raises, unless with `fail_open=False`: what cannot be stored is an answer without content."""
         try:
             nodes = {id(found.node): found.node for found in (*output.nodes, *heard.nodes)}
-            tags, is_tagged = tags_of([self._versions(node) for node in nodes.values()])
+            versions = [self._versions(node) for node in nodes.values()]
+            tags, is_tagged = tags_of(versions, heard.gathered.tags)
+            heard.gathered.add(tags)
             content = stored_of(output, self._class)
             if output.is_blank or (self._skips_untagged and not is_tagged):
                 content = None
@@ -121,6 +130,7 @@ class EngineCalls:
 
     def read(self, hit: Hit) -> Output | None:
         """None when it cannot be read."""
+        gather(hit.entry.profile.tags)
         try:
             return output_of(hit, self._class)
         except CodecError as error:
@@ -138,7 +148,8 @@ class EngineCalls:
     def _class(self) -> Any:
         """Of responses that are objects; the engine's own synthesizer may know it."""
         synthesizer = getattr(self._engine, "_response_synthesizer", None)
-        return self._output_class or getattr(synthesizer, "_output_cls", None)
+        structured = getattr(getattr(synthesizer, "_llm", None), "output_cls", None)
+        return self._output_class or getattr(synthesizer, "_output_cls", None) or structured
 
     def _versions(self, node: BaseNode) -> tuple[DocumentVersion, ...]:
         if self._documents is not None:

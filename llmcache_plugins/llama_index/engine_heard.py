@@ -22,6 +22,7 @@ from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.base.event import BaseEvent
 from llama_index_instrumentation.event_handlers import BaseEventHandler
 
+from llmcache_plugins.canonical.documents import Gathered, gathering
 from llmcache_plugins.llama_index.answers import Heard
 from llmcache_plugins.policies import refusal_of
 from llmcache_plugins.types import Answer, Usage
@@ -33,9 +34,14 @@ _OF_LLMS = (LLMChatEndEvent, LLMChatInProgressEvent, LLMCompletionEndEvent, LLMC
 
 
 class EngineHeard:
-    """One call of an engine."""
+    """One call of an engine.
+
+    Attributes:
+        gathered: what cached parts of it were made from.
+    """
 
     def __init__(self) -> None:
+        self.gathered = Gathered()
         self._lock = threading.Lock()
         self._nodes: list[NodeWithScore] = []
         self._calls: dict[str, Heard] = {}
@@ -111,7 +117,8 @@ def listen(heard: EngineHeard) -> Iterator[None]:
         root.add_event_handler(_listener)
     token = _current.set(heard)
     try:
-        yield
+        with gathering(heard.gathered):
+            yield
     finally:
         _current.reset(token)
 

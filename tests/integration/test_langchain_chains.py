@@ -679,3 +679,13 @@ def test_with_fail_open_off_a_mistake_is_told() -> None:
 def test_a_setting_that_is_wrong_is_told_at_once(cache: SemanticCache, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         cached_chain(rag(shelf(), Parrot()), cache, **settings)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_cached_part_hands_its_documents_on(cache: SemanticCache, streams: bool) -> None:
+    inner = cached_chain(rag(shelf("a"), Parrot()), cache)
+    inner.invoke(SHOW)  # from now on nothing is retrieved
+    outer = cached_chain(inner | (lambda text: text.upper()), cache, untagged="skip")
+    assert ("".join(outer.stream(SHOW)) if streams else outer.invoke(SHOW)) == "IT IS UP."
+    assert cache.stats().entries == 2
+    assert invalidate_documents(cache, [("a", "1")]).count == 2

@@ -597,3 +597,18 @@ def test_a_setting_that_is_wrong_is_told_at_once(cache: SemanticCache, llm: Parr
         cached_chat_engine(talking(index, llm), cache, **settings)
     with pytest.raises(ConfigError):
         cached_query_engine(index, cache)  # type: ignore[arg-type]
+
+
+def test_a_cached_part_hands_its_documents_on(cache: SemanticCache, llm: Parrot) -> None:
+    class Outer(CustomQueryEngine):
+        inner: Any
+
+        def custom_query(self, query_str: str) -> str:
+            return str(self.inner.query(query_str)).upper()
+
+    inner = cached_query_engine(built().as_query_engine(llm=llm), cache)
+    inner.query(SHOW)  # from now on nothing is retrieved
+    outer = cached_query_engine(Outer(inner=inner), cache, untagged="skip")
+    assert str(outer.query(SHOW)) == "IT IS UP."
+    assert cache.stats().entries == 2
+    assert invalidate_documents(cache, [("a", "1")]).count == 2
