@@ -174,7 +174,10 @@ def find_normalised(
             if reports.forbid(request.text, stored.entry.text):
                 troubles.refused[stored.entry.key] = MissReason.REPORTED
                 continue
-            found = Found(stored, "normalised", rules.tier_name(tier, stored.tier), verdicts=verdicts)
+            tier_name = rules.tier_name(tier, stored.tier)
+            found = Found(stored, "normalised", tier_name, verdicts=verdicts)
+            if stored.entry.key == identity.key:  # another caller stored it after we had asked for the exact key
+                found = Found(stored, "exact", tier_name)
             if is_fresh:
                 yield from serve(tier, stored, rules, now, troubles)
                 return found

@@ -46,6 +46,10 @@ def find_by_meaning(
     """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
     moment gives way to the next one."""
     found = yield from neighbours(request, identity.scope, rules, now, troubles)
+    own = next((one for one in found.ranked if one.candidate.entry.key == identity.key), None)
+    if own is not None:  # another caller stored it after we had asked for the exact key
+        yield from serve(own.tier, own.candidate, rules, now, troubles)
+        return Found(_stored(own.candidate), "exact", rules.tier_name(own.tier, own.candidate.tier))
     match = yield from _match(request, found.ranked, found.vector, rules, policy, now, troubles)
     if isinstance(match, _Match):
         return (yield from _serve(request, identity, match, rules, policy, now, troubles))
@@ -149,7 +153,7 @@ def _serve(
 def _found(match: _Match, rules: Rules, policy: Policy) -> Found:
     judged, candidate = match.judged, match.judged.candidate
     return Found(
-        Stored(candidate.entry, candidate.access_count, tier=candidate.tier, reads=candidate.reads),
+        _stored(candidate),
         "semantic",
         rules.tier_name(match.tier, candidate.tier),
         candidate.similarity,
@@ -158,6 +162,10 @@ def _found(match: _Match, rules: Rules, policy: Policy) -> Found:
         policy.policy_id,
         judged.verifier_score,
     )
+
+
+def _stored(candidate: Candidate) -> Stored:
+    return Stored(candidate.entry, candidate.access_count, tier=candidate.tier, reads=candidate.reads)
 
 
 def neighbours(request: Request, scope: str, rules: Rules, now: float, troubles: Troubles) -> Flow[Neighbours]:

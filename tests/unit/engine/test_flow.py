@@ -131,6 +131,19 @@ def test_normalised_match_is_taken_without_embedding() -> None:
     assert walk.result.kind == "normalised"
 
 
+def test_the_same_question_stored_meanwhile_is_an_exact_hit_where_wordings_are_looked_for() -> None:
+    walk = look("What is it?", tiers=("hot",)).expect(ReadExact).expect(Fits, True)
+    walk.expect(ReadNormalised, [Stored(entry_of("What is it?"))]).expect(ReadNormalised, []).expect(Touch)
+    assert (walk.result.kind, walk.result.verdicts) == ("exact", ())
+
+
+def test_the_same_question_stored_meanwhile_is_an_exact_hit_where_meaning_is_looked_for() -> None:
+    walk = look("q", tiers=("hot",), policy_for=lambda request: SimilarityPolicy(1.1))  # nothing is near enough for it
+    walk.expect(ReadExact).expect(Fits, True).expect(ReadNormalised, []).expect(CensusOf, Census(1))
+    walk.expect(Embed, VECTOR).expect(Search, [Candidate(entry_of("q"), 1.0)]).expect(Touch)
+    assert (walk.step, walk.result.kind, walk.result.confidence) == (None, "exact", 1.0)  # and no alias of itself
+
+
 def test_normalised_match_is_refused_when_a_guard_objects() -> None:
     walk = look("tag", tiers=("hot",), guards=lambda asked, stored: (Verdict("case", "conflict"),))
     walk.expect(ReadExact).expect(Fits, True).expect(ReadNormalised, [Stored(entry_of("TAG"))])
