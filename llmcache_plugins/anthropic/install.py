@@ -50,5 +50,6 @@ def cache_client(
         cache = installed[-1].cache
     others = [one for one in changed.middleware if not isinstance(one, LLMCacheMiddleware)]
     middleware = LLMCacheMiddleware(cache, usage=usage, extractor=extractor)
-    copy: Client = changed.with_options(middleware=[*others, middleware])
+    # Copies of clients for other platforms forget an HTTP client of the user's, with its proxy, unless they are told.
+    copy: Client = changed.with_options(middleware=[*others, middleware], http_client=changed._client)
     return copy

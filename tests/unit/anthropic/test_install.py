@@ -104,3 +104,8 @@ def test_an_sdk_that_is_absent_or_too_old_is_named(case: str, tmp_path: Path) ->
     assert found.returncode == 1
     assert error in found.stderr
     assert message in found.stderr
+
+
+def test_a_copy_keeps_the_http_client_of_the_original(cache: SemanticCache) -> None:
+    with anthropic.AnthropicVertex(region="us-east5", project_id="p", access_token="t") as vertex:
+        assert cache_client(vertex, cache)._client is vertex._client
