@@ -7,6 +7,7 @@ for as long as it lives: what is built around the same object shares its answers
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import functools
 import inspect
@@ -14,6 +15,7 @@ import os
 import secrets
 import threading
 import types
+import typing
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -137,6 +139,12 @@ class Survey:
             return {"named": class_path(thing), "of": None if inspect.ismodule(owner) else self.describe(owner)}
         if isinstance(thing, types.ModuleType):
             return {"module": thing.__name__}
+        if typing.get_origin(thing) is not None:  # `list[str]`, `int | None`
+            return {"type": [self.describe(typing.get_origin(thing)), self.describe(typing.get_args(thing))]}
+        if type(thing).__module__ == "typing":  # `Any`
+            return {"type": repr(thing)}
+        if dataclasses.is_dataclass(thing):
+            return self.fields(thing, {one.name: getattr(thing, one.name) for one in dataclasses.fields(thing)})
         return self.random_name(thing)
 
     def _function(self, function: types.FunctionType) -> JsonValue:

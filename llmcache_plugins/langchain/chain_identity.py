@@ -32,6 +32,7 @@ _IRRELEVANT = {
     "rate_limiter",
     "custom_input_type",
     "custom_output_type",
+    "input_types",
 }
 _FUNCTIONS = ("func", "afunc", "_transform", "_atransform")  # of the runnables that are no pydantic models
 

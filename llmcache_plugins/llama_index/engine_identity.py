@@ -13,6 +13,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.memory import BaseMemory
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.prompts.mixin import PromptMixin
+from llama_index.core.types import BaseOutputParser
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from llmcache_plugins.canonical.made_of import Survey, class_path
@@ -104,7 +105,7 @@ def _look(thing: Any, survey: Survey) -> JsonValue:
         survey.found.append(thing)
     if isinstance(thing, BaseModel):
         return survey.fields(thing, _public(thing)) if _says_itself(thing) else None
-    if isinstance(thing, PromptMixin | BaseRetriever | BaseChatEngine):
+    if isinstance(thing, PromptMixin | BaseRetriever | BaseChatEngine | BaseOutputParser):
         return survey.fields(thing, _attributes(thing))
     return None
 

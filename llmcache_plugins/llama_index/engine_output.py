@@ -88,7 +88,9 @@ def stored_of(output: Output, cls: Any = None) -> JsonValue:
         "form": _FORM,
         "response": _response(output.response, cls),
         "nodes": [_node(node) for node in output.nodes],
-        "metadata": _json(output.metadata, "metadata of the response"),
+        # A router's object among it is no reason to pay twice.
+        "metadata": output.metadata
+        and {name: value for name, value in output.metadata.items() if isinstance(name, str) and _is_json(value)},
         "sources": [_source(source, output) for source in output.sources],
     }
 

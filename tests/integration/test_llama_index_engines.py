@@ -18,8 +18,9 @@ from llama_index.core.chat_engine.types import BaseChatEngine
 from llama_index.core.llms import ChatMessage, CompletionResponse, CustomLLM, LLMMetadata
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.memory import ChatMemoryBuffer
-from llama_index.core.query_engine import CustomQueryEngine
+from llama_index.core.query_engine import CustomQueryEngine, RouterQueryEngine
 from llama_index.core.schema import Document, NodeWithScore, TextNode
+from llama_index.core.selectors import LLMSingleSelector
 from llama_index.core.tools import QueryEngineTool
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.base.event import BaseEvent
@@ -612,3 +613,26 @@ def test_a_cached_part_hands_its_documents_on(cache: SemanticCache, llm: Parrot)
     assert str(outer.query(SHOW)) == "IT IS UP."
     assert cache.stats().entries == 2
     assert invalidate_documents(cache, [("a", "1")]).count == 2
+
+
+def test_a_router_of_cached_engines_is_cached_itself(cache: SemanticCache, llm: Parrot) -> None:
+    choosing = Parrot(says='[{"choice": 1, "reason": "the only one"}]')
+    inner = cached_query_engine(built().as_query_engine(llm=llm), cache)
+    tool = QueryEngineTool.from_defaults(query_engine=inner, description="status of devices")
+    router = RouterQueryEngine.from_defaults(
+        [tool, tool], selector=LLMSingleSelector.from_defaults(llm=choosing), llm=llm
+    )
+    engine = cached_query_engine(router, cache)
+    assert [str(engine.query(question)) for question in (SHOW, DISPLAY)] == ["It is up."] * 2
+    assert (len(choosing.calls), len(llm.calls)) == (1, 1)
+    assert invalidate_documents(cache, "a").count == 2
+
+
+def test_a_structured_engine_says_its_class_itself(cache: SemanticCache) -> None:
+    llm = Parrot(says='{"state": "up"}')
+    engine = cached_query_engine(built().as_query_engine(llm=llm, output_cls=Status), cache)
+    for question in (SHOW, DISPLAY):
+        response = engine.query(question)
+        assert isinstance(response, PydanticResponse)
+        assert response.response == Status(state="up")
+    assert len(llm.calls) == 1

@@ -176,3 +176,33 @@ def test_every_process_finds_the_same() -> None:
     }
     assert len(said) == 1
     assert "()" in said.pop()
+
+
+def test_types_and_dataclasses_say_what_they_are() -> None:
+    from dataclasses import dataclass
+
+    @dataclass
+    class Limits:
+        k: int = 4
+
+    assert digest(chain(then=adding(Limits()))) == digest(chain(then=adding(Limits())))
+    assert digest(chain(then=adding(Limits()))) != digest(chain(then=adding(Limits(k=5))))
+    for one, two in ((list[str], list[int]), (int | None, str | None), (Any, Callable[[str], Any])):
+        assert identity_of(chain(then=adding(one)), None).unnamed == ()
+        assert digest(chain(then=adding(one))) == digest(chain(then=adding(one))) != digest(chain(then=adding(two)))
+
+
+def test_a_retrieval_chain_of_langchains_own_is_the_same_each_time_it_is_built() -> None:
+    from langchain_core.embeddings import DeterministicFakeEmbedding
+    from langchain_core.prompts import MessagesPlaceholder
+    from langchain_core.vectorstores import InMemoryVectorStore
+
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=4))
+
+    def built(k: int) -> Any:
+        prompt = ChatPromptTemplate.from_messages([("system", "{context}"), MessagesPlaceholder("h"), ("human", "{q}")])
+        retrieve = RunnableLambda(lambda given: given["q"]) | store.as_retriever(search_kwargs={"k": k})
+        return RunnablePassthrough.assign(context=retrieve) | prompt | said("a") | StrOutputParser()
+
+    assert digest(built(4)) == digest(built(4)) != digest(built(5))
+    assert identity_of(built(4), None).unnamed == ("InMemoryVectorStore",)
