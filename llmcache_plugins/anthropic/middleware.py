@@ -134,12 +134,16 @@ class LLMCacheMiddleware(anthropic.Middleware):
 
     def _recorded(self, response: APIResponse[Any], keeping: Keeping) -> APIResponse[Any]:
         raw = response.http_response
-        if not raw.is_success:
-            keeping.fail(Unanswered())
-        elif is_event_stream(raw):
-            response.http_response = recorded(raw, keeping)
-        else:
-            keeping.store(NOTHING)
+        try:
+            if not raw.is_success:
+                keeping.fail(Unanswered())
+            elif is_event_stream(raw):
+                response.http_response = recorded(raw, keeping)
+            else:
+                keeping.store(NOTHING)
+        except Exception as error:  # the response itself is good
+            keeping.release()
+            self._spare(error)
         return response
 
     def _replayed(self, hit: Hit, request: APIRequest, call_next: anthropic.CallNext) -> APIResponse[Any]:
@@ -212,12 +216,16 @@ class LLMCacheMiddleware(anthropic.Middleware):
 
     async def _arecorded(self, response: AsyncAPIResponse[Any], keeping: Keeping) -> AsyncAPIResponse[Any]:
         raw = response.http_response
-        if not raw.is_success:
-            keeping.fail(Unanswered())
-        elif is_event_stream(raw):
-            response.http_response = arecorded(raw, keeping)
-        else:
-            await keeping.astore(NOTHING)
+        try:
+            if not raw.is_success:
+                keeping.fail(Unanswered())
+            elif is_event_stream(raw):
+                response.http_response = arecorded(raw, keeping)
+            else:
+                await keeping.astore(NOTHING)
+        except Exception as error:  # the response itself is good
+            keeping.release()
+            self._spare(error)
         return response
 
     async def _areplayed(
