@@ -110,7 +110,7 @@ def test_a_recording_may_end_in_another_thread(cache: SemanticCache) -> None:
     thread.start()
     thread.join()
     assert isinstance(cache.lookup(QUESTION), Hit)
-    assert not cache.current_lead().flights
+    assert len(cache._flights) == 0
 
 
 async def test_a_recording_may_end_in_another_task(cache: SemanticCache) -> None:
