@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is_inside
 from llmcache_plugins.engine.recording import Recording
-from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of
+from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of, sign
 from llmcache_plugins.langchain.live import with_schemas
 from llmcache_plugins.langchain.pieces import chat_pieces
 from llmcache_plugins.types import Answer, Hit, Identity, Request
@@ -170,6 +170,9 @@ class CachedChat(CachedModel, Base):
 
     def _pieces(self, hit: Hit) -> list[ChatGenerationChunk] | None:
         return self._llmcache.pieces(hit, chat_pieces)
+
+
+sign(CachedChat._generate, CachedChat._agenerate)
 
 
 class CachedStream(CachedChat):

@@ -16,7 +16,7 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
 from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is_inside
 from llmcache_plugins.engine.recording import Recording
-from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of
+from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of, sign
 from llmcache_plugins.langchain.pieces import text_pieces
 from llmcache_plugins.types import Answer, Hit, Identity, Request
 
@@ -143,6 +143,9 @@ class CachedLLM(CachedModel, Base):
 
     def _whole(self, chunks: list[GenerationChunk]) -> Answer:
         return self._llmcache.answer(lambda: _sum(chunks))
+
+
+sign(CachedLLM._generate, CachedLLM._agenerate)
 
 
 class CachedLLMStream(CachedLLM):
