@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
@@ -33,6 +34,7 @@ from llmcache_plugins.types import Answer, Hit, Identity, Request
 __all__ = ["CachedChain", "cached_chain"]
 
 _COMPONENT = "langchain.chain"
+_log = logging.getLogger(__name__)
 Asked: TypeAlias = tuple[Request, Identity]
 Manager: TypeAlias = CallbackManagerForChainRun | AsyncCallbackManagerForChainRun
 
@@ -104,6 +106,9 @@ class CachedChain(Runnable[Any, Any]):
         self._asking = asking
         self._answering = answering
         self._identity = identity_of(bound, name)
+        if self._identity.unnamed:
+            unnamed = ", ".join(self._identity.unnamed)
+            _log.info("answers of this chain are found by this process alone: %s; name= lets others find them", unnamed)
         self._by_key = streams_by_key(bound)
         self._streams_states = streams_states(bound)
 

@@ -251,7 +251,6 @@ def _recorded(
     response: StreamingAgentChatResponse, recording: Recording, calls: EngineCalls, heard: EngineHeard
 ) -> StreamingAgentChatResponse:
     """A response that reads the engine's own, which goes on writing into the memory, and is stored at its end."""
-    thread = response.write_response_to_history_thread
 
     def pieces() -> Generator[ChatResponse, None, None]:
         so_far = ""
@@ -259,7 +258,7 @@ def _recorded(
             for word in each_heard(response.response_gen, heard):
                 so_far += word
                 yield _piece(so_far, word)
-            heard.take_over(thread)
+            heard.take_over(response)
             recording.store(calls.answer(_told(response, so_far), heard))
         except BaseException as error:
             recording.fail(error)

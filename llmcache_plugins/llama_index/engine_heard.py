@@ -4,7 +4,6 @@ and whether one of them was cut short."""
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,6 +29,7 @@ from llmcache_plugins.types import Answer, Usage
 __all__ = ["EngineHeard", "aeach_heard", "each_heard", "listen"]
 
 T = TypeVar("T")
+_STRAY = "_llmcache_stray"
 _OF_LLMS = (LLMChatEndEvent, LLMChatInProgressEvent, LLMCompletionEndEvent, LLMCompletionInProgressEvent)
 
 
@@ -76,9 +76,10 @@ class EngineHeard:
             elif isinstance(event, _OF_LLMS) and event.response is not None:
                 self._calls.setdefault(event.span_id or "", Heard()).hear(event.response)
 
-    def take_over(self, thread: threading.Thread | None) -> None:
-        """What was heard in a thread that LlamaIndex started without telling it whose it is."""
-        stray = None if thread is None else _strays.pop(thread, None)
+    def take_over(self, response: Any) -> None:
+        """What was heard in the thread that writes this response into a memory: LlamaIndex starts it without telling it
+        whose it is."""
+        stray = vars(response).pop(_STRAY, None)
         if stray is not None:
             with self._lock:
                 self._calls |= stray._calls
@@ -86,7 +87,6 @@ class EngineHeard:
 
 
 _current: ContextVar[EngineHeard | None] = ContextVar("llmcache_engine_heard", default=None)
-_strays: weakref.WeakKeyDictionary[threading.Thread, EngineHeard] = weakref.WeakKeyDictionary()
 
 
 class _Listener(BaseEventHandler):
@@ -99,10 +99,10 @@ class _Listener(BaseEventHandler):
             return
         heard = _current.get()
         if heard is None:
-            thread = threading.current_thread()
-            if thread is threading.main_thread() or not _is_of_an_engine(thread):
+            response = _written_here()
+            if response is None:
                 return
-            heard = _strays.setdefault(thread, EngineHeard())
+            heard = vars(response).setdefault(_STRAY, EngineHeard())
         heard.hear(event)
 
 
@@ -145,10 +145,11 @@ async def aeach_heard(pieces: AsyncIterator[T], heard: EngineHeard) -> AsyncGene
         yield piece
 
 
-def _is_of_an_engine(thread: threading.Thread) -> bool:
-    """Is it the thread in which a chat engine writes its answer into the memory?"""
-    target = getattr(thread, "_target", None)
-    return getattr(target, "__name__", "") == "write_response_to_history"
+def _written_here() -> Any:
+    """The response of a chat engine that the running thread writes into a memory, if it is such a thread."""
+    target = getattr(threading.current_thread(), "_target", None)
+    is_writer = getattr(target, "__name__", "") == "write_response_to_history"
+    return getattr(target, "__self__", None) if is_writer else None
 
 
 def _is_bad(reason: str) -> bool:

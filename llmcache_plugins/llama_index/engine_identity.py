@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -24,6 +25,8 @@ from llmcache_plugins.llama_index.requests import model_name
 from llmcache_plugins.types import JsonValue
 
 __all__ = ["EngineIdentity"]
+
+_log = logging.getLogger(__name__)
 
 # Of watching and of transport, or told by each call: none of them shapes what is stored.
 _IRRELEVANT = {
@@ -53,6 +56,11 @@ class EngineIdentity:
         self._made = survey.of(engine, name)
         self._llms = [found for found in survey.found if isinstance(found, LLM)]
         self._modules = [found for found in survey.found if isinstance(found, PromptMixin)]
+        if self._made.unnamed:
+            unnamed = ", ".join(self._made.unnamed)
+            _log.info(
+                "answers of this engine are found by this process alone: %s; name= lets others find them", unnamed
+            )
         self._now: tuple[Any, list[Any], str] = (None, [], "")
 
     @property
