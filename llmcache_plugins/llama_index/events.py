@@ -105,7 +105,7 @@ class Story:
 
     def begin(self) -> None:
         about: dict[str, Any] = {
-            "model_dict": self.llm.to_payload(),
+            "model_dict": self._payload(),
             "additional_kwargs": dict(self.kwargs),
             "span_id": self.span_id,
         }
@@ -125,6 +125,12 @@ class Story:
             _dispatcher.event(LLMChatEndEvent(messages=self._messages, response=response, span_id=self.span_id))
         else:
             _dispatcher.event(LLMCompletionEndEvent(prompt=self.asked, response=response, span_id=self.span_id))
+
+    def _payload(self) -> dict[str, Any]:
+        """What may be shown of the LLM; older ones have no method for it, and their `to_dict` shows credentials."""
+        if hasattr(self.llm, "to_payload"):
+            return self.llm.to_payload()
+        return {"class_name": self.llm.class_name(), **self.llm.metadata.model_dump()}
 
     @property
     def _messages(self) -> list[ChatMessage]:

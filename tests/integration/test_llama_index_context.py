@@ -15,7 +15,6 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.llms import LLM, CustomLLM, MockLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
-from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import instrument_tags
 from pydantic import BaseModel
@@ -436,14 +435,17 @@ def test_a_prompt_template_of_the_users_own_is_part_of_the_question(cache: Seman
 
 # ---------------------------------------------------------------- watching
 def test_hits_take_no_token_of_the_rate_limiter(cache: SemanticCache) -> None:
-    limiter = TokenBucketRateLimiter(requests_per_minute=60)
     taken: list[int] = []
-    object.__setattr__(limiter, "acquire", lambda *args, **kwargs: taken.append(1))
-    llm = cached_llm(Teller(rate_limiter=limiter), cache)
+
+    class Limiter:
+        def acquire(self) -> None:
+            taken.append(1)
+
+    llm = cached_llm(Teller(rate_limiter=Limiter()), cache)
     chat(llm)
     before = len(taken)
     chat(llm), list(llm.stream_chat(user("a question")))
-    assert before > 0
+    assert before > 0 or "rate_limiter" not in LLM.model_fields  # older LLMs have none
     assert len(taken) == before
 
 

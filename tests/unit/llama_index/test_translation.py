@@ -133,8 +133,9 @@ def test_a_file_is_compared_by_its_content(tmp_path: Path) -> None:
 
 def test_what_can_be_read_but_once_is_not_read() -> None:
     stream = io.BytesIO(b"picture")
+    block = ImageBlock.model_construct(image=stream, image_mimetype="image/png")
     with pytest.raises(IndistinctCall):
-        turn_of(ChatMessage(blocks=[ImageBlock(image=stream, image_mimetype="image/png")]))
+        turn_of(ChatMessage.model_construct(role=MessageRole.USER, blocks=[block], additional_kwargs={}))
     assert stream.tell() == 0
 
 
