@@ -20,7 +20,8 @@ logging.basicConfig(level=logging.WARNING)
 import llmcache_plugins
 from llmcache_plugins import MissingExtraError, open_cache
 
-may_need = ("llmcache_plugins.langchain", "llmcache_plugins.cli.")
+plugins = {"langchain": "langchain", "llama_index": "llama-index", "anthropic": "anthropic"}  # package, extra
+may_need = (*(f"llmcache_plugins.{plugin}" for plugin in plugins), "llmcache_plugins.cli.")
 for module in pkgutil.walk_packages(llmcache_plugins.__path__, "llmcache_plugins.", onerror=lambda name: None):
     if module.name.endswith(("__main__", "store_contract")):  # a command; a test suite, which needs pytest
         continue
@@ -29,12 +30,13 @@ for module in pkgutil.walk_packages(llmcache_plugins.__path__, "llmcache_plugins
     except MissingExtraError as error:
         assert module.name.startswith(may_need), module.name
         assert "pip install 'llmcache-plugins[" in str(error), error
-try:
-    import llmcache_plugins.langchain
-except MissingExtraError as error:
-    assert "pip install 'llmcache-plugins[langchain]'" in str(error), error
-else:
-    raise SystemExit("the plugin imported without langchain-core")
+for plugin, extra in plugins.items():
+    try:
+        importlib.import_module(f"llmcache_plugins.{plugin}")
+    except MissingExtraError as error:
+        assert f"pip install 'llmcache-plugins[{extra}]'" in str(error), error
+    else:
+        raise SystemExit(f"{plugin} imported without what it needs")
 
 from llmcache_plugins.embedders import OnnxEmbedder, SentenceTransformerEmbedder
 for make, extra in ((OnnxEmbedder, "local"), (lambda: SentenceTransformerEmbedder("x"), "sentence-transformers")):
