@@ -8,15 +8,19 @@ from typing import Any
 
 from langchain.agents import create_agent
 from langchain_anthropic import ChatAnthropic
+from langchain_core.documents import Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnablePassthrough
+from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import BaseModel
 
 from benchmarks.integrations.shapes import Seen, Server, Shape, tokens_of
 from llmcache_plugins import SemanticCache
-from llmcache_plugins.langchain import LLMCache, LLMCacheMiddleware, cached
+from llmcache_plugins.langchain import LLMCache, LLMCacheMiddleware, cached, cached_chain
 
 __all__ = ["langchain_shapes"]
 
@@ -178,6 +182,31 @@ def _agent_messages(agent: Any) -> Callable[[], Any]:
     return call
 
 
+def _rag(model: Any, cache: SemanticCache) -> Any:
+    """A retrieval chain, answered before it retrieves."""
+    store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
+    store.add_documents([Document("BGP is the Border Gateway Protocol.", id="handbook")])
+    prompt = ChatPromptTemplate.from_template("{context} {question}")
+    steps = {"context": store.as_retriever(), "question": RunnablePassthrough()}
+    return cached_chain(steps | prompt | model | StrOutputParser(), cache, name="handbook")
+
+
+def _chain_calls(chain: Any) -> dict[str, Callable[[], Any]]:
+    def streamed() -> Seen:
+        pieces = list(chain.stream(QUESTION))
+        return Seen("".join(pieces), len([piece for piece in pieces if piece]))
+
+    async def awaited() -> Seen:
+        return Seen(await chain.ainvoke(QUESTION))
+
+    return {
+        "chain.invoke": lambda: Seen(chain.invoke(QUESTION)),
+        "await chain.ainvoke": awaited,
+        "chain.stream": streamed,
+        "chain.batch": lambda: Seen(chain.batch([QUESTION, "What is OSPF?"])),
+    }
+
+
 _MODEL: dict[str, Make] = {
     "model.invoke": _invoke,
     "await model.ainvoke": _ainvoke,
@@ -234,4 +263,10 @@ def langchain_shapes() -> Iterator[Shape]:
             "`LLMCacheMiddleware`",
             call,
             lambda server, cache, make=make: make(_agent(_model(server), middleware=[LLMCacheMiddleware(cache)])),
+        )
+    for call in ("chain.invoke", "await chain.ainvoke", "chain.stream", "chain.batch"):
+        yield Shape(
+            "`cached_chain(chain)`",
+            call,
+            lambda server, cache, call=call: _chain_calls(_rag(_model(server), cache))[call],
         )

@@ -14,7 +14,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from benchmarks.integrations.shapes import Seen, Server, Shape
-from llmcache_plugins.llama_index import cached_llm, install, uninstall
+from llmcache_plugins.llama_index import cached_chat_engine, cached_llm, cached_query_engine, install, uninstall
 
 __all__ = ["has_anthropic", "llama_index_shapes"]
 
@@ -185,6 +185,58 @@ def _chat_engine(llm: Any) -> Callable[[], Any]:
     return lambda: Seen(str(index.as_chat_engine(chat_mode="context", llm=llm).chat(QUESTION)))
 
 
+def _front(llm: Any, cache: Any, **how: Any) -> Any:
+    """A query engine that is answered before it retrieves."""
+    return cached_query_engine(_index().as_query_engine(llm=llm, **how), cache, name="handbook")
+
+
+def _front_query(llm: Any, cache: Any) -> Callable[[], Any]:
+    engine = _front(llm, cache)
+
+    def call() -> Seen:
+        response = engine.query(QUESTION)
+        return Seen((str(response), [node.node.text for node in response.source_nodes]))
+
+    return call
+
+
+def _front_aquery(llm: Any, cache: Any) -> Callable[[], Any]:
+    engine = _front(llm, cache)
+
+    async def call() -> Seen:
+        return Seen(str(await engine.aquery(QUESTION)))
+
+    return call
+
+
+def _front_stream(llm: Any, cache: Any) -> Callable[[], Any]:
+    engine = _front(llm, cache, streaming=True)
+
+    def call() -> Seen:
+        pieces = list(engine.query(QUESTION).response_gen)
+        return Seen("".join(pieces), len([piece for piece in pieces if piece]))
+
+    return call
+
+
+def _front_chat(llm: Any, cache: Any) -> Callable[[], Any]:
+    index = _index()
+
+    def call() -> Seen:
+        engine = index.as_chat_engine(chat_mode="context", llm=llm)
+        return Seen(str(cached_chat_engine(engine, cache, name="handbook").chat(QUESTION)))
+
+    return call
+
+
+_FRONT: dict[str, tuple[str, Callable[[Any, Any], Callable[[], Any]]]] = {
+    "engine.query": ("`cached_query_engine(engine)`", _front_query),
+    "await engine.aquery": ("`cached_query_engine(engine)`", _front_aquery),
+    "engine.query, streaming": ("`cached_query_engine(engine)`", _front_stream),
+    "engine.chat": ("`cached_chat_engine(engine)`", _front_chat),
+}
+
+
 def _agent(llm: Any, streaming: bool) -> Callable[[], Any]:
     async def call() -> Seen:
         agent = FunctionAgent(tools=[FunctionTool.from_defaults(ping)], llm=llm, streaming=streaming)
@@ -256,6 +308,9 @@ def llama_index_shapes(*, anthropic: bool) -> Iterator[Shape]:
         yield Shape(
             "`cached_llm(llm)`", call, lambda server, cache, make=make: make(cached_llm(make_llm(server), cache))
         )
+
+    for call, (plugin, front) in _FRONT.items():
+        yield Shape(plugin, call, lambda server, cache, front=front: front(make_llm(server), cache))
 
     def installed(server: Server, cache: Any) -> Callable[[], Any]:
         Settings.llm = make_llm(server)
