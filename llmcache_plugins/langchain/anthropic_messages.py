@@ -39,13 +39,12 @@ def wire_messages(turns: Sequence[ChatTurn]) -> tuple[JsonValue, list[dict[str, 
         raise UnknownKind  # moved or left in place, as the model's profile says
     messages = []
     for place, turn in enumerate(merged):
-        is_last = place == len(merged) - 1
         content = _content(turn)
         if turn.role == "assistant":
+            if place == len(merged) - 1:
+                raise UnknownKind  # a begun answer; what is cut off at its end, changes with the version
             content = _with_calls(turn, content)
-            if is_last:
-                content = _without_end_space(content)
-            elif not content:
+            if not content:
                 continue
         messages.append({"role": turn.role, "content": content})
     return system, messages
@@ -219,11 +218,3 @@ def _with_calls(turn: ChatTurn, content: JsonValue) -> JsonValue:
     blocks = _as_list(content) if content else []
     known = {block["id"] for block in blocks if block["type"] == "tool_use"}
     return [*blocks, *(_tool_use(call) for call in calls if call["id"] not in known)]
-
-
-def _without_end_space(content: JsonValue) -> JsonValue:
-    if isinstance(content, str):
-        return content.rstrip()
-    if content and _kind(content[-1]) == "text":
-        return [*content[:-1], {**content[-1], "text": content[-1]["text"].rstrip()}]
-    return content

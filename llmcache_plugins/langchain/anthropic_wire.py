@@ -35,10 +35,7 @@ _NOT_SENT = {
 _SENT_BY_MODEL = ("model", "max_tokens", "temperature", "top_k", "top_p", "betas", "context_management")
 _FURTHER_OF_MODEL = {
     "anthropic_api_url",
-    "inference_geo",
     "model_kwargs",
-    "output_config",
-    "reasoning_effort",
     "stop_sequences",
     "thinking",
 }
@@ -46,7 +43,6 @@ _SENT_BY_CALL = {
     *_SENT_BY_MODEL,
     "cache_control",
     "metadata",
-    "output_config",
     "service_tier",
     "stop_sequences",
     "thinking",
@@ -103,9 +99,8 @@ def _settings(fixed: Mapping[str, JsonValue], call: Mapping[str, JsonValue]) -> 
     body["stop_sequences"] = call.get("stop") or fixed.get("stop_sequences")
     body |= model_kwargs
     body |= {name: value for name, value in call.items() if name not in _NOT_SENT and name != "stop"}
-    body |= _thinking_and_output(fixed, body)
-    if fixed.get("inference_geo") is not None:
-        body["inference_geo"] = fixed["inference_geo"]
+    if fixed.get("thinking") is not None:
+        body["thinking"] = fixed["thinking"]  # what is set at the model wins
     _refuse_what_adds_betas(body)
     if str(fixed["model"]).startswith(_TAKES_NO_SAMPLING):
         raise UnknownKind
@@ -119,30 +114,15 @@ def _refuse_unknown(given: Mapping[str, JsonValue], known: set[str]) -> None:
             raise UnknownKind
 
 
-def _thinking_and_output(fixed: Mapping[str, JsonValue], body: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """What is set at the model wins for `thinking`; the call's `output_config` is laid over the model's."""
-    found: dict[str, JsonValue] = {}
-    thinking = body.get("thinking")
-    if fixed.get("thinking") is not None:
-        thinking = found["thinking"] = fixed["thinking"]
-    output = dict(fixed.get("output_config") or {})
-    if fixed.get("reasoning_effort"):
-        if thinking is None:  # which models then think by default, only LangChain's profiles know
-            raise UnknownKind
-        output["effort"] = fixed["reasoning_effort"]
-    if isinstance(body.get("output_config"), Mapping):
-        output |= body["output_config"]
-    return {**found, **({"output_config": output} if output else {})}
-
-
 def _refuse_what_adds_betas(body: Mapping[str, JsonValue]) -> None:
-    """Some tools and options make `ChatAnthropic` ask for a beta; which, changes with its version."""
+    """Some tools and options make `ChatAnthropic` ask for a beta; which, changes with its version. For the same reason
+    effort and output formats are not among what we know."""
     for tool in body.get("tools") or ():
-        if not isinstance(tool, Mapping) or tool.get("type") not in (None, "custom") or tool.get("input_examples"):
+        if not isinstance(tool, Mapping) or tool.get("type") not in (None, "custom"):
             raise UnknownKind
-    output, thinking = body.get("output_config"), body.get("thinking")
-    if isinstance(output, Mapping) and output.get("task_budget"):
-        raise UnknownKind
+        if tool.get("input_examples") or tool.get("strict"):
+            raise UnknownKind
+    thinking = body.get("thinking")
     if isinstance(thinking, Mapping) and thinking.get("display") == "updates":
         raise UnknownKind
 
