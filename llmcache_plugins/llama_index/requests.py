@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.llama_index.plain import IndistinctCall, as_json, qualified_name
 from llmcache_plugins.llama_index.turns import turn_of
-from llmcache_plugins.llama_index.wire import STATEFUL, is_wire_llm, wire_request
+from llmcache_plugins.llama_index.wire import STATEFUL, destination, is_wire_llm, wire_request
 from llmcache_plugins.types import JsonValue, Request
 
 __all__ = ["Asked", "Spoken", "model_name", "request_of"]
@@ -92,7 +93,7 @@ def request_of(
         found = wire_request(llm, spoken, extractor=extractor, is_async=is_async)
         if found is not None:
             return Asked(replace(found, details=details), True)
-    params = {**_fields(llm, identity), **_templates(llm, spoken)}
+    params = {**_fields(llm, identity), **_templates(llm, spoken), **destination(llm, original, is_async=is_async)}
     arguments = {name: _argument(name, value) for name, value in spoken.kwargs.items()}
     params |= {"call": canonical_params(arguments)} if arguments else {}
     params |= {"schema": spoken.schema} if spoken.schema is not None else {}
@@ -148,6 +149,8 @@ def _fields(llm: LLM, identity: str) -> dict[str, JsonValue]:
         except IndistinctCall as error:
             if not identity:
                 raise IndistinctCall(f"the field {name} of {type(llm).__name__} holds {error}") from None
+    for name, value in _unshown(llm).items():
+        fields.setdefault(name, value)
     for name, value in (llm.__pydantic_private__ or {}).items():
         if isinstance(value, BaseModel):  # an LLM that stands for another one: its settings are that one's
             fields[name] = _inner_model(value)
@@ -156,6 +159,17 @@ def _fields(llm: LLM, identity: str) -> dict[str, JsonValue]:
     except Exception:  # nothing depends on it alone
         return fields
     return fields
+
+
+def _unshown(llm: LLM) -> dict[str, JsonValue]:
+    """Fields of the LLM's own class that are left out when it is written down: settings all the same, where they are
+    JSON; else clients and the like."""
+    found: dict[str, JsonValue] = {}
+    for name, field_info in type(llm).model_fields.items():
+        if field_info.exclude and name not in LLM.model_fields:
+            with suppress(IndistinctCall):
+                found[name] = _nested(name, as_json(getattr(llm, name, None)))
+    return found
 
 
 def _field(value: Any) -> JsonValue:

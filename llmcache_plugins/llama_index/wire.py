@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from llmcache_plugins.llama_index.requests import Spoken
 
-__all__ = ["STATEFUL", "is_wire_llm", "wire_request"]
+__all__ = ["STATEFUL", "destination", "is_wire_llm", "wire_request"]
 
 _MODULE = "llama_index.llms.anthropic.base"
 _LEAVES = (
@@ -40,11 +40,38 @@ _HARMLESS_HEADERS = {"user-agent", _BETAS, _WORKSPACE}
 
 def is_wire_llm(llm: LLM, original: type[LLM]) -> bool:
     """Does it send what the integration's own class sends? A subclass with methods of its own may not."""
-    module = sys.modules.get(_MODULE)
-    known = getattr(module, "Anthropic", None)
-    if not isinstance(known, type) or not issubclass(original, known):
+    known = _integration(original)
+    if known is None:
         return False
     return all(getattr_static(original, name) is getattr_static(known, name) for name in _LEAVES)
+
+
+def _integration(original: type[LLM]) -> type[Any] | None:
+    """The integration's own class, where the LLM is one of it."""
+    known = getattr(sys.modules.get(_MODULE), "Anthropic", None)
+    return known if isinstance(known, type) and issubclass(original, known) else None
+
+
+def destination(llm: Any, original: type[LLM], *, is_async: bool) -> dict[str, JsonValue]:
+    """Where it sends its calls, and what goes with each: in this integration only the client knows. Empty for others.
+
+    Raises:
+        IndistinctCall: the client does not say.
+    """
+    if _integration(original) is None:
+        return {}
+    try:
+        client = llm._aclient if is_async else llm._client
+        headers = {name: value for name, value in _lowered(client._custom_headers).items() if name != "user-agent"}
+        return {
+            "client": type(client).__name__.removeprefix("Async"),
+            "client_url": str(client.base_url),
+            "client_query": {str(name): str(value) for name, value in client._custom_query.items()},
+            "client_headers": as_json(headers),  # less the credentials, as everything that is called headers
+            "client_project": str(getattr(client, "project_id", "")),
+        }
+    except Exception as error:
+        raise IndistinctCall("a client that does not say where it sends") from error
 
 
 def wire_request(llm: Any, spoken: Spoken, *, extractor: Extractor, is_async: bool) -> Request | None:

@@ -32,7 +32,7 @@ from llmcache_plugins.canonical.anthropic import answer_of_message, request_of_b
 from llmcache_plugins.llama_index import cached_llm
 from llmcache_plugins.testing import FakeAnthropic
 
-if "llama-index-llms-anthropic" in os.environ.get("LLMCACHE_REQUIRE_EXTRAS", "").replace(",", " ").split():
+if "llama-index-llms-anthropic" in os.environ.get("LLMCACHE_REQUIRE_EXTRAS", ""):
     import llama_index.llms.anthropic as integration  # fails where a skip is not allowed
 else:
     integration = pytest.importorskip("llama_index.llms.anthropic")
@@ -344,6 +344,20 @@ def test_another_body_misses(
     assert calls(server) == 2
     other.chat(QUESTION, **arguments)
     assert calls(server) == 2
+
+
+@pytest.mark.parametrize("ask", ["chat", "structured_predict"])
+def test_what_only_the_client_knows_keeps_answers_apart(
+    server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any], ask: str
+) -> None:
+    for value in ("1", "2", "2"):
+        SHAPES[ask](cached_llm(make(default_headers={"x-of-my-own": value}), cache))
+    assert calls(server) == 2
+    SHAPES[ask](cached_llm(make(default_headers={"x-of-my-own": "2", "authorization": "Bearer x"}), cache))
+    assert calls(server) == 2
+    with FakeAnthropic() as other:
+        SHAPES[ask](cached_llm(make(default_headers={"x-of-my-own": "2"}, base_url=other.base_url), cache))
+        assert calls(other) == 1
 
 
 def test_what_depends_on_a_state_at_the_provider_is_let_pass(

@@ -17,7 +17,7 @@ from llama_index.core.llms import LLM, CustomLLM, MockLLM
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.dispatcher import instrument_tags
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from llmcache_plugins import (
     Answer,
@@ -405,6 +405,18 @@ def test_an_identity_stands_for_fields_that_cannot_be_compared(cache: SemanticCa
     for identity in ("small", "small", "large"):
         chat(cached_llm(plain, cache, identity=identity))
     assert len(CALLS) == 4
+
+
+@pytest.mark.parametrize("field", ["name", "style", "unshown"])
+def test_every_setting_of_an_llm_counts(cache: SemanticCache, field: str) -> None:
+    class Persona(Teller):
+        name: str = ""
+        style: Any = None
+        unshown: str = Field(default="", exclude=True)
+
+    for value in ("Ada", "Grace", "Grace"):
+        chat(cached_llm(Persona(**{field: value}), cache))
+    assert len(CALLS) == 2
 
 
 def test_an_llm_that_stands_for_another_one_is_told_by_it(cache: SemanticCache) -> None:
