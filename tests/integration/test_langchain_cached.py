@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from contextvars import copy_context
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
+from langchain_anthropic._client_utils import _get_default_async_httpx_client
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
@@ -22,7 +25,20 @@ from llmcache_plugins.testing.embedder import FakeEmbedder
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
 QUESTION = "What is BGP?"
-pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is in beta"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the integration's clients, see `clients`
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def clients() -> Iterator[None]:
+    """The integration keeps an asynchronous client for each address, and closes none: here their loops are gone."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        _get_default_async_httpx_client.cache_clear()
+        gc.collect()
 
 
 class Loop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
@@ -15,7 +17,10 @@ from llmcache_plugins import SemanticCache, open_cache
 from llmcache_plugins.langchain import cached
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
-pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is in beta"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 MODEL = "claude-haiku-4-5"
 
 
@@ -54,6 +59,9 @@ class Suite(ChatModelIntegrationTests):
 def serve() -> Iterator[None]:
     with FakeAnthropic() as Suite.server:
         yield
+    with warnings.catch_warnings():  # connections that the integration's clients left on loops that are gone
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class TestPlain(Suite):
