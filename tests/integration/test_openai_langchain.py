@@ -133,6 +133,19 @@ async def test_what_was_asked_async_answers_sync(way: Way, model: ChatOpenAI, se
     assert server.count() == 1
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_question_that_means_the_same_is_answered(model: ChatOpenAI, server: FakeOpenAI, is_streamed: bool) -> None:
+    questions = ("How do I reset my password?", "What are the steps to reset my password?")
+    embedder = FakeEmbedder(dict.fromkeys(questions, "reset my password"))
+    with closing(open_cache("memory://", embedder=embedder)) as cache:
+        asked = cached(model, cache)
+        for question in questions:
+            said: Any = joined(list(asked.stream(question))) if is_streamed else asked.invoke(question)
+        assert said.response_metadata["llmcache"]["kind"] == "semantic"
+        assert said.content == "echo: How do I reset my password?"
+    assert server.count() == 1
+
+
 async def test_batches_ask_each_question_once(way: Way, model: ChatOpenAI, server: FakeOpenAI) -> None:
     asked, questions = way(model), ["one", "two", "three"]
     cold = asked.batch(questions)
