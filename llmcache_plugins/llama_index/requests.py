@@ -94,27 +94,33 @@ def request_of(
         if found is not None:
             return Asked(replace(found, details=details), True)
     params = {**_fields(llm, identity), **_templates(llm, spoken), **destination(llm, original, is_async=is_async)}
-    arguments = {name: _argument(name, value) for name, value in spoken.kwargs.items()}
-    params |= {"call": canonical_params(arguments)} if arguments else {}
-    params |= {"schema": spoken.schema} if spoken.schema is not None else {}
-    params |= {"identity": identity} if identity else {}
+    # Under names that no field can have.
+    params |= {"llm:identity": identity} if identity else {}
     provider = f"{original.__module__}.{original.__qualname__}"
-    model = model_name(llm)
-    if spoken.operation == "complete":
-        params |= {"formatted": True} if spoken.is_formatted else {}
-        request = request_from_prompt(
-            spoken.prompt, provider=provider, model=model, params=params, extractor=extractor, operation="complete"
-        )
-    else:
-        request = request_from_messages(
-            [turn_of(message) for message in spoken.messages],
-            provider=provider,
-            model=model,
-            params=params,
-            extractor=extractor,
-            operation=spoken.operation,
-        )
+    request = _own_request(spoken, params, provider=provider, model=model_name(llm), extractor=extractor)
     return Asked(replace(request, details=details), False)
+
+
+def _own_request(
+    spoken: Spoken, params: Mapping[str, JsonValue], *, provider: str, model: str, extractor: Extractor
+) -> Request:
+    """The request in a form that only LLMs of one class share."""
+    arguments = {name: _argument(name, value) for name, value in spoken.kwargs.items()}
+    about: dict[str, JsonValue] = {
+        "call:arguments": canonical_params(arguments) or None,
+        "call:schema": spoken.schema,
+        "call:formatted": spoken.is_formatted or None,
+    }
+    shared: dict[str, Any] = {
+        "provider": provider,
+        "model": model,
+        "params": {**params, **about},
+        "extractor": extractor,
+        "operation": spoken.operation,
+    }
+    if spoken.operation == "complete":
+        return request_from_prompt(spoken.prompt, **shared)
+    return request_from_messages([turn_of(message) for message in spoken.messages], **shared)
 
 
 def model_name(llm: LLM) -> str:
@@ -145,7 +151,7 @@ def _fields(llm: LLM, identity: str) -> dict[str, JsonValue]:
             raise IndistinctCall("a state at the provider's")
         try:
             # A name shapes what is said where it is an LLM's own; elsewhere it is that of a run.
-            fields["own_name" if name == "name" else name] = _nested(name, _field(value))
+            fields["own:name" if name == "name" else name] = _nested(name, _field(value))
         except IndistinctCall as error:
             if not identity:
                 raise IndistinctCall(f"the field {name} of {type(llm).__name__} holds {error}") from None
@@ -155,7 +161,7 @@ def _fields(llm: LLM, identity: str) -> dict[str, JsonValue]:
         if isinstance(value, BaseModel):  # an LLM that stands for another one: its settings are that one's
             fields[name] = _inner_model(value)
     try:
-        fields["metadata"] = as_json(llm.metadata, with_models=True)
+        fields["llm:metadata"] = as_json(llm.metadata, with_models=True)
     except Exception:  # nothing depends on it alone
         return fields
     return fields

@@ -64,11 +64,11 @@ def destination(llm: Any, original: type[LLM], *, is_async: bool) -> dict[str, J
         client = llm._aclient if is_async else llm._client
         headers = {name: value for name, value in _lowered(client._custom_headers).items() if name != "user-agent"}
         return {
-            "client": type(client).__name__.removeprefix("Async"),
-            "client_url": str(client.base_url),
-            "client_query": {str(name): str(value) for name, value in client._custom_query.items()},
-            "client_headers": as_json(headers),  # less the credentials, as everything that is called headers
-            "client_project": str(getattr(client, "project_id", "")),
+            "client:class": type(client).__name__.removeprefix("Async"),
+            "client:url": str(client.base_url),
+            "client:query": {str(name): str(value) for name, value in client._custom_query.items()},
+            "client:headers": as_json(headers),  # less the credentials, as everything that is called headers
+            "client:project": str(getattr(client, "project_id", "")),
         }
     except Exception as error:
         raise IndistinctCall("a client that does not say where it sends") from error
