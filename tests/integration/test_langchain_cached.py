@@ -15,6 +15,7 @@ import pytest
 from langchain_anthropic import ChatAnthropic
 from langchain_anthropic._client_utils import _get_default_async_httpx_client
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
@@ -51,6 +52,7 @@ class Loop:
 def loop() -> Iterator[None]:
     with asyncio.Runner() as Loop.runner:
         yield
+    del Loop.runner
 
 
 def run(coroutine: Any) -> Any:
@@ -117,11 +119,12 @@ WAYS: dict[str, Callable[[Any], Any]] = {
     "abatch": lambda model: run(model.abatch([QUESTION]))[0],
     "stream": lambda model: total(list(model.stream(QUESTION))),
     "astream": lambda model: total(run(astreamed(model))),
-    "stream_events v3": lambda model: model.stream_events(QUESTION, version="v3").output,
     "astream_events v2": lambda model: run(_last_event(model)),
     "generate": lambda model: model.generate([[HumanMessage(QUESTION)]]).generations[0][0].message,
     "chain": lambda model: (ChatPromptTemplate.from_messages([("human", "{q}")]) | model).invoke({"q": QUESTION}),
 }
+if hasattr(BaseChatModel, "stream_events"):  # from langchain-core 1.4 on
+    WAYS["stream_events v3"] = lambda model: model.stream_events(QUESTION, version="v3").output
 
 
 async def _last_event(model: Any) -> Any:
@@ -261,7 +264,7 @@ class Heard(BaseCallbackHandler):
         self.events.append("end")
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream", "astream", "stream_events v3"])
+@pytest.mark.parametrize("way", sorted(set(WAYS) - {"generate"}))  # takes no callbacks of a binding
 def test_p13_handlers_hear_a_hit_as_they_hear_a_call(model: ChatAnthropic, way: str) -> None:
     cold, warm = Heard(), Heard()
     WAYS[way](model.with_config(callbacks=[cold]))
@@ -287,6 +290,8 @@ async def test_p13_invoke_inside_of_a_streamed_graph_comes_in_pieces(model: Chat
 
 
 def test_p13_protocol_events_of_a_hit_carry_the_same_blocks(model: ChatAnthropic, server: FakeAnthropic) -> None:
+    if "stream_events v3" not in WAYS:
+        return
     asked = model.bind_tools([add])
     server.enqueue(content=[SAYS, *USES])
     runs = [list(asked.stream_events(QUESTION, version="v3")) for _ in range(2)]
