@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import pickle
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from contextvars import copy_context
@@ -14,7 +12,6 @@ from typing import Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
-from langchain_anthropic._client_utils import _get_default_async_httpx_client
 from langchain_core.language_models import BaseChatModel, FakeListLLM, SimpleChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -31,18 +28,7 @@ from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 QUESTION = "What is BGP?"
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is in beta"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the integration's clients, see `clients`
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def clients() -> Iterator[None]:
-    """The integration keeps an asynchronous client for each address, and closes none: here their loops are gone."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        _get_default_async_httpx_client.cache_clear()
-        gc.collect()
 
 
 class Loop:

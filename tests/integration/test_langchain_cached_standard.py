@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, ClassVar
 
@@ -19,7 +17,6 @@ from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is in beta"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 MODEL = "claude-haiku-4-5"
 
@@ -59,9 +56,6 @@ class Suite(ChatModelIntegrationTests):
 def serve() -> Iterator[None]:
     with FakeAnthropic() as Suite.server:
         yield
-    with warnings.catch_warnings():  # connections that the integration's clients left on loops that are gone
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 class TestPlain(Suite):

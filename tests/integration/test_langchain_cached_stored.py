@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from contextvars import Context, copy_context
@@ -13,7 +11,6 @@ from typing import Any
 
 import pytest
 from langchain_anthropic import ChatAnthropic
-from langchain_anthropic._client_utils import _get_default_async_httpx_client
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk
@@ -27,18 +24,7 @@ from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 QUESTION = "What is BGP?"
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*is in beta"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of the integration's clients, see `clients`
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def clients() -> Iterator[None]:
-    """The integration keeps an asynchronous client for each address, and closes none: here their loops are gone."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        _get_default_async_httpx_client.cache_clear()
-        gc.collect()
 
 
 class Loop:
