@@ -1,5 +1,5 @@
-"""The frameworks' clients keep connections open that nobody closes, on event loops that are gone: no test here fails for
-them, and none is left to a test elsewhere."""
+"""The clients of the frameworks keep connections open that nobody closes, on event loops that are gone: no test fails
+for them, and none is left to a test elsewhere."""
 
 from __future__ import annotations
 
