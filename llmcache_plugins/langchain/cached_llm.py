@@ -16,8 +16,10 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
 from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is_inside
 from llmcache_plugins.engine.recording import Recording
+from llmcache_plugins.langchain.answers import MARK, usage_metadata_of
 from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of, sign
 from llmcache_plugins.langchain.pieces import text_pieces
+from llmcache_plugins.langchain.replay import mark_of
 from llmcache_plugins.types import Answer, Hit, Identity, Request
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ class CachedLLM(CachedModel, Base):
         if generations is None:
             with inside():
                 return ask([prompt], run_manager)
-        return LLMResult(generations=[generations])
+        return LLMResult(generations=[generations], llm_output=_marked(outcome))
 
     async def _acall_cached(
         self, ask: Callable[..., Any], prompt: str, known: tuple[Request, Identity], run_manager: Any
@@ -115,7 +117,7 @@ class CachedLLM(CachedModel, Base):
         if generations is None:
             with inside():
                 return await ask([prompt], run_manager)
-        return LLMResult(generations=[generations])
+        return LLMResult(generations=[generations], llm_output=_marked(outcome))
 
     def _ask(
         self, method: Callable[..., Any], stop: list[str] | None, kwargs: dict[str, Any], prompts: Any, run_manager: Any
@@ -249,3 +251,8 @@ def _sum(chunks: list[GenerationChunk]) -> list[Generation]:
     for chunk in chunks:
         total = chunk if total is None else total + chunk
     return [] if total is None else [total]
+
+
+def _marked(hit: Hit) -> dict[str, Any]:
+    """A completion has no room for the mark, so it stands beside it, where LangChain's handlers see it."""
+    return {MARK: mark_of(hit, usage_metadata_of(hit.entry.usage))}

@@ -22,13 +22,14 @@ from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.errors import CodecError, ConfigError
 from llmcache_plugins.factory import default_cache
-from llmcache_plugins.langchain.answers import MARK
+from llmcache_plugins.langchain.answers import MARK, usage_metadata_of
 from llmcache_plugins.langchain.chain_answer import Answering
 from llmcache_plugins.langchain.chain_heard import Heard, aeach_part, each_part
 from llmcache_plugins.langchain.chain_identity import identity_of
 from llmcache_plugins.langchain.chain_input import Asking, Partition, Question
 from llmcache_plugins.langchain.chain_output import output_of, pieces_of
 from llmcache_plugins.langchain.chain_shape import streams_by_key, streams_states
+from llmcache_plugins.langchain.replay import mark_of
 from llmcache_plugins.types import Answer, Hit, Identity, Request
 
 __all__ = ["CachedChain", "cached_chain"]
@@ -368,6 +369,4 @@ async def _atell(hit: Hit, config: RunnableConfig, run: AsyncCallbackManagerForC
 
 
 def _mark(hit: Hit) -> dict[str, Any]:
-    usage = hit.entry.usage
-    saved = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-    return {**hit.evidence, "hit": True, "tier": hit.tier, "saved_usage": saved | {"total_tokens": usage.total_tokens}}
+    return {**mark_of(hit, usage_metadata_of(hit.entry.usage)), "model": hit.entry.model}

@@ -22,7 +22,7 @@ from llmcache_plugins.langchain.answers import ECHOES, MARK, PLUGIN, UsageMode, 
 from llmcache_plugins.langchain.foreign import message_of_answer
 from llmcache_plugins.types import Hit, JsonValue, Usage
 
-__all__ = ["generations_of"]
+__all__ = ["generations_of", "mark_of"]
 
 _MEMO_CHARS = 8192  # larger answers are decoded each time, so that the prototypes stay within a few megabytes
 # Ids have to be unique, not secret, and asking the system for random bytes is a system call on every hit. A generator
@@ -114,7 +114,7 @@ def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode, with_ids: bool) -> 
         "id": f"llmcache-{_random.getrandbits(128):032x}" if with_ids else None,
         "content": _fresh(message.content),
         "additional_kwargs": _fresh(message.additional_kwargs),
-        "response_metadata": {**_fresh(message.response_metadata), MARK: _mark(hit, spent)},
+        "response_metadata": {**_fresh(message.response_metadata), MARK: mark_of(hit, spent)},
     }
     if isinstance(message, AIMessage):
         changes["tool_calls"] = _fresh(message.tool_calls)
@@ -125,7 +125,12 @@ def _copy(prototype: _Prototype, hit: Hit, usage: UsageMode, with_ids: bool) -> 
     return generation.model_copy(update={"message": message.model_copy(update=changes), "generation_info": info})
 
 
-def _mark(hit: Hit, spent: JsonValue) -> dict[str, JsonValue]:
+def mark_of(hit: Hit, spent: JsonValue) -> dict[str, JsonValue]:
+    """What a hit says of itself.
+
+    Args:
+        spent: the stored `usage_metadata`; None when there is none.
+    """
     return {
         **hit.evidence,
         "hit": True,

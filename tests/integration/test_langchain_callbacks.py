@@ -14,7 +14,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain_anthropic import ChatAnthropic
 from langchain_core.globals import set_llm_cache
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, FakeListLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 
@@ -187,3 +187,11 @@ def test_a_block_may_be_left_in_another_context(model: ChatAnthropic) -> None:
     block.__exit__(None, None, None)
     model.invoke("a")
     assert monitor.total.calls == 0
+
+
+def test_a_hit_of_a_completion_model_is_a_hit_of_the_monitor() -> None:
+    with open_cache("memory://", embedder=None) as cache:
+        model = cached(FakeListLLM(responses=["A protocol.", "Another one."]), cache)
+        with get_llmcache_callback() as monitor:
+            assert model.invoke("What is BGP?") == model.invoke("What is BGP?") == "A protocol."
+    assert (monitor.total.misses, monitor.total.hit_count) == (1, 1)
