@@ -33,6 +33,14 @@ SERVER_SIDE = (
     "web_search_tool_result",
     "web_fetch_tool_result",
     "code_execution_tool_result",
+    # Of OpenAI's Responses API.
+    "code_interpreter_call",
+    "file_search_call",
+    "image_generation_call",
+    "mcp_approval_request",
+    "mcp_call",
+    "mcp_list_tools",
+    "web_search_call",
 )
 _FIELDS = ("content", "tool_calls", "stop_reason", "stop_sequence", "model", "extra")
 

@@ -147,8 +147,20 @@ def _json(value: object, where: str) -> JsonValue:
             raise CodecError(f"{where} of this answer cannot be stored: a key is not a string")
         return {key: _json(item, where) for key, item in value.items()}
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return _fields(value, where)
     raise CodecError(f"{where} of this answer cannot be stored: it holds a {type(value).__name__}")
+
+
+def _fields(parsed: BaseModel, where: str) -> JsonValue:
+    """What its class takes again: names as the model gave them, and nothing that the class computes."""
+    try:
+        fields = parsed.model_dump(mode="json", by_alias=True, round_trip=True)
+        is_equal = type(parsed)(**fields) == parsed
+    except Exception as error:  # pydantic raises errors of many kinds, and validators of the user's any
+        raise CodecError(f"{where} of this answer cannot be stored: {type(error).__name__}") from error
+    if not is_equal:
+        raise CodecError(f"{where} of this answer cannot be stored: it does not come back equal from JSON")
+    return fields
 
 
 def portable(metadata: Mapping[str, object]) -> dict[str, JsonValue]:
@@ -188,7 +200,7 @@ def _finish_words(generation: Generation) -> Iterable[str]:
         sources.append(message.response_metadata)
         if message.additional_kwargs.get("refusal"):
             yield "refusal"
-        if is_server_side(message.content):
+        if is_server_side(message.content) or is_server_side(message.additional_kwargs.get("tool_outputs")):
             yield "pause_turn"  # made with a tool that ran at the provider's: such an answer is of its moment
     for source in sources:
         for name in _FINISH_FIELDS:

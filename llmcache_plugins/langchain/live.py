@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from llmcache_plugins.langchain.parse import HIDDEN
 from llmcache_plugins.types import JsonValue
 
 __all__ = ["with_live_facts", "with_schemas"]
@@ -21,8 +22,6 @@ __all__ = ["with_live_facts", "with_schemas"]
 _CLASS = "<class '"
 # A string literal (kept), or the repr of a class.
 _LITERAL_OR_CLASS = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|<class '([^']+)'>""", re.DOTALL)
-# LangChain's own mark of a value that it hides: nothing is answered or stored for such a call.
-_HIDDEN: dict[str, JsonValue] = {"lc": 1, "type": "secret"}
 _OPENAI_CHAT = '{"id": ["langchain", "chat_models", "openai", "ChatOpenAI"], "kwargs": {'
 _OPENAI_TEXT = "[('_type', 'openai'), "
 _ADDRESS = "openai_api_base"
@@ -58,7 +57,7 @@ def _described(found: re.Match[str]) -> str:
     # The class is used for this call, so it lives: where only one of its name does, it is that one.
     shown = {repr(_shown(kind)) for kind in _subclasses(BaseModel) if _name(kind) == found[2]}
     if len(shown) > 1:
-        return repr(_HIDDEN)
+        return repr(HIDDEN)
     return shown.pop() if shown else found[0]
 
 
@@ -70,7 +69,7 @@ def _shown(kind: type[BaseModel]) -> dict[str, JsonValue]:
     try:
         schema = json.dumps(kind.model_json_schema())
     except Exception:  # pydantic raises errors of many kinds for what has no schema
-        return _HIDDEN
+        return HIDDEN
     return {"__class__": _name(kind), "__schema__": schema}
 
 

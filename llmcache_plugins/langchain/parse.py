@@ -16,7 +16,7 @@ from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.langchain.anthropic_wire import WireSettings, wire_request, wire_settings
 from llmcache_plugins.types import JsonValue, Request
 
-__all__ = ["ModelCall", "parse_llm_string", "parse_prompt", "request_of"]
+__all__ = ["HIDDEN", "ModelCall", "parse_llm_string", "parse_prompt", "request_of"]
 
 _ROLES = {
     "SystemMessage": "system",
@@ -31,6 +31,21 @@ _LOOKS_LIKE_MESSAGES = re.compile(r'\s*\[\s*(?:\]\s*\Z|\{\s*"lc")')
 _UNREADABLE = (ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError)
 # A string literal of Python (kept), or the repr of an object, `<Foo at 0x7f..>`, which no parser reads (quoted).
 _LITERAL_OR_REPR = re.compile(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(<[^<>]*(?:<[^<>]*>[^<>]*)*>)""", re.DOTALL)
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+", re.IGNORECASE)
+# LangChain's own mark of a value that it hides: nothing is answered or stored for such a call.
+HIDDEN: dict[str, JsonValue] = {"lc": 1, "type": "secret"}
+# The answer depends on what the provider remembers, or finds at that moment.
+_STATEFUL = (
+    "container",
+    "conversation",
+    "fallback_credit_token",
+    "mcp_servers",
+    "previous_response_id",
+    "thread",
+    "use_previous_response_id",
+    "web_search_options",
+)
+_NESTED = ("model_kwargs", "extra_body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +53,8 @@ class ModelCall:
     """Which model is called, and how: everything `llm_string` says.
 
     `is_readable` is False when it is opaque text. `hidden` names parameters of which LangChain tells no cache the
-    value: two calls that differ there cannot be told apart. `wire` is set where it is known what is sent to Anthropic.
+    value: two calls that differ there cannot be told apart. `is_stateful`: the answer depends on more than the call.
+    `wire` is set where it is known what is sent to Anthropic.
     """
 
     provider: str
@@ -46,6 +62,7 @@ class ModelCall:
     params: Mapping[str, JsonValue] = field(repr=False)
     is_readable: bool = True
     hidden: tuple[str, ...] = ()
+    is_stateful: bool = False
     wire: WireSettings | None = field(default=None, repr=False)
 
 
@@ -125,9 +142,26 @@ def parse_llm_string(llm_string: str) -> ModelCall:
         canonical_json(params)
         hidden = hidden_params(params)
     except _UNREADABLE:
+        hidden = hidden or _addresses(llm_string)
         return ModelCall("", "", {"opaque": llm_string}, is_readable=False, hidden=hidden)
-    wire = wire_settings(class_id, fixed, call)
-    return ModelCall(provider if isinstance(provider, str) else "", model, params, hidden=hidden, wire=wire)
+    return ModelCall(
+        provider if isinstance(provider, str) else "",
+        model,
+        params,
+        hidden=hidden,
+        is_stateful=_is_stateful(params),
+        wire=wire_settings(class_id, fixed, call),
+    )
+
+
+def _addresses(llm_string: str) -> tuple[str, ...]:
+    """Objects in a string that cannot be read."""
+    return ("an object",) if _ADDRESS.search(_LITERAL_OR_REPR.sub(lambda m: m[2] or "", llm_string)) else ()
+
+
+def _is_stateful(params: Mapping[str, JsonValue]) -> bool:
+    nested = [params[name] for name in _NESTED if isinstance(params.get(name), dict)]
+    return any(given.get(name) for given in (params, *nested) for name in _STATEFUL)
 
 
 def _model_names(source: Mapping[str, JsonValue]) -> list[str]:
@@ -165,12 +199,16 @@ def _call_arguments(text: str) -> dict[str, JsonValue]:
     try:
         pairs = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        # Objects enter by their repr. Their addresses stay: two objects of one class may well differ in effect.
-        pairs = ast.literal_eval(_LITERAL_OR_REPR.sub(lambda m: m[1] or repr({"__repr__": m[2]}), text))
+        pairs = ast.literal_eval(_LITERAL_OR_REPR.sub(lambda m: m[1] or repr(_object(m[2])), text))
     arguments = dict(pairs)
     if len(arguments) != len(pairs) or not all(isinstance(name, str) for name in arguments):
         raise ValueError("not the items of a dict")
     return arguments
+
+
+def _object(shown: str) -> dict[str, JsonValue]:
+    """An object, by its repr. An address says nothing of it: when the object is gone, another one gets it."""
+    return HIDDEN if _ADDRESS.search(shown) else {"__repr__": shown}
 
 
 def _json(value: JsonValue) -> JsonValue:

@@ -23,7 +23,7 @@ def _parse_llm_string(llm_string: str) -> ModelCall:
     call = parse_llm_string(llm_string)
     if call.hidden:
         _log.warning(
-            "calls of %s are not cached: LangChain hides the value of %s from caches",
+            "calls of %s are not cached: LangChain does not tell caches the value of %s",
             call.model or "a model",
             ", ".join(call.hidden),
         )
@@ -49,7 +49,7 @@ class Requests:
         known = self._memo.get(pair)
         if known is None:
             call = _parse_llm_string(pair[1])
-            if call.hidden:
+            if call.hidden or call.is_stateful:
                 return None
             request = request_of(prompt, call, self._extractor)
             known = request, self._cache.identify(request)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, ChatMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, GenerationChunk
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
 
 from llmcache_plugins.canonical.answer import ChatAnswer, answer_from, stored_answers
 from llmcache_plugins.errors import CodecError
@@ -78,6 +78,48 @@ def test_a_parsed_object_comes_back_as_its_dict() -> None:
     (found,) = replayed(chat(AIMessage("x", additional_kwargs={"parsed": Parsed(a=1)})))
     assert isinstance(found, ChatGeneration)
     assert found.message.additional_kwargs == {"parsed": {"a": 1}}
+
+
+class Told(BaseModel):
+    """As a structured answer may be described: names that Python cannot have, and fields that are worked out."""
+
+    model_config = ConfigDict(extra="forbid")
+    city: str = Field(alias="City-Name")
+
+    @computed_field  # type: ignore[prop-decorator]  # as pydantic documents it
+    @property
+    def shouted(self) -> str:
+        return self.city.upper()
+
+
+def test_a_parsed_object_comes_back_as_what_its_class_takes() -> None:
+    parsed = Told(**{"City-Name": "Rome"})
+    (found,) = replayed(chat(AIMessage("x", additional_kwargs={"parsed": parsed})))
+    assert isinstance(found, ChatGeneration)
+    assert Told(**found.message.additional_kwargs["parsed"]) == parsed
+
+
+def test_a_parsed_object_that_its_class_would_not_take_again_is_not_stored() -> None:
+    class Doubled(BaseModel):
+        number: int
+
+        @field_validator("number")
+        @classmethod
+        def double(cls, number: int) -> int:
+            return 2 * number
+
+    with pytest.raises(CodecError, match="does not come back equal"):
+        answer_of([chat(AIMessage("x", additional_kwargs={"parsed": Doubled(number=1)}))])
+
+
+@pytest.mark.parametrize("kind", ["web_search_call", "code_interpreter_call", "mcp_call"])
+def test_an_answer_made_with_a_tool_at_openais_has_not_ended(kind: str) -> None:
+    found = {"type": kind, "id": "x_1", "status": "completed"}
+    for message in (
+        AIMessage([found, {"type": "text", "text": "x"}]),
+        AIMessage("x", additional_kwargs={"tool_outputs": [found]}),
+    ):
+        assert answer_of([chat(message)]).finish_reason == "pause_turn"
 
 
 def test_metadata_that_is_not_json_is_left_out() -> None:

@@ -103,8 +103,8 @@ def test_a_real_completion_model_is_readable() -> None:
         ("[('a', b'1')]", "[('a', '1')]"),
         ("[('a', {1: 2})]", "[('a', {'1': 2})]"),
         ("[('a', {1, 2})]", "[('a', [1, 2])]"),
-        ("[('a', <Foo at 0x1>)]", "[('a', <Foo at 0x2>)]"),
-        ("[('a', <Foo at 0x1>), ('b', '<x>')]", "[('a', <Foo at 0x1>), ('b', '<y>')]"),
+        ("[('a', <Foo.X: 1>)]", "[('a', <Foo.Y: 2>)]"),
+        ("[('a', <Foo.X: 1>), ('b', '<x>')]", "[('a', <Foo.X: 1>), ('b', '<y>')]"),
         ("not readable", "not  readable"),
     ],
 )
@@ -151,7 +151,28 @@ HIDDEN = '{"lc": 1, "type": "secret", "id": ["X"]}'
         (serialised('{"servers": ' + HIDDEN + "}", "[]"), ("servers",)),
         (serialised('{"servers": ' + HIDDEN + "}", "[('a', Decimal(1))]"), ("servers",)),  # unreadable as well
         (serialised('{"servers": ' + HIDDEN + "}", "[('servers', [1])]"), ()),  # the call says what it is
+        ("[('a', <Foo at 0x1F>)]", ("a",)),  # where an object was, another one comes to be
+        ("[('a', [{'b': <function f at 0x7f>}])]", ("a.b",)),
+        ("[('a', Foo(<Bar at 0x1>))]", ("an object",)),
+        ("[('a', Foo(' at 0x1'))]", ()),
+        ("[('a', <Foo.X: 1>)]", ()),
     ],
 )
 def test_parameters_whose_value_is_hidden_are_named(llm_string: str, hidden: tuple[str, ...]) -> None:
     assert parse_llm_string(llm_string).hidden == hidden
+
+
+@pytest.mark.parametrize(
+    ("llm_string", "is_stateful"),
+    [
+        ("[('conversation', 'conv_1')]", True),
+        (serialised('{"use_previous_response_id": true}', "[]"), True),
+        (serialised('{"use_previous_response_id": false}', "[('previous_response_id', None)]"), False),
+        (serialised("{}", "[('previous_response_id', 'resp_1')]"), True),
+        (serialised('{"model_kwargs": {"web_search_options": {"country": "DE"}}}', "[]"), True),
+        (serialised("{}", "[('extra_body', {'container': 'c'})]"), True),
+        (serialised("{}", "[('metadata', {'conversation': 'c'})]"), False),
+    ],
+)
+def test_a_call_on_a_state_at_the_providers_is_known(llm_string: str, is_stateful: bool) -> None:
+    assert parse_llm_string(llm_string).is_stateful is is_stateful
