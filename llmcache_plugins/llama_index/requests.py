@@ -18,6 +18,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from llmcache_plugins.keys.messages import request_from_messages, request_from_prompt
 from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.keys.question import Extractor
+from llmcache_plugins.llama_index.clients import told_by_clients
 from llmcache_plugins.llama_index.plain import IndistinctCall, as_json, qualified_name
 from llmcache_plugins.llama_index.turns import turn_of
 from llmcache_plugins.llama_index.wire import STATEFUL, destination, is_wire_llm, wire_request
@@ -93,7 +94,8 @@ def request_of(
         found = wire_request(llm, spoken, extractor=extractor, is_async=is_async)
         if found is not None:
             return Asked(replace(found, details=details), True)
-    params = {**_fields(llm, identity), **_templates(llm, spoken), **destination(llm, original, is_async=is_async)}
+    params = {**_fields(llm, identity), **_templates(llm, spoken)}
+    params |= destination(llm, original, is_async=is_async) or told_by_clients(llm, params, is_async=is_async)
     # Under names that no field can have.
     params |= {"llm:identity": identity} if identity else {}
     provider = f"{original.__module__}.{original.__qualname__}"

@@ -46,7 +46,14 @@ def structured_turn(
         raise IndistinctCall("an output parser")
     messages: list[ChatMessage] = prompt.format_messages(llm=llm, **rest)
     spoken = Spoken("structured", messages=messages, kwargs=arguments, schema=output_cls.model_json_schema())
-    asked = request_of(llm, binding.original, spoken, extractor=binding.extractor, identity=binding.identity)
+    asked = request_of(
+        llm,
+        binding.original,
+        spoken,
+        extractor=binding.extractor,
+        identity=binding.identity,
+        is_async=method.is_async,
+    )
     return StructuredTurn(llm, method, binding, asked.request, output_cls)
 
 

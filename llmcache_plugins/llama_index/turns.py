@@ -103,8 +103,17 @@ def _other_block(block: Any) -> JsonValue:
         if name == "path" and value is not None:
             shown["path"] = _digest_of_file(value)
         elif name != "block_type" and value is not None:
-            shown[name] = value
+            shown[name] = _inner(getattr(block, name, None), value)
     return shown
+
+
+def _inner(given: Any, dumped: JsonValue) -> JsonValue:
+    """What is citable holds blocks itself."""
+    if isinstance(given, BaseModel):
+        return _turn_block(given)
+    if isinstance(given, list) and len(given) == len(dumped):
+        return [_inner(one, shown) for one, shown in zip(given, dumped, strict=True)]
+    return dumped
 
 
 def _digest_of_file(path: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, TextBlock
 from llama_index.llms.openai import OpenAI
@@ -130,6 +131,44 @@ def test_a_server_named_by_the_environment_counts_too(
                 monkeypatch.setenv(name, address)
             cached_llm(make(api_base=None), cache).chat(QUESTION)
         assert (server.count(), other.count()) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "other", [{"base_url": "x"}, {"default_headers": {"x-route": "b"}}, {"default_query": {"v": "2"}}]
+)
+def test_a_client_of_the_users_own_counts(
+    make: Make, cache: SemanticCache, server: FakeOpenAI, other: dict[str, Any]
+) -> None:
+    given = {"api_key": "test", "base_url": server.base_url}
+    with FakeOpenAI() as elsewhere, httpx.Client() as http:
+        other = {"base_url": elsewhere.base_url} if "base_url" in other else other
+        for _ in range(2):
+            for more in ({}, other):
+                client = openai.OpenAI(**(given | more), http_client=http)
+                cached_llm(make(openai_client=client), cache).chat(QUESTION)
+        assert server.count() + elsewhere.count() == 2
+        cached_llm(make(), cache).chat(QUESTION)  # a client that says nothing new is no other LLM
+        assert server.count() + elsewhere.count() == 2
+
+
+async def test_each_of_two_clients_counts_for_its_own_calls(
+    make: Make, cache: SemanticCache, server: FakeOpenAI
+) -> None:
+    with FakeOpenAI() as elsewhere, httpx.Client() as http:
+        client = openai.OpenAI(api_key="test", base_url=elsewhere.base_url, http_client=http)
+        llm = cached_llm(make(openai_client=client), cache)
+        for _ in range(2):
+            llm.chat(QUESTION)
+            await llm.achat(QUESTION)
+        assert (server.count(), elsewhere.count()) == (1, 1)
+
+
+def test_headers_of_the_users_http_client_count(make: Make, cache: SemanticCache, server: FakeOpenAI) -> None:
+    for _ in range(2):
+        for route in ("a", "b"):
+            with httpx.Client(headers={"x-route": route, "authorization": route}) as http:
+                cached_llm(make(http_client=http), cache).chat(QUESTION)
+    assert server.count() == 2
 
 
 def test_keys_of_the_api_are_no_part_of_the_question(make: Make, cache: SemanticCache, server: FakeOpenAI) -> None:

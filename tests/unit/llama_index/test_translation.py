@@ -16,6 +16,7 @@ from llama_index.core.base.llms.types import (
     CachePoint,
     ChatMessage,
     ChatResponse,
+    CitableBlock,
     CitationBlock,
     CompletionResponse,
     DocumentBlock,
@@ -129,6 +130,16 @@ def test_a_file_is_compared_by_its_content(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     with pytest.raises(IndistinctCall):
         turn_of(gone)
+
+
+def test_a_file_in_what_is_citable_is_compared_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "page.png"
+    turns = []
+    for content in (b"one", b"one", b"two"):
+        path.write_bytes(content)
+        block = CitableBlock(title="t", source="s", content=[ImageBlock(path=path)])
+        turns.append(turn_of(ChatMessage(blocks=[block])))
+    assert turns[0] == turns[1] != turns[2]
 
 
 def test_what_can_be_read_but_once_is_not_read() -> None:
