@@ -17,7 +17,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {"sentence-transformers", "bench", "training"}  # an environment of its own, or no tests
 NOT_RUN = {"mypy", "ruff"}
-COMPANIONS = {"langgraph-prebuilt"}
+COMPANIONS = {"aiohttp", "langgraph-prebuilt"}
 
 
 def lower_bounds() -> dict[str, Version]:

@@ -220,10 +220,11 @@ _STREAMED: dict[str, Make] = {
     "model.stream": _stream,
     "model.astream": _astream,
     "model.astream_events, v2": _events_v2,
-    "model.stream_events, v3": _events_v3,
     "model.bind_tools(...).stream": _tools_streamed,
     "(prompt \\| model \\| parser).stream": _chain_stream,
 }
+if hasattr(ChatAnthropic, "stream_events"):  # of late
+    _STREAMED["model.stream_events, v3"] = _events_v3
 _AGENT: dict[str, Make] = {
     "create_agent(...).invoke": _agent_invoke,
     "await create_agent(...).ainvoke": _agent_ainvoke,

@@ -11,9 +11,12 @@ import pytest
 
 pytest.importorskip("langchain_anthropic")
 
+from langchain_core.language_models import BaseChatModel
+
 from benchmarks.integrations.__main__ import block_of, rows_by_block
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text(encoding="utf-8")
+IS_NEWEST = hasattr(BaseChatModel, "stream_events")  # the tables are of what such versions can
 HAS_ANTHROPIC = importlib.util.find_spec("llama_index.llms.anthropic") is not None
 
 
@@ -27,4 +30,5 @@ def test_every_call_shape_is_answered_by_the_second_call(caplog: pytest.LogCaptu
         assert [row for row in rows if not row.is_right] == [], name
         told = re.search(rf"<!-- begin {name} -->\n(.*?)\n<!-- end {name} -->", PAGE, flags=re.DOTALL)
         assert told is not None
-        assert told[1] == block_of(rows), f"run `make integrations`: the table of {name} is another one"
+        if IS_NEWEST:
+            assert told[1] == block_of(rows), f"run `make integrations`: the table of {name} is another one"

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
 from langchain_core.chat_history import InMemoryChatMessageHistory
+from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel, GenericFakeChatModel
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.runnables.history import RunnableWithMessageHistory
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, PrivateAttr, SecretStr
 
 from llmcache_plugins import ConfigError
+from llmcache_plugins.canonical.made_of import MadeOf
 from llmcache_plugins.langchain.chain_identity import identity_of
 
 
@@ -136,7 +141,8 @@ def test_a_completion_model_is_known_by_its_parameters() -> None:
 
 @pytest.mark.parametrize("name", [None, "support"])
 def test_a_chain_that_keeps_a_conversation_is_refused(name: str | None) -> None:
-    with pytest.warns(DeprecationWarning, match="persistence"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # LangChain's own, of late
         keeps = RunnableWithMessageHistory(chain(), lambda session_id: InMemoryChatMessageHistory())
     with pytest.raises(ConfigError, match="inside"):
         identity_of(RunnableLambda(str) | keeps, name)
@@ -206,3 +212,82 @@ def test_a_retrieval_chain_of_langchains_own_is_the_same_each_time_it_is_built()
 
     assert digest(built(4)) == digest(built(4)) != digest(built(5))
     assert identity_of(built(4), None).unnamed == ("InMemoryVectorStore",)
+
+
+def reading(code: str, **found: Any) -> Callable[[str], str]:
+    """The function `f` of a module that holds `found`."""
+    module = {"__name__": "application", **found}
+    exec(code, module)
+    made: Callable[[str], str] = module["f"]
+    return made
+
+
+def module_of(name: str, **found: Any) -> ModuleType:
+    module = ModuleType(name)
+    vars(module).update(found)
+    return module
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(text): return [FOUND + text for _ in text]",
+        "def f(text):\n  inner = lambda: FOUND + text\n  return inner()",
+        "def f(text): return sorted(text, key=lambda one: (lambda: FOUND)())",
+    ],
+)
+def test_what_the_functions_in_a_function_refer_to_counts(code: str) -> None:
+    one, other = (digest(chain(then=reading(code, FOUND=found))) for found in "ab")
+    assert one == digest(chain(then=reading(code, FOUND="a"))) != other
+
+
+def test_what_a_function_takes_from_a_module_counts() -> None:
+    code = "def f(text): return texts.inner.SYSTEM + texts.add(text)"
+
+    def with_texts(system: str, add: Callable[[str], str] = str.upper, **further: Any) -> str:
+        inner = module_of("texts.inner", SYSTEM=system)
+        texts = module_of("texts", inner=inner, add=add, **further)
+        vars(inner)["texts"] = texts  # modules know each other
+        return digest(chain(then=reading(code, texts=texts)))
+
+    assert with_texts("a") == with_texts("a", unused="x")
+    assert len({with_texts("a"), with_texts("b"), with_texts("a", other), with_texts("a", adding("!"))}) == 4
+
+
+def test_of_a_library_constants_count_alone() -> None:
+    code = "def f(text): return library.LEVEL + library.client(text)"
+
+    def with_library(level: str, client: Any) -> MadeOf:
+        library = module_of("json.library", LEVEL=level, client=client)
+        return identity_of(chain(then=reading(code, library=library)), None)
+
+    assert with_library("a", Opaque()) == with_library("a", Opaque()) != with_library("b", Opaque())
+    assert with_library("a", Opaque()).unnamed == ()
+
+
+def test_a_class_that_a_function_makes_is_itself_and_no_other() -> None:
+    def helper(found: str) -> type:
+        class Helper:
+            def __str__(self) -> str:
+                return found
+
+        return Helper
+
+    one, two = helper("a"), helper("b")
+    assert digest(chain(then=adding(one))) == digest(chain(then=adding(one))) != digest(chain(then=adding(two)))
+
+
+def test_a_part_that_keeps_something_in_private_is_itself_and_no_other() -> None:
+    class Shelf(BaseRetriever):
+        _kept: Any = PrivateAttr()
+
+        def __init__(self, kept: Any) -> None:
+            super().__init__()
+            self._kept = kept
+
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            return []
+
+    one, two = Shelf(["a"]), Shelf(["b"])
+    assert digest(one) == digest(one) != digest(two)
+    assert digest(Shelf(1)) == digest(Shelf(2))
