@@ -13,6 +13,7 @@ import functools
 import inspect
 import os
 import secrets
+import sys
 import threading
 import types
 import typing
@@ -127,7 +128,8 @@ class Survey:
         if isinstance(thing, enum.Enum):
             return {"enum": [class_path(type(thing)), thing.name]}
         if isinstance(thing, type):
-            return {"class": class_path(thing)}
+            # One that a function makes may be another one each time.
+            return self.random_name(thing) if "<locals>" in thing.__qualname__ else {"class": class_path(thing)}
         if isinstance(thing, functools.partial):
             return {"partial": [self.describe(part) for part in (thing.func, thing.args, thing.keywords)]}
         if isinstance(thing, types.MethodType):
@@ -149,14 +151,42 @@ class Survey:
 
     def _function(self, function: types.FunctionType) -> JsonValue:
         """Its code, and what the code refers to."""
-        inner = inspect.getclosurevars(function)
-        used = {**inner.globals, **inner.nonlocals}
+        names = sorted(_names_in(function.__code__))
+        used = {name: function.__globals__[name] for name in names if name in function.__globals__}
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # nothing is in it yet
+                used[name] = cell.cell_contents
+        root = _root(function)
         return {
             "function": class_path(function),
             "code": _code(function.__code__),
             "defaults": self.describe([function.__defaults__, function.__kwdefaults__]),
-            "uses": {name: self.describe(value) for name, value in used.items()},
+            "uses": {
+                name: self._module(value, names, root, ()) if inspect.ismodule(value) else self.describe(value)
+                for name, value in used.items()
+            },
         }
+
+    def _module(
+        self, module: types.ModuleType, names: list[str], root: str, through: tuple[types.ModuleType, ...]
+    ) -> JsonValue:
+        """A module by its name and what is used of it. Of libraries that is constants: what else is in them is theirs
+        to keep.
+
+        Args:
+            names: all that the code refers to, attributes among them.
+            root: the package of the code: not a library, wherever it is installed.
+            through: the modules that led here.
+        """
+        used: dict[str, JsonValue] = {}
+        for name in names:
+            value = vars(module).get(name)
+            if inspect.ismodule(value):
+                if value is not module and value not in through:
+                    used[name] = self._module(value, names, root, (*through, module))
+            elif isinstance(value, str | bytes | int | float) or (value is not None and not _is_library(module, root)):
+                used[name] = self.describe(value)
+        return {"module": module.__name__, **({"uses": used} if used else {})}
 
 
 Look: TypeAlias = Callable[[Any, Survey], JsonValue]
@@ -193,6 +223,21 @@ class _Names:
 _names = _Names()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_names.after_fork)
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    """All names that the code and the functions in it refer to; comprehensions are such functions."""
+    inner = [_names_in(one) for one in code.co_consts if isinstance(one, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _root(of: Any) -> str:
+    return str(getattr(of, "__module__", None) or "").partition(".")[0]
+
+
+def _is_library(module: types.ModuleType, root: str) -> bool:
+    own, path = module.__name__.partition(".")[0], getattr(module, "__file__", None) or ""
+    return own != root and (own in sys.stdlib_module_names or "-packages" in path)
 
 
 def class_path(of: Any) -> str:

@@ -61,9 +61,10 @@ def _look(thing: Any, survey: Survey) -> JsonValue:
         return {"class": class_path(thing), "schema": thing.model_json_schema()}
     if isinstance(thing, BaseModel):
         names = [name for name in type(thing).model_fields if name not in _IRRELEVANT and not is_credential_name(name)]
-        described = survey.fields(
-            thing, {**{name: getattr(thing, name, None) for name in names}, **(thing.model_extra or {})}
-        )
+        fields = {name: getattr(thing, name, None) for name in names}
+        described = survey.fields(thing, {**fields, **(thing.model_extra or {})})
+        if _keeps_something(thing):
+            described = [described, survey.random_name(thing)]
         if isinstance(thing, BasePromptTemplate | BaseMessagePromptTemplate):
             survey.prompts.append(described)
         return described
@@ -73,6 +74,13 @@ def _look(thing: Any, survey: Survey) -> JsonValue:
     if type(thing).__module__.startswith("langchain_core.runnables"):
         return survey.fields(thing, {name: vars(thing).get(name) for name in _FUNCTIONS})
     return None
+
+
+def _keeps_something(thing: BaseModel) -> bool:
+    """Has it a store or documents in private, of which nobody can tell what they are? Numbers are counters, or flags
+    such as retrievers have."""
+    private = thing.__pydantic_private__ or {}
+    return any(not (value is None or isinstance(value, bool | int | float | type)) for value in private.values())
 
 
 def _model(model: BaseLanguageModel[Any], survey: Survey) -> JsonValue:

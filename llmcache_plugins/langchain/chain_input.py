@@ -89,7 +89,7 @@ class Asking:
             if not isinstance(given, str):
                 raise CodecError(f"the input is a {type(given).__name__}: say with question= where the question is")
             return given, None
-        fields = {name: getattr(given, name) for name in type(given).model_fields} if _is_model(given) else given
+        fields = _fields(given) if _is_model(given) else given
         if isinstance(question, str):
             if not isinstance(fields, Mapping) or not isinstance(fields.get(question), str):
                 raise CodecError(f"the input has no text under {question!r}")
@@ -155,7 +155,7 @@ def frozen(value: Any) -> JsonValue:
         return {"document": [value.page_content, frozen(value.metadata)]}
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if _is_model(value):
-        return {"kind": kind, "fields": {name: frozen(getattr(value, name)) for name in type(value).model_fields}}
+        return {"kind": kind, "fields": {name: frozen(field) for name, field in _fields(value).items()}}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             "kind": kind,
@@ -164,6 +164,11 @@ def frozen(value: Any) -> JsonValue:
     if isinstance(value, _AS_TEXT):
         return {"kind": kind, "text": repr(value)}
     raise CodecError(f"a {type(value).__name__} in the input cannot be told from others of its class")
+
+
+def _fields(model: BaseModel) -> dict[str, Any]:
+    """Of a model of pydantic, those among them that its class does not name."""
+    return {**{name: getattr(model, name) for name in type(model).model_fields}, **(model.model_extra or {})}
 
 
 def _turn(message: BaseMessage) -> ChatTurn:

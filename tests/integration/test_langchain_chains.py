@@ -20,7 +20,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableLambda, RunnablePassthrough
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from llmcache_plugins import CacheConfig, CodecError, ConfigError, SemanticCache, open_cache
 from llmcache_plugins.engine import Rules, Tier
@@ -146,6 +146,20 @@ def test_all_other_input_has_to_be_equal(cache: SemanticCache) -> None:
     chain.invoke({"question": SHOW, "language": "de"})
     chain.invoke({"question": SHOW})
     assert len(retriever.asked) == 3
+
+
+def test_fields_that_the_class_of_an_input_does_not_name_count_too(cache: SemanticCache) -> None:
+    class Asked(BaseModel):
+        model_config = ConfigDict(extra="allow")
+        question: str
+
+    def who(given: Any) -> str:
+        return str(given["by"].user) if isinstance(given, dict) else str(given.user)
+
+    chain = cached_chain(RunnableLambda(who), cache, question="question")
+    asked = [Asked.model_validate({"question": SHOW, "user": user}) for user in "ab"]
+    assert [chain.invoke(one) for one in asked] == ["a", "b"]
+    assert [chain.invoke({"question": SHOW, "by": one}) for one in asked] == ["a", "b"]
 
 
 def test_a_conversation_in_the_input_is_compared_without_what_differs_from_run_to_run(cache: SemanticCache) -> None:
