@@ -30,7 +30,7 @@ class Binding:
     original: type[LLM]
     cache: SemanticCache
     identity: str = ""
-    extractor: Extractor = field(default_factory=QuestionExtractor)
+    extractor: Extractor = field(default_factory=QuestionExtractor, hash=False)
     seen: dict[str, type[Any]] = field(default_factory=dict, compare=False)
 
     def spare(self, error: Exception) -> None:

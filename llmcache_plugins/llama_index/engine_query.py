@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
@@ -24,6 +24,7 @@ from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.llama_index.engine_calls import EngineCalls
 from llmcache_plugins.llama_index.engine_heard import EngineHeard, aeach_heard, each_heard, listen
 from llmcache_plugins.llama_index.engine_output import Output, words_of
+from llmcache_plugins.llama_index.plain import as_json
 from llmcache_plugins.types import Answer, Hit, JsonValue
 
 __all__ = ["CachedQueryEngine"]
@@ -155,8 +156,10 @@ class CachedQueryEngine(BaseQueryEngine):
         return bool(getattr(synthesizer, "_streaming", False))
 
     def _llmcache_context(self, bundle: QueryBundle) -> JsonValue:
-        more = (bundle.image_path, bundle.custom_embedding_strs, bundle.embedding)
-        return {"bundle": list(more), "streams": self._llmcache_streams}
+        """The bundle is the user's, and may be of a class of his own that says more."""
+        more = {field.name: getattr(bundle, field.name) for field in fields(bundle) if field.name != "query_str"}
+        told = {name: as_json(value) for name, value in more.items() if value is not None}
+        return {"bundle": told, "streams": self._llmcache_streams}
 
 
 def _is_of_the_base(engine: BaseQueryEngine, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from contextlib import closing
 from typing import Any
 
@@ -210,6 +211,19 @@ def test_without_a_cache_the_default_one_is_asked() -> None:
             set_default_cache(None)
         assert default.stats().updates == 1
     assert len(CALLS) == 1
+
+
+def test_any_function_may_find_the_question(cache: SemanticCache) -> None:
+    @dataclass
+    class Extractor:  # has no hash
+        asked: list[str]
+
+        def __call__(self, text: str) -> None:
+            self.asked.append(text)
+
+    extractor = Extractor([])
+    cached_llm(Teller(), cache, extractor=extractor).complete("one two")
+    assert extractor.asked
 
 
 def test_what_is_no_llm_is_refused(cache: SemanticCache) -> None:
