@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
