@@ -18,6 +18,8 @@ __all__ = ["UnknownClient", "asked_of", "is_messages_call"]
 _PATH = "/v1/messages"
 # What is asked then depends on a state at the provider's, or the body holds credentials of other servers.
 _STATEFUL = ("container", "thread", "mcp_servers", "fallback_credit_token")
+_BETAS, _WORKSPACE = "anthropic-beta", "anthropic-workspace-id"
+_COUNTED_ELSEWHERE = (_BETAS, _WORKSPACE, "user-agent")
 
 
 class UnknownClient(Exception):
@@ -29,6 +31,7 @@ class _Destination(NamedTuple):
 
     base_url: str
     headers: Mapping[str, Any]
+    own_headers: Mapping[str, Any]  # those of them that the user gave
     query: Mapping[str, Any]
 
 
@@ -52,16 +55,18 @@ def asked_of(request: anthropic.APIRequest, call_next: object, extractor: Extrac
     there = _destination(call_next)
     url = urlsplit(request.url)
     headers = {**_named(there.headers), **_named(request.headers)}
+    own = {name: headers[name] for name in _named(there.own_headers) if name not in _COUNTED_ELSEWHERE}
     query = {**_plain(there.query), **_plain(request.query_params), **dict(parse_qsl(url.query))}
     qualifiers = getattr(request.options, "qualifiers", None) or {}  # of the SDK from 2.0 on
     is_beta = query.pop("beta", "") == "true" or qualifiers.get("beta") == "true"
     return request_of_body(
         _body(request),
         base_url=f"{url.scheme}://{url.netloc}{url.path.removesuffix(_PATH)}" if url.netloc else there.base_url,
-        betas=[beta.strip() for beta in headers.get("anthropic-beta", "").split(",") if beta.strip()],
+        betas=[beta.strip() for beta in headers.get(_BETAS, "").split(",") if beta.strip()],
         is_beta=is_beta,
-        workspace=headers.get("anthropic-workspace-id", ""),
+        workspace=headers.get(_WORKSPACE, ""),
         query=query,
+        headers={name: value for name, value in own.items() if value},
         extractor=extractor,
     )
 
@@ -75,7 +80,7 @@ def _body(request: anthropic.APIRequest) -> Mapping[str, JsonValue]:
 def _destination(call_next: object) -> _Destination:
     """The SDK gives its middleware neither client nor address, but `call_next` is made of closures that lead there."""
     for client in _clients(call_next):
-        return _Destination(str(client.base_url), client.default_headers, client.default_query)
+        return _Destination(str(client.base_url), client.default_headers, client._custom_headers, client.default_query)
     raise UnknownClient("this version of the SDK hides the client from its middleware; such calls are not cached")
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from llmcache_plugins.canonical.answer import ChatAnswer, new_id
 from llmcache_plugins.keys.messages import ChatTurn, request_from_messages
+from llmcache_plugins.keys.params import canonical_params, is_irrelevant
 from llmcache_plugins.keys.question import Extractor, QuestionExtractor
 from llmcache_plugins.types import JsonValue, Request, Usage
 
@@ -28,6 +29,8 @@ OFFICIAL = "https://api.anthropic.com"
 _OPERATION = "anthropic.messages"
 # Of transport, accounting and billing: none of them shapes the answer.
 _IRRELEVANT = {"messages", "system", "model", "stream", "metadata", "service_tier", "user_profile_id", "diagnostics"}
+_ADDED = {"is_beta", "workspace", "extra_query", "client_headers", "base_url"}
+_PORTS = {"https": 443, "http": 80}
 _OWN = {"content", "stop_reason", "stop_sequence", "model", "usage", "id", "type", "role"}
 _ORDINARY = QuestionExtractor()
 _USAGE = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -41,6 +44,7 @@ def request_of_body(
     is_beta: bool = False,
     workspace: str = "",
     query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
     extractor: Extractor = _ORDINARY,
 ) -> Request:
     """The request that a body of `POST /v1/messages` makes.
@@ -52,19 +56,24 @@ def request_of_body(
         is_beta: is it sent to the beta endpoint?
         workspace: the `anthropic-workspace-id`.
         query: further parameters of the address, for servers that take some.
+        headers: what a client adds to each of its calls: gateways choose the model's server by them. Credentials among
+            them, and in `query`, are dropped.
         extractor: finds the question inside a turn.
 
     Raises:
         TypeError, ValueError, KeyError, AttributeError: it is no such body.
     """
-    params = {name: _number(value) for name, value in body.items() if name not in _IRRELEVANT}
+    sent = {name: _number(value) for name, value in body.items() if name not in _IRRELEVANT}
+    params = {name: value for name, value in sent.items() if not _is_misread(name)}
+    params |= {"body:further": {name: sent[name] for name in sent.keys() - params.keys()}} if params != sent else {}
     if not params.get("stop_sequences"):
         params.pop("stop_sequences", None)
     betas = sorted({*betas, *(params.pop("betas", None) or ())})
     params |= {"betas": betas} if betas else {}
     params |= {"is_beta": True} if is_beta or betas else {}
     params |= {"workspace": workspace} if workspace else {}
-    params |= {"query": dict(query)} if query else {}
+    around = {"extra_query": dict(query or {}), "client_headers": dict(headers or {})}
+    params |= {name: shown for name, shown in canonical_params(around).items() if shown}
     address = _address(base_url)
     params |= {"base_url": address} if address != _address(OFFICIAL) else {}
     turns = [_turn(message) for message in body["messages"]]
@@ -80,6 +89,11 @@ def request_of_body(
     )
 
 
+def _is_misread(name: str) -> bool:
+    """Names that mean something else to the key: what stands in a body is sent, so it counts."""
+    return name in _ADDED or is_irrelevant(name)
+
+
 def _number(value: JsonValue) -> JsonValue:
     """1.0 says the same as 1."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -88,8 +102,8 @@ def _number(value: JsonValue) -> JsonValue:
 def _address(url: str) -> str:
     """Host, port and path, as they are written in a key: case and a slash at the end make no other server."""
     parts = urlsplit(str(url))
-    port = f":{parts.port}" if parts.port not in (None, 443, 80) else ""
-    return f"{(parts.hostname or '').lower()}{port}{parts.path.rstrip('/').removesuffix('/v1')}"
+    port = parts.port or _PORTS.get(parts.scheme, 0)
+    return f"{(parts.hostname or '').lower()}:{port}{parts.path.rstrip('/')}"
 
 
 def _turn(message: Mapping[str, JsonValue]) -> ChatTurn:

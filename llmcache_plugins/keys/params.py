@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from llmcache_plugins.types import JsonValue
 
-__all__ = ["canonical_params", "hidden_params", "is_credential_name"]
+__all__ = ["canonical_params", "hidden_params", "is_credential_name", "is_irrelevant"]
 
 _IRRELEVANT = {"max_retries", "streaming", "stream", "stream_usage", "disable_streaming", "name", "verbose"}
 # Whole names, as the providers' SDKs and LangChain's integrations spell them. A name that only ends like one
@@ -53,6 +53,11 @@ def is_credential_name(name: str) -> bool:
     return _CREDENTIAL.fullmatch(_HUMP.sub("_", name).replace("-", "_").lower()) is not None
 
 
+def is_irrelevant(name: str) -> bool:
+    """Is a framework's parameter of this name for itself alone: retries, time-outs, streaming, the run's name?"""
+    return name in _IRRELEVANT or "timeout" in name.lower()
+
+
 def canonical_params(params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The parameters that shape an answer; what is not known to be irrelevant stays.
 
@@ -60,7 +65,7 @@ def canonical_params(params: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """
     kept: dict[str, JsonValue] = {}
     for name, value in params.items():
-        if value is None or _is_irrelevant(name) or name == "cache_control" or _is_credential(name, value):
+        if value is None or is_irrelevant(name) or name == "cache_control" or _is_credential(name, value):
             continue
         if name.lower().endswith("headers"):
             value = _without_credentials(value, is_header=True)
@@ -74,12 +79,8 @@ def hidden_params(params: Mapping[str, JsonValue]) -> tuple[str, ...]:
     """Paths of the values that a framework took out of its description of the call: two calls that differ there look
     alike, so that nothing may be answered or stored for them. Credentials and what is irrelevant do not count."""
     return tuple(
-        sorted({path for name, value in params.items() if not _is_irrelevant(name) for path in _hidden(name, value)})
+        sorted({path for name, value in params.items() if not is_irrelevant(name) for path in _hidden(name, value)})
     )
-
-
-def _is_irrelevant(name: str) -> bool:
-    return name in _IRRELEVANT or "timeout" in name.lower()
 
 
 def _is_credential(name: str, value: JsonValue) -> bool:

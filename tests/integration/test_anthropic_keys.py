@@ -63,6 +63,8 @@ DIFFERENT: dict[str, dict[str, Any]] = {
     "thinking": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
     "history": {"messages": thread("Hello", "Hello!", QUESTION)},
     "unknown": {"extra_body": {"a_new_parameter": 1}},
+    "a name of ours": {"extra_body": {"verbose": True, "base_url": "elsewhere"}},
+    "a time": {"extra_body": {"thinking_timeout": 4}},
     "workspace": {"extra_headers": {"anthropic-workspace-id": "wrkspc_1"}},
     "query": {"extra_query": {"api-version": "2"}},
 }
@@ -81,6 +83,7 @@ SAME: dict[str, dict[str, Any]] = {
     "timeout": {"timeout": 17},
     "header": {"extra_headers": {"x-trace": "1"}},
     "no stop sequences": {"stop_sequences": []},
+    "credentials": {"extra_query": {"api_key": KEY}, "extra_body": {"client_secret": KEY}},
 }
 
 
@@ -128,6 +131,24 @@ def test_servers_are_kept_apart(client: anthropic.Anthropic, server: FakeAnthrop
             client.with_options(base_url=other.base_url).messages.create(**plain())
         assert (server.count(), other.count()) == (1, 1)
         assert not cache.stats().errors
+
+
+def test_paths_of_one_server_are_kept_apart(client: anthropic.Anthropic, server: FakeAnthropic) -> None:
+    client.messages.create(**plain())
+    for path in ("/v1", "/team"):
+        with pytest.raises(anthropic.NotFoundError):  # not answered in its place
+            client.with_options(base_url=server.base_url + path).messages.create(**plain())
+
+
+def test_headers_of_the_client_are_kept_apart_but_for_its_credentials(
+    client: anthropic.Anthropic, server: FakeAnthropic
+) -> None:
+    one, two = ({"x-gateway-route": route, "authorization": f"Bearer {KEY}"} for route in ("one", "two"))
+    for headers in (one, two, {**one, "authorization": "Bearer another", "user-agent": "an application"}):
+        client.with_options(default_headers=headers).messages.create(**plain())
+    assert server.count() == 2
+    client.with_options(default_headers=one).messages.create(**plain(), extra_headers={"X-Gateway-Route": "two"})
+    assert server.count() == 2
 
 
 def test_what_middleware_adds_is_seen_behind_it(

@@ -188,14 +188,23 @@ def test_what_may_shape_the_answer_is_in_the_key(more: JsonValue) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    [{"is_beta": True}, {"betas": ["context-1m"]}, {"workspace": "w"}, {"base_url": "http://127.0.0.1:80/proxy"}],
+    [
+        {"is_beta": True},
+        {"betas": ["context-1m"]},
+        {"workspace": "w"},
+        {"query": {"version": "2"}},
+        {"headers": {"x-route": "2"}},
+        {"base_url": "http://127.0.0.1:80/proxy"},
+        {"base_url": "http://api.anthropic.com"},
+        {"base_url": "https://api.anthropic.com/v1"},  # to which the clients add theirs
+    ],
 )
 def test_where_it_goes_is_in_the_key(how: JsonValue) -> None:
     assert scope_and_key(BODY) != scope_and_key(BODY, **how)
 
 
 @pytest.mark.parametrize(
-    "url", ["https://api.anthropic.com/", "https://API.anthropic.com/v1", "https://api.anthropic.com:443"]
+    "url", ["https://api.anthropic.com/", "https://API.anthropic.com", "https://api.anthropic.com:443"]
 )
 def test_an_address_is_the_same_however_it_is_written(url: str) -> None:
     assert scope_and_key(BODY) == scope_and_key(BODY, base_url=url)
