@@ -32,6 +32,7 @@ class Heard:
     def __init__(self, *, is_stream: bool = False) -> None:
         self.model = ""
         self.usage = Usage()
+        self.stop_sequence: str | None = None
         self._is_stream = is_stream
         self._reason: str | None = None
         self._is_reason_named = False
@@ -46,6 +47,8 @@ class Heard:
             self._hear_reason(source)
             model = _get(source, "model") or _get(source, "model_name")
             self.model = self.model or (model if isinstance(model, str) else "")
+            met = _get(source, "stop_sequence")
+            self.stop_sequence = met if isinstance(met, str) else self.stop_sequence
         now, before = _usage(response), self.usage  # the pieces of a stream count up
         self.usage = Usage(
             max(before.input_tokens, now.input_tokens),
@@ -120,9 +123,13 @@ class Reel:
         self.heard = Heard(is_stream=True)
         self._said: list[str] = []
         self._last: Any = None
+        self._ended_blocks = 0
+        self._is_cited = False
 
     def add(self, piece: Any) -> None:
         self.heard.hear(piece)
+        self._ended_blocks += _get(piece.raw, "type") == "content_block_stop"
+        self._is_cited = self._is_cited or _get(_get(piece.raw, "delta"), "type") == "citations_delta"
         self._said.append(piece.delta or "")
         # A copy: the consumer may change what it was handed before the stream has ended.
         self._last = piece.model_copy(update={"additional_kwargs": dict(piece.additional_kwargs)})
@@ -130,6 +137,13 @@ class Reel:
             message = piece.message
             update = {"blocks": list(message.blocks), "additional_kwargs": dict(message.additional_kwargs)}
             self._last.message = message.model_copy(update=update)
+
+    @property
+    def is_lossy(self) -> bool:
+        """Of Anthropic's streams the integration keeps no hidden thoughts, and no place of a citation: what is put
+        together from its pieces is then less than what a plain call gives."""
+        blocks = self._last.message.blocks if isinstance(self._last, ChatResponse) else []
+        return self._is_cited or (bool(blocks) and 0 < self._ended_blocks != len(blocks))
 
     @property
     def whole(self) -> ChatResponse | CompletionResponse | None:
@@ -174,7 +188,7 @@ def _canonical(response: Any, heard: Heard, model: str, *, is_wire: bool) -> Cha
     else:
         reason = heard.stop_reason
         blocks = response.message.blocks if isinstance(response, ChatResponse) else [TextBlock(text=response.text)]
-        answer = ChatAnswer(content_of(blocks), (), reason, None, heard.model or model, heard.usage)
+        answer = ChatAnswer(content_of(blocks), (), reason, heard.stop_sequence, heard.model or model, heard.usage)
         if raw is not None and not is_wire:
             extra["raw"] = _whole_raw(raw, response, heard)
     if isinstance(response, ChatResponse):

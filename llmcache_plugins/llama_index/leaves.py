@@ -182,9 +182,10 @@ class LeafTape:
         if self._reel is None or whole is None:
             return Answer(None)
         answer = self._turn.stored_form(whole, self._reel.heard)
-        # The pieces of this integration do not show what a tool of the provider's did.
+        # The pieces of this integration do not show what a tool of the provider's did, nor all of some answers.
         asked = self._turn.asked
-        return replace(answer, finish_reason="pause_turn") if asked.is_wire and _has_server_tools(asked) else answer
+        is_partial = asked.is_wire and (self._reel.is_lossy or _has_server_tools(asked))
+        return replace(answer, finish_reason="pause_turn") if is_partial else answer
 
 
 def _has_server_tools(asked: Asked) -> bool:

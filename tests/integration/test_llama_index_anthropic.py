@@ -299,6 +299,42 @@ def test_the_sdk_and_llama_index_serve_each_other(
     assert calls(server) == 3
 
 
+CITED = {"type": "text", "text": "A protocol.", "citations": [CITATION]}
+PAGE = {**CITATION, "type": "char_location", "document_index": 0, "start_char_index": 0, "end_char_index": 9}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [CITED],
+        [{**CITED, "citations": [PAGE]}],
+        [{"type": "redacted_thinking", "data": "hidden"}, {"type": "text", "text": "A protocol."}],
+    ],
+)
+@pytest.mark.parametrize("shape", ["stream_chat", "astream_chat"])
+def test_a_stream_that_tells_only_a_part_of_an_answer_is_not_stored_for_the_whole(
+    server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any], shape: str, content: list[dict[str, Any]]
+) -> None:
+    llm, client = cached_llm(make(), cache), cache_client(make()._client, cache)
+    for _ in range(2):
+        server.enqueue(content=content)
+    assert SHAPES[shape](llm) == "A protocol."
+    message = client.messages.create(**BODY)
+    assert calls(server) == 2
+    assert len(message.content) == len(content)
+    assert bool(message.content[0].to_dict().get("citations")) == ("citations" in content[0])
+
+
+def test_the_stop_sequence_that_a_stream_met_comes_back(
+    server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any]
+) -> None:
+    llm, client = cached_llm(make(), cache), cache_client(make()._client, cache)
+    server.enqueue(text="A protocol", stop_reason="stop_sequence", stop_sequence=".")
+    list(llm.stream_chat(QUESTION, stop_sequences=["."]))
+    message = client.messages.create(**BODY, stop_sequences=["."])
+    assert (message.stop_reason, message.stop_sequence, calls(server)) == ("stop_sequence", ".", 1)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_p15_p62_of_two_layers_only_the_outer_one_counts(
     server: FakeAnthropic, cache: SemanticCache, make: Callable[..., Any], shape: str
