@@ -26,7 +26,7 @@ from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
 from llmcache_plugins.types import JsonValue
 
-__all__ = ["MadeOf", "Survey", "class_path"]
+__all__ = ["MadeOf", "Survey", "class_path", "code_digest", "random_name_of"]
 
 _DEEPEST = 40
 _NAMED = (
@@ -116,7 +116,7 @@ class Survey:
     def fields(self, thing: Any, fields: Mapping[str, Any]) -> JsonValue:
         """For what is made of these."""
         described = {name: self.describe(value) for name, value in fields.items()}
-        return {"object": class_path(type(thing)), "fields": described}
+        return {"object": self._class(type(thing)), "fields": described}
 
     def _structure(self, thing: Any) -> JsonValue:
         if isinstance(thing, Mapping):
@@ -128,8 +128,8 @@ class Survey:
         if isinstance(thing, enum.Enum):
             return {"enum": [class_path(type(thing)), thing.name]}
         if isinstance(thing, type):
-            # One that a function makes may be another one each time.
-            return self.random_name(thing) if "<locals>" in thing.__qualname__ else {"class": class_path(thing)}
+            found = self._class(thing)
+            return {"class": found} if isinstance(found, str) else found
         if isinstance(thing, functools.partial):
             return {"partial": [self.describe(part) for part in (thing.func, thing.args, thing.keywords)]}
         if isinstance(thing, types.MethodType):
@@ -149,6 +149,10 @@ class Survey:
             return self.fields(thing, {one.name: getattr(thing, one.name) for one in dataclasses.fields(thing)})
         return self.random_name(thing)
 
+    def _class(self, cls: type[Any]) -> JsonValue:
+        """One that a function makes may be another one each time."""
+        return self.random_name(cls) if "<locals>" in cls.__qualname__ else class_path(cls)
+
     def _function(self, function: types.FunctionType) -> JsonValue:
         """Its code, and what the code refers to."""
         names = sorted(_names_in(function.__code__))
@@ -159,7 +163,7 @@ class Survey:
         root = _root(function)
         return {
             "function": class_path(function),
-            "code": _code(function.__code__),
+            "code": code_digest(function.__code__),
             "defaults": self.describe([function.__defaults__, function.__kwdefaults__]),
             "uses": {
                 name: self._module(value, names, root, ()) if inspect.ismodule(value) else self.describe(value)
@@ -245,9 +249,15 @@ def class_path(of: Any) -> str:
     return f"{getattr(of, '__module__', '')}.{of.__qualname__}"
 
 
-def _code(code: types.CodeType) -> str:
+def random_name_of(thing: Any) -> str:
+    """A name that no other object ever gets, for as long as this one lives."""
+    return _names.of(thing)
+
+
+def code_digest(code: types.CodeType) -> str:
+    """What the code does, without what it refers to."""
     constants = [
-        _code(one).encode() if isinstance(one, types.CodeType) else repr(_ordered(one)).encode("utf-8", "replace")
+        code_digest(one).encode() if isinstance(one, types.CodeType) else repr(_ordered(one)).encode("utf-8", "replace")
         for one in code.co_consts
     ]
     names = " ".join((*code.co_names, *code.co_varnames, *code.co_freevars)).encode("utf-8", "replace")

@@ -218,8 +218,9 @@ def _model(llm: LLM, survey: Survey) -> JsonValue:
             fields[name] = as_json(value)
         except IndistinctCall:  # an object, or a function
             fields[name] = survey.describe(value)
+    original = original_of(llm)
     described = {
-        "class": class_path(original_of(llm)),
+        "class": survey.random_name(original) if "<locals>" in original.__qualname__ else class_path(original),
         "model": model_name(llm),
         "params": canonical_params(fields),
     }

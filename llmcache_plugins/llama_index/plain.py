@@ -6,10 +6,12 @@ import hashlib
 import math
 from collections.abc import Mapping
 from enum import Enum
+from types import FunctionType
 from typing import Any
 
 from pydantic import BaseModel
 
+from llmcache_plugins.canonical.made_of import code_digest
 from llmcache_plugins.types import JsonValue
 
 __all__ = ["Attributes", "IndistinctCall", "as_json", "qualified_name"]
@@ -59,16 +61,18 @@ def _of_model(model: BaseModel) -> JsonValue:
 
 
 def qualified_name(thing: Any) -> str:
-    """Where a class or a plain function of a module is defined.
+    """Where a class or a plain function of a module is defined, and of a function what it does: in a notebook it is
+    changed and defined again.
 
     Raises:
         IndistinctCall: it is neither: a lambda, a bound method or an inner function may hold anything.
     """
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
-    is_plain = isinstance(thing, type) or (hasattr(thing, "__code__") and thing.__closure__ is None)
+    is_function = isinstance(thing, FunctionType) and thing.__closure__ is None
+    is_plain = isinstance(thing, type) or is_function
     if not is_plain or not isinstance(module, str) or not isinstance(name, str) or "<" in name:
         raise IndistinctCall(f"an object of the class {type(thing).__name__}")
-    return f"{module}.{name}"
+    return f"{module}.{name}:{code_digest(thing.__code__)}" if is_function else f"{module}.{name}"
 
 
 class Attributes(dict[str, Any]):

@@ -15,6 +15,7 @@ from llama_index.core.tools.types import BaseTool
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from llmcache_plugins.canonical.made_of import random_name_of
 from llmcache_plugins.keys.messages import request_from_messages, request_from_prompt
 from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.keys.question import Extractor
@@ -97,17 +98,24 @@ def request_of(
     params = {**_fields(llm, identity), **_templates(llm, spoken)}
     params |= destination(llm, original, is_async=is_async) or told_by_clients(llm, params, is_async=is_async)
     # Under names that no field can have.
-    params |= {"llm:identity": identity} if identity else {}
+    params |= {"llm:identity": identity} if identity else _of_class(original)
     provider = f"{original.__module__}.{original.__qualname__}"
     request = _own_request(spoken, params, provider=provider, model=model_name(llm), extractor=extractor)
     return Asked(replace(request, details=details), False)
+
+
+def _of_class(original: type[LLM]) -> dict[str, JsonValue]:
+    """A class that a function makes may be another one each time, under the same name."""
+    return {"llm:class": random_name_of(original)} if "<locals>" in original.__qualname__ else {}
 
 
 def _own_request(
     spoken: Spoken, params: Mapping[str, JsonValue], *, provider: str, model: str, extractor: Extractor
 ) -> Request:
     """The request in a form that only LLMs of one class share."""
-    arguments = {name: _argument(name, value) for name, value in spoken.kwargs.items()}
+    arguments = {
+        "own:name" if name == "name" else name: _argument(name, value) for name, value in spoken.kwargs.items()
+    }
     about: dict[str, JsonValue] = {
         "call:arguments": canonical_params(arguments) or None,
         "call:schema": spoken.schema,

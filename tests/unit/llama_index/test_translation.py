@@ -63,14 +63,15 @@ def test_what_is_no_json_is_no_guess(value: Any) -> None:
 
 
 def test_only_what_is_defined_in_a_module_has_a_name() -> None:
-    assert qualified_name(json.dumps) == "json.dumps"
+    assert qualified_name(json.dumps).startswith("json.dumps:")
+    assert qualified_name(json.dumps).rpartition(":")[2] != qualified_name(json.dump).rpartition(":")[2]
     assert qualified_name(Colour).endswith(".Colour")
     captured = 1
 
     def inner() -> int:
         return captured
 
-    for unnamed in (lambda: None, inner, "".join, Point()):
+    for unnamed in (lambda: None, inner, "".join, Point().model_dump, Point()):
         with pytest.raises(IndistinctCall):
             qualified_name(unnamed)
 
