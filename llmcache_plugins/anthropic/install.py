@@ -35,7 +35,7 @@ def cache_client(
         extractor: see `LLMCacheMiddleware`.
 
     Raises:
-        ConfigError: `client` takes no middleware, or `usage` is neither of its values.
+        ConfigError: `client` takes no middleware, or another argument is none that `LLMCacheMiddleware` takes.
 
     Example:
         client = cache_client(anthropic.Anthropic())

@@ -50,7 +50,7 @@ class LLMCacheMiddleware(anthropic.Middleware):
         extractor: finds the question in a user turn; the default knows the usual retrieval prompts.
 
     Raises:
-        ConfigError: `usage` is neither.
+        ConfigError: `usage` is neither, or `cache` or `extractor` is none.
 
     Example:
         client = anthropic.Anthropic(middleware=[LLMCacheMiddleware()])
@@ -61,6 +61,10 @@ class LLMCacheMiddleware(anthropic.Middleware):
     ) -> None:
         if usage not in ("zero", "original"):
             raise ConfigError(f'usage must be "zero" or "original", not {usage!r}')
+        if not isinstance(cache, SemanticCache | None):
+            raise ConfigError(f"cache must be a SemanticCache, as open_cache makes it, not {type(cache).__name__}")
+        if not callable(extractor or QuestionExtractor):
+            raise ConfigError(f"extractor must be callable, not {type(extractor).__name__}")
         self._cache = default_cache() if cache is None else cache
         self._usage: UsageMode = usage
         self._extractor = QuestionExtractor() if extractor is None else extractor

@@ -57,9 +57,12 @@ def _response(hit: Hit, request: anthropic.APIRequest, usage: UsageMode) -> http
             "request-id": new_id("req_llmcache_"),
             "x-llmcache": "hit",
         },
-        content=body,
+        # Not read yet, as from the API: who relays a stream takes its raw bytes.
+        stream=httpx.ByteStream(body),
         request=httpx.Request("POST", f"{_NOWHERE}/v1/messages"),
     )
+    if not request.stream:
+        response.read()
     response.elapsed = timedelta(seconds=hit.latency)
     return response
 

@@ -110,6 +110,23 @@ def test_a_hit_has_ids_of_its_own_and_says_so_in_its_headers(client: anthropic.A
     assert raw.elapsed.total_seconds() >= 0
 
 
+async def test_a_hit_can_be_relayed_as_raw_bytes(
+    client: anthropic.Anthropic, server: FakeAnthropic, cache: SemanticCache
+) -> None:
+    def relayed() -> bytes:
+        with client.messages.with_streaming_response.create(**plain(), stream=True) as response:
+            return b"".join(response.http_response.iter_raw())
+
+    for _ in range(2):
+        assert relayed().count(b"event: message_stop") == 1
+    async with anthropic.AsyncAnthropic(api_key="test", base_url=server.base_url) as made:
+        cached = cache_client(made, cache)
+        async with cached.messages.with_streaming_response.create(**plain(), stream=True) as response:
+            pieces = [piece async for piece in response.http_response.aiter_raw()]
+    assert b"".join(pieces).count(b"event: message_stop") == 1
+    assert server.count() == 1
+
+
 def three_turns(client: anthropic.Anthropic) -> list[str]:
     """The ids of the tool calls of a conversation."""
     thread, ids = list(plain()["messages"]), []

@@ -85,6 +85,12 @@ def test_a_wrong_usage_is_refused(client: anthropic.Anthropic, cache: SemanticCa
         cache_client(client, cache, usage=usage)
 
 
+@pytest.mark.parametrize("wrong", [{"cache": "memory://"}, {"cache": open_cache}, {"extractor": "questions"}])
+def test_what_is_no_cache_or_extractor_is_refused_at_once(client: anthropic.Anthropic, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be"):
+        cache_client(client, **wrong)
+
+
 def test_the_middleware_shows_no_secrets(cache: SemanticCache) -> None:
     assert repr(LLMCacheMiddleware(cache)).startswith("LLMCacheMiddleware(SemanticCache(")
 
