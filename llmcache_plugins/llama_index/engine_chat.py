@@ -84,6 +84,9 @@ class CachedChatEngine(BaseChatEngine):
         outcome = self.cache.call(asked[0], generate, identity=asked[1]).outcome
         calls.tell(outcome)
         output = calls.read(outcome) if isinstance(outcome, Hit) else None
+        if output is None and not made:
+            with self.cache.context(refresh=True):  # what is stored is of no use: it is replaced
+                self.cache.call(asked[0], generate, identity=asked[1])
         if output is None:
             return made[0] if made else engine.chat(message, chat_history, **kwargs)
         memory = self._llmcache_memory
@@ -112,6 +115,9 @@ class CachedChatEngine(BaseChatEngine):
         outcome = (await self.cache.acall(asked[0], generate, identity=asked[1])).outcome
         calls.tell(outcome)
         output = calls.read(outcome) if isinstance(outcome, Hit) else None
+        if output is None and not made:
+            with self.cache.context(refresh=True):
+                await self.cache.acall(asked[0], generate, identity=asked[1])
         if output is None:
             return made[0] if made else await engine.achat(message, chat_history, **kwargs)
         await self._llmcache_abegin(message, chat_history)
@@ -128,13 +134,15 @@ class CachedChatEngine(BaseChatEngine):
         calls.tell(found if isinstance(found, Hit) else found.outcome)
         if isinstance(found, Hit):
             output = calls.read(found)
-            if output is None:
-                return engine.stream_chat(message, chat_history, **kwargs)
-            memory = self._llmcache_memory
-            if chat_history is not None and self._llmcache_keeps_history:
-                memory.set(chat_history)
-            memory.put(_said_by_user(message))
-            return _replayed(output, memory)
+            if output is not None:
+                memory = self._llmcache_memory
+                if chat_history is not None and self._llmcache_keeps_history:
+                    memory.set(chat_history)
+                memory.put(_said_by_user(message))
+                return _replayed(output, memory)
+            with self.cache.context(refresh=True):
+                found = self.cache.record(asked[0], lambda: _UNHEARD, identity=asked[1])
+        assert isinstance(found, Recording)  # of what is refreshed nothing is served
         heard = EngineHeard()
         try:
             with listen(heard):
@@ -155,10 +163,12 @@ class CachedChatEngine(BaseChatEngine):
         calls.tell(found if isinstance(found, Hit) else found.outcome)
         if isinstance(found, Hit):
             output = calls.read(found)
-            if output is None:
-                return await engine.astream_chat(message, chat_history, **kwargs)
-            await self._llmcache_abegin(message, chat_history)
-            return _areplayed(output, self._llmcache_memory)
+            if output is not None:
+                await self._llmcache_abegin(message, chat_history)
+                return _areplayed(output, self._llmcache_memory)
+            with self.cache.context(refresh=True):
+                found = await self.cache.arecord(asked[0], lambda: _UNHEARD, identity=asked[1])
+        assert isinstance(found, Recording)
         heard = EngineHeard()
         try:
             with listen(heard):

@@ -92,7 +92,9 @@ class CachedQueryEngine(BaseQueryEngine):
             output = calls.read(found)
             if output is not None:
                 return _replayed(output, is_stream=self._llmcache_streams)
-            return self._llmcache_plain(query_bundle)
+            with cache.context(refresh=True):  # what is stored is of no use: it is replaced
+                found = cache.record(asked[0], renew, identity=asked[1])
+        assert isinstance(found, Recording)  # of what is refreshed nothing is served
         heard = EngineHeard()
         try:
             with listen(heard):
@@ -122,7 +124,9 @@ class CachedQueryEngine(BaseQueryEngine):
             output = calls.read(found)
             if output is not None:
                 return _areplayed(output, is_stream=self._llmcache_streams)
-            return await self._llmcache_aplain(query_bundle)
+            with cache.context(refresh=True):
+                found = await cache.arecord(asked[0], renew, identity=asked[1])
+        assert isinstance(found, Recording)
         heard = EngineHeard()
         try:
             with listen(heard):

@@ -17,19 +17,23 @@ from llama_index.core import (
     SummaryIndex,
     VectorStoreIndex,
 )
+from llama_index.core.base.response.schema import PydanticResponse
+from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.llms import ChatMessage, CompletionResponse, CustomLLM, LLMMetadata
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.postprocessor import SimilarityPostprocessor
-from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.query_engine import CustomQueryEngine, RetrieverQueryEngine
 from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import Document, NodeWithScore, TextNode
 from llama_index.core.vector_stores import ExactMatchFilter, MetadataFilters, SimpleVectorStore
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.span import SimpleSpan
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
-from pydantic import PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
-from llmcache_plugins import SemanticCache, open_cache
-from llmcache_plugins.llama_index import CachedQueryEngine, cached_query_engine
+from llmcache_plugins import Answer, SemanticCache, open_cache
+from llmcache_plugins.llama_index import CachedQueryEngine, cached_chat_engine, cached_query_engine
+from llmcache_plugins.llama_index.engine_chat import _context
 from llmcache_plugins.llama_index.engine_identity import EngineIdentity
 from llmcache_plugins.testing import FakeEmbedder
 
@@ -56,7 +60,8 @@ class Counter(CustomLLM):
         return CompletionResponse(text=f"answer {self.count}")
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-        raise AssertionError("no stream is asked for")
+        said = self.complete(prompt).text
+        return iter([CompletionResponse(text=said, delta=said)])
 
 
 @pytest.fixture
@@ -210,3 +215,61 @@ def test_equal_prompts_in_other_objects_are_equal(llm: Counter) -> None:
         EngineIdentity(index.as_query_engine(llm=llm, text_qa_template=prompt), None).digest for prompt in prompts
     )
     assert a == b != c
+
+
+# ---------------------------------------------------------------- what cannot be read any more
+class Early(BaseModel):
+    state: str
+
+
+class Late(BaseModel):
+    status: str
+
+
+class Typed(CustomQueryEngine):
+    """Answers with an object."""
+
+    answer: BaseModel
+    asked: list[str] = Field(default_factory=list)
+
+    def custom_query(self, query_str: str) -> Any:
+        self.asked.append(query_str)
+        return PydanticResponse(self.answer)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_an_answer_of_an_older_class_is_replaced(cache: SemanticCache, is_async: bool) -> None:
+    def engine(answer: BaseModel, asked: list[str]) -> CachedQueryEngine:
+        inner = Typed(answer=answer)
+        inner.asked = asked
+        return cached_query_engine(inner, cache, name="status", output=type(answer))
+
+    engine(Early(state="up"), []).query(QUESTION)
+    asked: list[str] = Field(default_factory=list)
+    for _ in range(2):
+        late = engine(Late(status="up"), asked)
+        response = await late.aquery(QUESTION) if is_async else late.query(QUESTION)
+        assert response.response == Late(status="up")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("shape", ["chat", "achat", "stream_chat", "astream_chat"])
+async def test_a_chat_that_cannot_be_read_is_replaced(cache: SemanticCache, llm: Counter, shape: str) -> None:
+    async def said() -> str:
+        memory = ChatMemoryBuffer.from_defaults(token_limit=3000)
+        engine = cached_chat_engine(SimpleChatEngine.from_defaults(llm=llm, memory=memory), cache)
+        if not engine_requests:
+            request, _ = engine._llmcache_calls.request(QUESTION, _context([], {}))
+            cache.update(request, Answer({"form": "engine/0"}))
+            engine_requests.append(request)
+        response = getattr(engine, shape)(QUESTION)
+        response = await response if shape.startswith("a") else response
+        if shape == "stream_chat":
+            list(response.response_gen)
+        if shape == "astream_chat":
+            _ = [piece async for piece in response.async_response_gen()]
+        return str(response)
+
+    engine_requests: list[Any] = []
+    assert [await said(), await said()] == ["answer 1", "answer 1"]
+    assert llm.count == 1
