@@ -245,7 +245,7 @@ async def test_an_answer_of_an_older_class_is_replaced(cache: SemanticCache, is_
         return cached_query_engine(inner, cache, name="status", output=type(answer))
 
     engine(Early(state="up"), []).query(QUESTION)
-    asked: list[str] = Field(default_factory=list)
+    asked: list[str] = []
     for _ in range(2):
         late = engine(Late(status="up"), asked)
         response = await late.aquery(QUESTION) if is_async else late.query(QUESTION)
