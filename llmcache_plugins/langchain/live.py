@@ -1,7 +1,8 @@
 """What LangChain's description of a call leaves out, and the live process knows.
 
 A class of pydantic, given as the format of the answer, stands in it by its name alone: two versions of one class would
-be one question. And the address of an OpenAI-compatible server is missing where the environment names it.
+be one question. And the address of an OpenAI-compatible server is missing where the environment names it, as are the
+headers that Anthropic's SDK takes from there: betas, the workspace, a gateway's choice of the server.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _OPENAI_CHAT = '{"id": ["langchain", "chat_models", "openai", "ChatOpenAI"], "kw
 _OPENAI_TEXT = "[('_type', 'openai'), "
 _ADDRESS = "openai_api_base"
 _ADDRESS_VARIABLE = "OPENAI_BASE_URL"
+_ANTHROPIC_CHAT = '{"id": ["langchain", "chat_models", "anthropic", "ChatAnthropic"], "kwargs": {'
+_HEADERS_VARIABLE = "ANTHROPIC_CUSTOM_HEADERS"
 
 
 def with_schemas(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,21 +37,33 @@ def with_schemas(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_live_facts(llm_string: str) -> str:
-    """LangChain's string of a call, with what it leaves out: schemas of classes, and the server's address."""
+    """LangChain's string of a call, with what it leaves out: schemas of classes, and what the environment says."""
     if _CLASS in llm_string:
         llm_string = _LITERAL_OR_CLASS.sub(_described, llm_string)
-    # Not read by the factory: it belongs to the user's client, which reads it when it is made.
+    # Not read by the factory: both belong to the user's client, which reads them when it is made.
+    headers = os.environ.get(_HEADERS_VARIABLE)
+    if headers and llm_string.startswith(_ANTHROPIC_CHAT):
+        return _with_field(llm_string, _ANTHROPIC_CHAT, "environment_headers", _parsed(headers))
     address = os.environ.get(_ADDRESS_VARIABLE)
     if not address:
         return llm_string
     if llm_string.startswith(_OPENAI_CHAT):
-        rest = llm_string[len(_OPENAI_CHAT) :]  # an address that stands in it comes later, and so it counts
-        return (
-            f"{_OPENAI_CHAT}{json.dumps(_ADDRESS)}: {json.dumps(address)}{'' if rest.startswith('}') else ', '}{rest}"
-        )
+        return _with_field(llm_string, _OPENAI_CHAT, _ADDRESS, address)
     if llm_string.startswith(_OPENAI_TEXT) and repr(_ADDRESS) not in llm_string:
         return f"{_OPENAI_TEXT}({_ADDRESS!r}, {address!r}), {llm_string[len(_OPENAI_TEXT) :]}"
     return llm_string
+
+
+def _with_field(llm_string: str, head: str, name: str, value: JsonValue) -> str:
+    """A field before the others: one of the same name that stands there already comes later, and so it counts."""
+    rest = llm_string[len(head) :]
+    return f"{head}{json.dumps(name)}: {json.dumps(value)}{'' if rest.startswith('}') else ', '}{rest}"
+
+
+def _parsed(headers: str) -> dict[str, JsonValue]:
+    """One header a line; by name, so that credentials among them are known as such."""
+    pairs = (line.partition(":") for line in headers.split("\n"))
+    return {name.strip().lower(): value.strip() for name, colon, value in pairs if colon}
 
 
 def _described(found: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, create_model
 
+from llmcache_plugins.keys.params import canonical_params
 from llmcache_plugins.langchain.live import with_live_facts, with_schemas
 from llmcache_plugins.langchain.parse import parse_llm_string
 
@@ -85,3 +86,16 @@ def test_the_address_of_the_environment_counts_where_none_is_given(
     assert found.params.get("openai_api_base") == address
     monkeypatch.delenv("OPENAI_BASE_URL")
     assert with_live_facts(described) == described
+
+
+CLAUDE = CHAT.replace('"openai", "ChatOpenAI"', '"anthropic", "ChatAnthropic"')
+
+
+def test_headers_of_the_environment_count_but_for_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert CLAUDE != CHAT
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "anthropic-beta: one\nX-Route: a:b\nAuthorization: Bearer secret\n")
+    params = canonical_params(parse_llm_string(with_live_facts(CLAUDE + "[]")).params)
+    assert params["environment_headers"] == {"anthropic-beta": "one", "x-route": "a:b"}
+    assert with_live_facts(CHAT + "[]") == CHAT + "[]"
+    monkeypatch.delenv("ANTHROPIC_CUSTOM_HEADERS")
+    assert with_live_facts(CLAUDE + "[]") == CLAUDE + "[]"
