@@ -166,28 +166,28 @@ class Survey:
             "code": code_digest(function.__code__),
             "defaults": self.describe([function.__defaults__, function.__kwdefaults__]),
             "uses": {
-                name: self._module(value, names, root, ()) if inspect.ismodule(value) else self.describe(value)
+                name: self._module(value, names, root, set()) if inspect.ismodule(value) else self.describe(value)
                 for name, value in used.items()
             },
         }
 
-    def _module(
-        self, module: types.ModuleType, names: list[str], root: str, through: tuple[types.ModuleType, ...]
-    ) -> JsonValue:
+    def _module(self, module: types.ModuleType, names: list[str], root: str, seen: set[types.ModuleType]) -> JsonValue:
         """A module by its name and what is used of it. Of libraries that is constants: what else is in them is theirs
         to keep.
 
         Args:
             names: all that the code refers to, attributes among them.
             root: the package of the code: not a library, wherever it is installed.
-            through: the modules that led here.
+            seen: modules that were described for this code; filled here, for modules know each other.
         """
+        if module in seen:
+            return {"module": module.__name__}
+        seen.add(module)
         used: dict[str, JsonValue] = {}
         for name in names:
             value = vars(module).get(name)
             if inspect.ismodule(value):
-                if value is not module and value not in through:
-                    used[name] = self._module(value, names, root, (*through, module))
+                used[name] = self._module(value, names, root, seen)
             elif isinstance(value, str | bytes | int | float) or (value is not None and not _is_library(module, root)):
                 used[name] = self.describe(value)
         return {"module": module.__name__, **({"uses": used} if used else {})}

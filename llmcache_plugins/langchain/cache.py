@@ -33,8 +33,9 @@ class LLMCache(BaseCache):
     too. Where streams are to be answered, use `cached(model)`; entries are shared with it.
 
     LangChain itself does not tell a cache everything: arguments given to a single call of a `BaseLLM` (not of a chat
-    model), and the identity of a custom chat model without `_identifying_params`, are not in its key. Where it says
-    that it hides a value that is no credential (`mcp_servers` of a `ChatAnthropic`), the call bypasses the cache.
+    model), and the identity of a custom model without `_identifying_params`, are not in its key; `cached(model)` knows
+    both. Where a value that is no credential is not told (`mcp_servers` of a `ChatAnthropic`, an object that shows its
+    address), and where an answer rests on a state at the provider's, the call bypasses the cache.
 
     Args:
         cache: the cache to ask; without one, the default cache of the process.

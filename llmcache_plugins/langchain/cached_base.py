@@ -17,6 +17,7 @@ from langchain_core.runnables.config import ensure_config
 
 from llmcache_plugins.engine.layers import is_inside
 from llmcache_plugins.langchain.cached_link import Link
+from llmcache_plugins.langchain.model_identity import DESCRIBED, HELD
 
 if TYPE_CHECKING:
     Base = BaseLanguageModel[Any]
@@ -197,6 +198,8 @@ def detach(model: Any, original: type) -> None:
     """Undo `attach`, and give the model its own class back."""
     fields = vars(model)
     fields["cache"] = fields.pop(_BEFORE, None)
+    for name in (DESCRIBED, HELD):
+        fields.pop(name, None)
     limiter = fields.get("rate_limiter")
     if isinstance(limiter, OnMiss):
         fields["rate_limiter"] = limiter.limiter

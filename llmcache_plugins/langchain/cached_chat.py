@@ -21,6 +21,7 @@ from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of, sign
 from llmcache_plugins.langchain.live import with_schemas
+from llmcache_plugins.langchain.model_identity import forget_if_changed, with_model
 from llmcache_plugins.langchain.pieces import chat_pieces
 from llmcache_plugins.types import Answer, Hit, Identity, Request
 
@@ -121,8 +122,11 @@ class CachedChat(CachedModel, Base):
         """The request, described by the strings that LangChain gives to its own caches."""
         try:
             prompt = dumps([message.model_copy(update={"id": None}) if message.id else message for message in messages])
+            forget_if_changed(self)
             llm_string = self._get_llm_string(stop=stop, **with_schemas(kwargs))
-            return self._llmcache.request(prompt, llm_string, run_of(run_manager))
+            return self._llmcache.request(
+                prompt, with_model(llm_string, self, self._llmcache_original), run_of(run_manager)
+            )
         except Exception as error:
             self._llmcache.spare(error)
             return None

@@ -18,6 +18,7 @@ from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.langchain.answers import MARK, usage_metadata_of
 from llmcache_plugins.langchain.cached_base import CachedModel, Caller, run_of, sign
+from llmcache_plugins.langchain.model_identity import with_model
 from llmcache_plugins.langchain.pieces import text_pieces
 from llmcache_plugins.langchain.replay import mark_of
 from llmcache_plugins.types import Answer, Hit, Identity, Request
@@ -132,7 +133,8 @@ class CachedLLM(CachedModel, Base):
         try:
             describe = getattr(self, "_dict_for_compat", self.dict)  # what LangChain's own key is made of
             parameters = {**describe(), "stop": stop, **kwargs}
-            return self._llmcache.request(prompt, str(sorted(parameters.items())), run_of(run_manager))
+            llm_string = with_model(str(sorted(parameters.items())), self, self._llmcache_original)
+            return self._llmcache.request(prompt, llm_string, run_of(run_manager))
         except Exception as error:
             self._llmcache.spare(error)
             return None

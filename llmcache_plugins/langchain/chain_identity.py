@@ -18,10 +18,10 @@ from llmcache_plugins.keys.params import canonical_params, is_credential_name
 from llmcache_plugins.langchain.parse import parse_llm_string
 from llmcache_plugins.types import JsonValue
 
-__all__ = ["identity_of"]
+__all__ = ["IRRELEVANT", "identity_of", "is_of_the_base", "keeps_something", "look"]
 
 # Of a run or of its watching: none of them shapes an answer.
-_IRRELEVANT = {
+IRRELEVANT = {
     "name",
     "tags",
     "metadata",
@@ -45,10 +45,10 @@ def identity_of(chain: Any, name: str | None) -> MadeOf:
     Raises:
         ConfigError: a part of the chain keeps a conversation, so that its answers depend on more than its input.
     """
-    return Survey(_look).of(chain, name)
+    return Survey(look).of(chain, name)
 
 
-def _look(thing: Any, survey: Survey) -> JsonValue:
+def look(thing: Any, survey: Survey) -> JsonValue:
     if isinstance(thing, SecretStr | SecretBytes):
         return {"secret": True}
     if isinstance(thing, BaseLanguageModel):
@@ -60,10 +60,10 @@ def _look(thing: Any, survey: Survey) -> JsonValue:
     if isinstance(thing, type) and issubclass(thing, BaseModel) and thing is not BaseModel:
         return {"class": class_path(thing), "schema": thing.model_json_schema()}
     if isinstance(thing, BaseModel):
-        names = [name for name in type(thing).model_fields if name not in _IRRELEVANT and not is_credential_name(name)]
+        names = [name for name in type(thing).model_fields if name not in IRRELEVANT and not is_credential_name(name)]
         fields = {name: getattr(thing, name, None) for name in names}
         described = survey.fields(thing, {**fields, **(thing.model_extra or {})})
-        if _keeps_something(thing):
+        if keeps_something(thing):
             described = [described, survey.random_name(thing)]
         if isinstance(thing, BasePromptTemplate | BaseMessagePromptTemplate):
             survey.prompts.append(described)
@@ -76,7 +76,7 @@ def _look(thing: Any, survey: Survey) -> JsonValue:
     return None
 
 
-def _keeps_something(thing: BaseModel) -> bool:
+def keeps_something(thing: BaseModel) -> bool:
     """Has it a store or documents in private, of which nobody can tell what they are? Numbers are counters, or flags
     such as retrievers have."""
     private = thing.__pydantic_private__ or {}
@@ -98,7 +98,7 @@ def _model(model: BaseLanguageModel[Any], survey: Survey) -> JsonValue:
         "model": call.model,
         "params": params,
     }
-    says_nothing = not model.is_lc_serializable() and _is_of_the_base(type(model), "_identifying_params")
+    says_nothing = not model.is_lc_serializable() and is_of_the_base(type(model), "_identifying_params")
     if says_nothing or call.hidden or not call.is_readable or b" at 0x" in canonical_json(params):
         described["params"] = survey.random_name(model)
     survey.models.append(described)
@@ -109,7 +109,7 @@ def _is_graph(thing: Any) -> bool:
     return any(base.__module__.startswith("langgraph.") for base in type(thing).__mro__)
 
 
-def _is_of_the_base(model: type, name: str) -> bool:
+def is_of_the_base(model: type, name: str) -> bool:
     """Is the attribute that of LangChain's own base class?"""
     owner = next((base for base in model.__mro__ if name in vars(base)), object)
     return owner.__module__.startswith("langchain_core.language_models.") and "fake" not in owner.__module__

@@ -41,6 +41,7 @@ _STATEFUL = (
     "fallback_credit_token",
     "mcp_servers",
     "previous_response_id",
+    "reuse_last_container",
     "thread",
     "use_previous_response_id",
     "web_search_options",

@@ -15,6 +15,10 @@ from llmcache_plugins.types import Identity, Request
 __all__ = ["Requests"]
 
 _MEMO_BYTES = 16 * 1024 * 1024
+_SAYS_NOTHING = {
+    "_type",
+    "stop",
+}  # arguments of a call apart, all that is told of a model without identifying parameters
 _log = logging.getLogger(__name__)
 
 
@@ -26,6 +30,12 @@ def _parse_llm_string(llm_string: str) -> ModelCall:
             "calls of %s are not cached: LangChain does not tell caches the value of %s",
             call.model or "a model",
             ", ".join(call.hidden),
+        )
+    elif call.is_readable and call.params.keys() <= _SAYS_NOTHING:
+        _log.warning(
+            "models of the type %r tell LangChain's cache nothing of themselves, so that all of them share their "
+            "answers: give the class _identifying_params, or use cached(model)",
+            call.provider,
         )
     return call
 

@@ -21,6 +21,7 @@ from llmcache_plugins.langchain.answers import answer_of
 from llmcache_plugins.langchain.cached import uncached
 from llmcache_plugins.langchain.cached_base import CachedModel
 from llmcache_plugins.langchain.live import with_live_facts
+from llmcache_plugins.langchain.model_identity import with_model
 from llmcache_plugins.langchain.parse import parse_llm_string, request_of
 from llmcache_plugins.types import Answer, Request
 
@@ -59,6 +60,7 @@ class Warmer:
         extractor: Extractor | None = None,
     ) -> None:
         self._before, model, arguments = _taken_apart(chain)
+        self._cached = model if isinstance(model, CachedModel) else None
         if isinstance(model, CachedModel):
             extractor = model._llmcache.extractor if extractor is None else extractor
             model = uncached(model)
@@ -88,10 +90,17 @@ class Warmer:
         try:
             self._looking.generate_prompt([prompt], **self._arguments)
         except _Seen as seen:
-            call = _parse_llm_string(with_live_facts(seen.llm_string))
+            llm_string = seen.llm_string
+            if self._cached is not None:
+                llm_string = with_model(llm_string, self._cached, self._cached._llmcache_original)
+            call = _parse_llm_string(with_live_facts(llm_string))
             if call.hidden:
                 hidden = ", ".join(call.hidden)
                 raise ConfigError(f"calls of this model are not cached: LangChain hides {hidden} from caches") from None
+            if call.is_stateful:
+                raise ConfigError(
+                    "calls of this model are not cached: they go on from a state at the provider's"
+                ) from None
             request = request_of(seen.prompt, call, self._extractor)
         else:
             raise ConfigError(f"{type(self._looking).__name__} asks no cache")
