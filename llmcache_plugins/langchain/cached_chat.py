@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.load import dumps
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from llmcache_plugins.engine.layers import aeach_inside, each_inside, inside, is_inside
@@ -148,7 +148,9 @@ class CachedChat(CachedModel, Base):
             "response_metadata": {**(generation.generation_info or {}), **message.response_metadata}
         }
         if getattr(self, "output_version", None) == "v1":
-            changes["content"] = message.content_blocks
+            # Of the sum of a stream's pieces too: in a whole message a call is no piece of one.
+            whole = message_chunk_to_message(message) if isinstance(message, BaseMessageChunk) else message
+            changes["content"] = whole.content_blocks
             changes["response_metadata"]["output_version"] = "v1"
         return generation.model_copy(update={"message": message.model_copy(update=changes)})
 

@@ -158,3 +158,19 @@ def test_what_is_changed_inside_of_a_field_counts(cache: SemanticCache) -> None:
         model.invoke(QUESTION)
         model.invoke(QUESTION)
         assert server.count() == 2
+
+
+def test_p12_a_streamed_call_of_a_tool_is_a_whole_one_when_it_is_invoked(cache: SemanticCache) -> None:
+    def uptime(device: str) -> str:
+        """How long a device has been up."""
+        return device
+
+    with FakeOpenAI() as server, httpx.Client() as client:
+        settings: dict[str, Any] = {"api_key": "test", "base_url": server.base_url, "http_client": client}
+        plain = ChatOpenAI(model="gpt-4.1-mini", output_version="v1", **settings)
+        model = cached(plain, cache).bind_tools([uptime])
+        list(model.stream("The uptime of 'rtr-001'?"))
+        asked = [one.bind_tools([uptime]).invoke("The uptime of 'rtr-001'?") for one in (plain, cached(plain, cache))]
+        assert server.count() == 2
+    cold, hit = ([{**block, "id": ""} for block in one.content_blocks] for one in asked)
+    assert hit == cold
