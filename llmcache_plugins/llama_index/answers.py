@@ -7,7 +7,14 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, MessageRole, TextBlock
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+)
 from pydantic import BaseModel
 
 from llmcache_plugins.canonical.answer import ChatAnswer, answer_from
@@ -122,6 +129,8 @@ class Reel:
     def __init__(self) -> None:
         self.heard = Heard(is_stream=True)
         self._said: list[str] = []
+        self._longest = ""
+        self._has_newest_only = False
         self._last: Any = None
         self._ended_blocks = 0
         self._is_cited = False
@@ -131,6 +140,9 @@ class Reel:
         self._ended_blocks += _get(piece.raw, "type") == "content_block_stop"
         self._is_cited = self._is_cited or _get(_get(piece.raw, "delta"), "type") == "citations_delta"
         self._said.append(piece.delta or "")
+        text = _text(piece)
+        self._has_newest_only |= bool(self._longest and piece.delta) and text == piece.delta
+        self._longest = max(self._longest, text, key=len)
         # A copy: the consumer may change what it was handed before the stream has ended.
         self._last = piece.model_copy(update={"additional_kwargs": dict(piece.additional_kwargs)})
         if isinstance(piece, ChatResponse):
@@ -147,18 +159,35 @@ class Reel:
 
     @property
     def whole(self) -> ChatResponse | CompletionResponse | None:
-        """The last piece, which holds all of the answer; None when there was none. Some LLMs put only the newest words
-        into each piece: then the text is that of all pieces."""
-        said, last = "".join(self._said), self._last
+        """The last piece, which holds all of the answer; None when there was none."""
+        last = self._last
+        text = self._text_of_all
         if isinstance(last, CompletionResponse):
-            return last.model_copy(update={"text": said}) if len(said) > len(last.text) else last
-        if isinstance(last, ChatResponse):
-            texts = [block.text for block in last.message.blocks if isinstance(block, TextBlock)]
-            if len(said) > len("\n".join(texts)):
-                others = [block for block in last.message.blocks if not isinstance(block, TextBlock)]
-                last.message.blocks = [TextBlock(text=said), *others]
-            return last
-        return None
+            return last if text is None else last.model_copy(update={"text": text})
+        if isinstance(last, ChatResponse) and text is not None:
+            others = [block for block in last.message.blocks if not isinstance(block, TextBlock)]
+            last.message.blocks = [TextBlock(text=text), *others]
+        return last if isinstance(last, ChatResponse) else None
+
+    @property
+    def _text_of_all(self) -> str | None:
+        """The text, where the last piece does not have it: some LLMs put only the newest words into each piece, or
+        nothing into the last one. Others have thoughts among their new words, which are no part of the text."""
+        if self._has_newest_only:
+            return "".join(self._said)
+        if self._last is None or _text(self._last).strip():
+            return None
+        is_thinking = isinstance(self._last, ChatResponse) and any(
+            isinstance(block, ThinkingBlock) for block in self._last.message.blocks
+        )
+        return self._longest or (None if is_thinking else "".join(self._said)) or None
+
+
+def _text(piece: Any) -> str:
+    if isinstance(piece, CompletionResponse):
+        return piece.text
+    blocks = piece.message.blocks if isinstance(piece, ChatResponse) else []
+    return "\n".join(block.text for block in blocks if isinstance(block, TextBlock))
 
 
 def answer_of(response: Any, heard: Heard, *, model: str, is_wire: bool) -> Answer:

@@ -257,6 +257,32 @@ def test_a_stream_whose_provider_says_how_it_ends_has_to_end() -> None:
     assert Reel().whole is None
 
 
+THOUGHT = ThinkingBlock(content="let me think of it")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([(["a"], "a"), (["ab"], "b")], "ab"),
+        ([(["a"], "a"), (["b"], "b")], "ab"),
+        ([(["ha"], "ha"), (["ha"], "ha")], "haha"),
+        ([([], "a"), ([], "b")], "ab"),
+        ([(["a"], "a"), (["ab"], "b"), ([], "")], "ab"),
+        ([([" a"], " a"), ([" ab "], "b "), (["ab"], "")], "ab"),
+        ([(["a"], None), (["ab"], None)], "ab"),
+        ([([THOUGHT], "let me think of it"), ([THOUGHT, "ab"], "ab")], "ab"),
+        ([([THOUGHT], "let me think of it")], None),
+    ],
+)
+def test_a_whole_is_made_of_pieces_of_every_kind(pieces: list[tuple[list[Any], str | None]], text: str | None) -> None:
+    reel = Reel()
+    for said, delta in pieces:
+        blocks = [TextBlock(text=block) if isinstance(block, str) else block for block in said]
+        reel.add(ChatResponse(message=ChatMessage(blocks=blocks, role="assistant"), delta=delta))
+    assert reel.whole is not None
+    assert reel.whole.message.content == text
+
+
 def test_what_has_no_arguments_that_are_json_is_not_stored() -> None:
     call = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs='{"a": ')
     with pytest.raises(CodecError):
