@@ -58,8 +58,9 @@ class Output:
 
     @property
     def is_blank(self) -> bool:
-        """Is nothing said, or only that nothing was found?"""
-        return not self.text.strip() or (self.text == "Empty Response" and not self.nodes)
+        """Is nothing said, or only that nothing was found? With nodes it says that the LLM failed: LlamaIndex's
+        synthesizers hold back some of its errors."""
+        return self.text.strip() in ("", "Empty Response")
 
     def as_response(self) -> Response | PydanticResponse:
         if isinstance(self.response, BaseModel):

@@ -273,3 +273,21 @@ async def test_a_chat_that_cannot_be_read_is_replaced(cache: SemanticCache, llm:
     engine_requests: list[Any] = []
     assert [await said(), await said()] == ["answer 1", "answer 1"]
     assert llm.count == 1
+
+
+class Failing(Counter):
+    """Fails in a way that LlamaIndex holds back."""
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        if not self.count:
+            self._calls.append(prompt)
+            raise ValueError("no model")
+        return super().complete(prompt, formatted, **kwargs)
+
+
+def test_an_error_that_was_held_back_is_not_stored(cache: SemanticCache) -> None:
+    engine = cached_query_engine(built("red").as_query_engine(llm=Failing()), cache)
+    first = engine.query(QUESTION)
+    assert str(first) == "Empty Response"
+    assert first.source_nodes
+    assert [str(engine.query(QUESTION)) for _ in range(2)] == ["answer 2", "answer 2"]
