@@ -14,6 +14,7 @@ from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActA
 from llama_index.core.agent.workflow.workflow_events import AgentStream
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai import OpenAI
@@ -310,7 +311,8 @@ def test_an_engine_that_was_built_before_is_reached(
     before, Settings.llm = getattr(Settings, "_llm", None), make()
     try:
         engine = index.as_query_engine()
-        chat = index.as_chat_engine(chat_mode="context")
+        memory = ChatMemoryBuffer.from_defaults(token_limit=3000)  # the default one leaves a database open
+        chat = index.as_chat_engine(chat_mode="context", memory=memory)
         install(cache)
         for _ in range(2):
             engine.query("What is R1?")
