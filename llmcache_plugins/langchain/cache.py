@@ -17,7 +17,7 @@ from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of
 from llmcache_plugins.langchain.release import LAYER, release_with_task, watch
 from llmcache_plugins.langchain.replay import generations_of
-from llmcache_plugins.langchain.requests import Requests
+from llmcache_plugins.langchain.requests import INDISTINCT, Requests
 from llmcache_plugins.types import Hit, Identity, Outcome, Request
 
 __all__ = ["LLMCache"]
@@ -68,7 +68,7 @@ class LLMCache(BaseCache):
     def lookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """The stored generations (a list), or None. Never raises unless the cache is set to `fail_open=False`."""
         try:
-            known = self._request(prompt, llm_string)
+            known = self._asked(prompt, llm_string)
             if known is None:
                 return None
             outcome = self.cache.lookup(known[0], lead=True, identity=known[1])
@@ -100,7 +100,7 @@ class LLMCache(BaseCache):
     async def alookup(self, prompt: str, llm_string: str) -> Sequence[Generation] | None:
         """`lookup` for event loops: nothing in it blocks."""
         try:
-            known = self._request(prompt, llm_string)
+            known = self._asked(prompt, llm_string)
             if known is None:
                 return None
             outcome = await self.cache.alookup(known[0], lead=True, identity=known[1])
@@ -137,6 +137,15 @@ class LLMCache(BaseCache):
 
     def __repr__(self) -> str:
         return f"LLMCache({self.cache!r})"
+
+    def _asked(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
+        """`_request` for a lookup; a call that cannot be told from others is counted."""
+        if is_inside(LAYER):
+            return None
+        known = self._requests.of(prompt, llm_string)
+        if known is None:
+            self._cache.report_bypass(INDISTINCT)
+        return known
 
     def _request(self, prompt: str, llm_string: str) -> tuple[Request, Identity] | None:
         """None when nothing may be answered or stored, or an outer layer has looked it up already."""

@@ -12,7 +12,7 @@ from llmcache_plugins.engine.cache import SemanticCache
 from llmcache_plugins.keys.question import Extractor
 from llmcache_plugins.langchain.answers import UsageMode, answer_of, portable
 from llmcache_plugins.langchain.replay import generations_of
-from llmcache_plugins.langchain.requests import Requests
+from llmcache_plugins.langchain.requests import INDISTINCT, Requests
 from llmcache_plugins.types import Answer, Hit, Identity, Request
 
 __all__ = ["Link"]
@@ -43,6 +43,8 @@ class Link:
             run: what the framework knows of the run: its `tags` and its `metadata`.
         """
         known = self._requests.of(prompt, llm_string)
+        if known is None:
+            self.cache.report_bypass(INDISTINCT)
         if known is None or not run:
             return known
         details = portable(run)

@@ -12,7 +12,9 @@ from llmcache_plugins.langchain.memo import Memo
 from llmcache_plugins.langchain.parse import ModelCall, parse_llm_string, request_of
 from llmcache_plugins.types import Identity, Request
 
-__all__ = ["Requests"]
+__all__ = ["INDISTINCT", "Requests"]
+
+INDISTINCT = "indistinct"  # reason of a bypass
 
 _MEMO_BYTES = 16 * 1024 * 1024
 _SAYS_NOTHING = {

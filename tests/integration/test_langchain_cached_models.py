@@ -355,3 +355,10 @@ def test_system_prompts_keep_questions_apart(model: ChatAnthropic, server: FakeA
     for system in ("Be short.", "Be long.", "Be short."):
         model.invoke([SystemMessage(system), HumanMessage(QUESTION)])
     assert server.count() == 2
+
+
+def test_a_call_that_cannot_be_told_from_others_is_counted(server: FakeAnthropic, engine: SemanticCache) -> None:
+    model = cached(claude(server, mcp_servers=[{"type": "url", "url": "http://127.0.0.1:1/mcp", "name": "w"}]), engine)
+    for _ in range(2):
+        model.invoke(QUESTION)
+    assert (server.count(), engine.stats().bypasses) == (2, 2)

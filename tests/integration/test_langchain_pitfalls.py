@@ -266,7 +266,7 @@ async def test_p10_a_call_whose_parameters_langchain_hides_bypasses_the_cache(
         model.invoke("What is the weather?")
     assert server.count() == 1 + 3  # without servers once, with them each time
     stats = cache.cache.stats()
-    assert (stats.lookups, stats.updates, sum(stats.errors.values())) == (3, 1, 0)
+    assert (stats.lookups, stats.bypasses, stats.updates, sum(stats.errors.values())) == (3, 3, 1, 0)
 
 
 def test_p10_a_bypassed_call_leads_nobody_and_says_why_once(
