@@ -240,7 +240,9 @@ def _model(server: Server) -> ChatAnthropic:
 
 def langchain_shapes() -> Iterator[Shape]:
     """By the three ways to switch the cache on."""
-    off = lambda: set_llm_cache(None)  # noqa: E731
+
+    def off() -> None:
+        set_llm_cache(None)
 
     def globally(make: Make, agent: bool = False) -> Callable[[Server, SemanticCache], Callable[[], Any]]:
         def made(server: Server, cache: SemanticCache) -> Callable[[], Any]:

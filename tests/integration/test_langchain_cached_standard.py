@@ -58,7 +58,7 @@ def serve() -> Iterator[None]:
         yield
 
 
-class TestPlain(Suite):
+class TestP19Plain(Suite):
     """Without any cache."""
 
 
@@ -81,7 +81,7 @@ ASKED: set[str] = set()  # names of the tests that were run with a cold cache
 MAKES_ITS_OWN_MODEL = "test_stop_sequence"
 
 
-class TestCold(Cached):
+class TestP19Cold(Cached):
     """Against an empty cache; a test that asks what another one asked is answered, and passes all the same."""
 
     @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ class TestCold(Cached):
         ASKED.add(request.node.name)
 
 
-class TestWarm(Cached):
+class TestP19Warm(Cached):
     """The same tests once more, with the cache that the cold ones filled: nothing is asked of the server."""
 
     @pytest.fixture(autouse=True)
