@@ -58,8 +58,12 @@ class CacheConfig:
         max_error_rate_by_namespace: other budgets by the start of the full namespace (the cache's own and the
             request's), in [0, 0.5]; the longest start decides. Between query type and namespace the smaller budget
             counts.
+        verifier_timeout: longest wait for a verifier that is not local.
         judge_timeout: longest wait for the judge.
         judge_limit: how often in a minute the judge may be asked.
+        judge_budget: money that the judge may cost within any 24 hours, in the unit of its prices; None for no limit.
+            Of one cache in one process.
+        judge_cost: what a call of the judge costs where the judge does not say it.
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -113,8 +117,11 @@ class CacheConfig:
     similarity_threshold: float | None = None
     max_error_rate_by_query_type: Mapping[str, float] = field(default_factory=dict, hash=False)
     max_error_rate_by_namespace: Mapping[str | Namespace, float] = field(default_factory=dict, hash=False)
+    verifier_timeout: float = 10.0
     judge_timeout: float = 10.0
     judge_limit: int = 60
+    judge_budget: float | None = None
+    judge_cost: float = 0.0
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -164,8 +171,10 @@ class CacheConfig:
         _positive_or_none("sweep_interval", self.sweep_interval)
         if self.maintenance not in ("auto", "manual"):
             raise ConfigError(f'maintenance must be "auto" or "manual", not {self.maintenance!r}')
-        for name in ("single_flight_timeout", "judge_timeout", "maintenance_interval"):
+        for name in ("single_flight_timeout", "verifier_timeout", "judge_timeout", "maintenance_interval"):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
+        _positive_or_none("judge_budget", self.judge_budget)
+        _number("judge_cost", self.judge_cost, least=0.0)
         self._check_flights()
         self._check_budgets()
         for name in ("max_candidates", "max_entries", "max_bytes", "max_answer_bytes", "embedding_cache_file_entries"):

@@ -68,6 +68,7 @@ class CacheStats:
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
+    `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -82,6 +83,8 @@ class CacheStats:
     seconds_saved: float = 0.0
     validated: int = 0
     rejected: int = 0
+    judged: Mapping[str, int] = field(default_factory=dict)
+    judge_cost: float = 0.0
     reported: int = 0
     invalidated: int = 0
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
@@ -108,6 +111,11 @@ class CacheStats:
     def false_positive_rate(self) -> float:
         """Rejected over validated matches, in [0, 1]; 0.0 before the first validation."""
         return self.rejected / self.validated if self.validated else 0.0
+
+    @property
+    def judge_calls(self) -> int:
+        """How often the judge was asked."""
+        return sum(self.judged.get(outcome, 0) for outcome in ("yes", "no", "none"))
 
     @property
     def entries(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
-from llmcache_plugins.quality import Reported, Validation
+from llmcache_plugins.quality import Judgement, Reported, Validation
 from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import (
     Alias,
@@ -38,6 +38,8 @@ __all__ = [
     "Guard",
     "InvalidationEvent",
     "Judge",
+    "JudgeEvent",
+    "JudgeOutcome",
     "Log",
     "LookupEvent",
     "MoveEvent",
@@ -338,7 +340,10 @@ class Guard(Protocol):
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Reads both questions together; asked only about candidates that are neither sure nor hopeless. May block."""
+    """Reads both questions together; asked only about candidates that are neither sure nor hopeless. May block.
+
+    It has `CacheConfig.verifier_timeout` seconds, in a thread of its own. One that computes in the process and cannot
+    hang may have an `is_local` that is True: it is called on the thread of a plain lookup, without a time-out."""
 
     @property
     def verifier_id(self) -> str:
@@ -357,11 +362,16 @@ class AsyncVerifier(Verifier, Protocol):
     async def averify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray: ...
 
 
-Judge: TypeAlias = Callable[[Request, Entry], bool | float | Awaitable[bool | float | None] | None]
+Said: TypeAlias = Judgement | bool | float | None
+Judge: TypeAlias = Callable[[Request, Entry], Said | Awaitable[Said]]
 """Says of the best candidate that is still undecided whether its answer is right for the request: True, False, a
-probability, or None for "cannot say". A function or a coroutine function; the latter is asked by asynchronous lookups
-only. It may have a `judge_id` (else its qualified name counts) and a `version`, both str: one of them must change with
-what it says, for stored matches (aliases) of another judge are judged again."""
+probability, or None for "cannot say"; as a `Judgement` where it also says what it cost. A function, asked in a thread
+of its own, or a coroutine function, which asynchronous lookups alone can ask. What it looks up itself passes the cache.
+
+It may have a `judge_id` (else its qualified name counts) and a `version`, both str: one of them must change with what
+it says, for stored matches (aliases) and remembered verdicts of another judge are judged again. It may have an
+`ajudge`, a coroutine function that asynchronous lookups await in its place (None for none), and `runs_apart`: True
+when nothing of the caller's context (its callbacks, its traces) is meant to hear of its calls."""
 
 Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[Validation | bool]]
 """Has the last word on a semantic match before it is served. A function or a coroutine function, as a `Judge`."""
@@ -401,6 +411,27 @@ class ValidationEvent:
     validation: Validation
     namespace: Namespace
     has_failed: bool = False
+
+
+JudgeOutcome: TypeAlias = Literal["yes", "no", "none", "late", "known", "limit", "budget", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeEvent:
+    """The judge was asked, or would have been.
+
+    Args:
+        outcome: `yes` (a probability from 0.5 on) and `no`; `none`: asked, but no verdict (it could not say, failed, or
+            did not come back in time); `late`: what a call that had timed out said and cost in the end; `known`: said
+            before, or at this moment to somebody else; `limit`, `budget`, `paused` (after time-outs): not asked.
+        cost: money that this call cost.
+        seconds: how long it took; 0.0 where nobody was asked.
+    """
+
+    outcome: JudgeOutcome
+    namespace: Namespace
+    cost: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +481,7 @@ Event: TypeAlias = (
     | UpdateEvent
     | ErrorEvent
     | ValidationEvent
+    | JudgeEvent
     | ReportEvent
     | InvalidationEvent
     | MoveEvent

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from llmcache_plugins.types import JsonValue, MissReason, Namespace
 
-__all__ = ["NearMissRecord", "Regression", "Reported", "Validation"]
+__all__ = ["Judgement", "NearMissRecord", "Regression", "Reported", "Validation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,29 @@ class Validation:
 
     ok: bool
     reason: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a judge says, and what it cost to ask it.
+
+    Args:
+        verdict: is the stored answer right for the request? True, False, a probability, or None for "cannot say".
+        cost: money, in the unit of `CacheConfig.judge_budget`; None for a judge that does not know.
+
+    Raises:
+        ValueError: `cost` is no amount of money.
+    """
+
+    verdict: bool | float | None
+    cost: float | None = None
+
+    def __post_init__(self) -> None:
+        cost = self.cost
+        if cost is None:
+            return
+        if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0.0 <= cost < math.inf:
+            raise ValueError(f"the cost of a judgement must be a number of at least 0, or None, not {cost!r}")
 
 
 @dataclass(frozen=True, slots=True)

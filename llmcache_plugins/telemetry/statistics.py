@@ -13,6 +13,7 @@ from llmcache_plugins.protocols import (
     ErrorEvent,
     Event,
     InvalidationEvent,
+    JudgeEvent,
     LookupEvent,
     MoveEvent,
     ReportEvent,
@@ -42,6 +43,8 @@ class Statistics:
         self._seconds = 0.0
         self._validated = 0
         self._rejected = 0
+        self._judged: Counter[str] = Counter()
+        self._judge_cost = 0.0
         self._reported = 0
         self._invalidated = 0
 
@@ -63,6 +66,10 @@ class Statistics:
             with self._lock:
                 self._validated += 1
                 self._rejected += not event.validation.ok
+        elif isinstance(event, JudgeEvent):
+            with self._lock:
+                self._judged[event.outcome] += 1
+                self._judge_cost += event.cost
         elif isinstance(event, MoveEvent):
             with self._lock:
                 (self._demotions if event.is_demotion else self._promotions)[event.source] += event.count
@@ -111,6 +118,8 @@ class Statistics:
                 seconds_saved=self._seconds,
                 validated=self._validated,
                 rejected=self._rejected,
+                judged=dict(self._judged),
+                judge_cost=self._judge_cost,
                 reported=self._reported,
                 invalidated=self._invalidated,
                 tiers=self._counted(tiers),
