@@ -15,16 +15,17 @@ import gzip
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PARTS", "Row", "data_files", "data_hash", "read_rows", "split", "write_rows"]
+__all__ = ["PARTS", "VERIFIER_PARTS", "Row", "data_files", "data_hash", "read_rows", "split", "write_rows"]
 
 Row = dict[str, Any]
 
-PARTS = ("fit", "choose", "report")
-_SHARES = (50, 20, 30)  # percent of the clusters
+PARTS: dict[str, int] = {"fit": 50, "choose": 20, "report": 30}  # percent of the clusters
+# The fit part once more in two: what a verifier has learnt it is too sure of, so its scores are calibrated on the other.
+VERIFIER_PARTS: dict[str, int] = {"train": 35, "calibrate": 15, "choose": 20, "report": 30}
 _SEED = "llmcache-plugins quality 1"
 _WHOLE = {"stream_classification_dev", "stream_distinct_dev"}  # nothing to fit: every hit is a near copy, or wrong
 
@@ -55,24 +56,26 @@ def data_hash(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def split(files: Iterable[Path]) -> dict[str, dict[str, list[Row]]]:
-    """Part -> name of the file -> its rows, in their order."""
+def split(files: Iterable[Path], parts: Mapping[str, int] = PARTS) -> dict[str, dict[str, list[Row]]]:
+    """Part -> name of the file -> its rows, in their order.
+
+    Args:
+        parts: name -> percent of the clusters; the last one is the report part.
+    """
     content = {path.name.removesuffix(".jsonl.gz"): read_rows(path) for path in files}
     clusters = _Clusters()
     for name, rows in content.items():
         for row in rows:
             if row.get("source") != "fow_cache":  # it belongs to no part, so it joins nothing
                 clusters.join(_texts_of(name, row))
-    part_of = clusters.parts()
-    parts: dict[str, dict[str, list[Row]]] = {part: {} for part in PARTS}
+    part_of = clusters.parts(parts)
+    found: dict[str, dict[str, list[Row]]] = {part: {name: [] for name in content} for part in parts}
     for name, rows in content.items():
-        for part in PARTS:
-            parts[part][name] = []
         for row in rows:
             is_whole = name in _WHOLE or row.get("source") == "fow_cache"
             part = "report" if is_whole else part_of[_texts_of(name, row)[0]]
-            parts[part][name].append(row)
-    return parts
+            found[part][name].append(row)
+    return found
 
 
 def _texts_of(name: str, row: Row) -> list[str]:
@@ -103,11 +106,11 @@ class _Clusters:
         for text in texts[1:]:
             self._parent[self._root(text)] = first
 
-    def parts(self) -> dict[str, str]:
+    def parts(self, shares: Mapping[str, int]) -> dict[str, str]:
         smallest: dict[str, str] = {}
         for text in sorted(self._parent):
             smallest.setdefault(self._root(text), text)
-        return {text: _part_of(smallest[self._root(text)]) for text in self._parent}
+        return {text: _part_of(smallest[self._root(text)], shares) for text in self._parent}
 
     def _root(self, text: str) -> str:
         root = text
@@ -118,9 +121,9 @@ class _Clusters:
         return root
 
 
-def _part_of(name: str) -> str:
+def _part_of(name: str, shares: Mapping[str, int]) -> str:
     place = int.from_bytes(hashlib.blake2b(f"{_SEED}\n{name}".encode(), digest_size=8).digest(), "big") % 100
-    for part, share in zip(PARTS, _SHARES, strict=True):
+    for part, share in shares.items():
         if place < share:
             return part
         place -= share
@@ -130,7 +133,7 @@ def _part_of(name: str) -> str:
 def _report(parts: dict[str, dict[str, list[Row]]]) -> Iterator[str]:
     yield f"{'file':32}" + "".join(f"{part:>9}" for part in PARTS)
     totals: Counter[str] = Counter()
-    for name in parts[PARTS[0]]:
+    for name in parts["fit"]:
         counts = {part: len(parts[part][name]) for part in PARTS}
         totals.update(counts)
         yield f"{name:32}" + "".join(f"{counts[part]:9,}" for part in PARTS)
