@@ -15,7 +15,7 @@ _NAMES_OF: Mapping[str, tuple[str, ...]] = {
         *("identifiers", "ip_addresses", "quotes", "names", "named", "exact_case", "case", "accents", "signs"),
     ),
     "negation, opposites, scope": ("negation", "opposites", "foreign_polarity", "scope"),
-    "question, form, language": ("question", "small_words", "form", "language"),
+    "question, form, language": ("question", "asks", "small_words", "form", "language"),
     "entities, order, direction": ("entities", "order", "direction", "edits"),
 }
 GUARD_SETS: Mapping[str, tuple[Guard, ...]] = {

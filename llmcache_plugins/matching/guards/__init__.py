@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from llmcache_plugins.matching.features import features_of
 from llmcache_plugins.matching.guards.addresses import addresses
+from llmcache_plugins.matching.guards.asks import asks
 from llmcache_plugins.matching.guards.base import Finding, Rule
 from llmcache_plugins.matching.guards.case import case
 from llmcache_plugins.matching.guards.dates import dates
@@ -57,6 +58,7 @@ DEFAULT_GUARDS: tuple[Guard, ...] = (
     named,
     exact_case,
     question,
+    asks,
     small_words,
     language,
     form,
