@@ -11,6 +11,7 @@ __all__ = [
     "StoreCorrupt",
     "StoreError",
     "StoreUnavailable",
+    "VerifierError",
 ]
 
 
@@ -49,6 +50,10 @@ class StoreCorrupt(StoreError):
 
 class EmbedderError(LLMCacheError):
     """An embedding failed or has the wrong dimension."""
+
+
+class VerifierError(LLMCacheError):
+    """The verifier's model cannot be loaded, or failed."""
 
 
 class CodecError(LLMCacheError):

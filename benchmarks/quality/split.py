@@ -24,7 +24,7 @@ __all__ = ["PARTS", "VERIFIER_PARTS", "Row", "data_files", "data_hash", "read_ro
 Row = dict[str, Any]
 
 PARTS: dict[str, int] = {"fit": 50, "choose": 20, "report": 30}  # percent of the clusters
-# The fit part once more in two: what a verifier has learnt it is too sure of, so its scores are calibrated on the other.
+# The fit part in two: a verifier is too sure of what it learnt, so its scores are calibrated on the other half.
 VERIFIER_PARTS: dict[str, int] = {"train": 35, "calibrate": 15, "choose": 20, "report": 30}
 _SEED = "llmcache-plugins quality 1"
 _WHOLE = {"stream_classification_dev", "stream_distinct_dev"}  # nothing to fit: every hit is a near copy, or wrong

@@ -1,0 +1,238 @@
+"""Train the verifier: a cross-encoder that says whether two questions deserve the same answer.
+
+    python training/train_verifier.py DATA --source FOLDER --work FOLDER [--rounds 8] [--resume]
+
+DATA is the folder of labelled files; only a part of its fit part is learnt from, and its choose part shows how far it is (see
+`benchmarks/quality/split.py`). FOLDER of `--source` holds `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2.
+Two CPU cores are enough: the word embeddings stay as they are, the pairs are short, and with `--resume` a run goes on
+where it was stopped. `export_verifier.py` makes the shipped file of the result. Needs torch and transformers; see
+`training/README.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from export_embedder import TOKENIZER_SHA256, WEIGHTS_SHA256, checked
+from sklearn.metrics import roc_auc_score
+from torch.nn.functional import binary_cross_entropy_with_logits
+from verifier_data import Example, Material, material_of, round_of
+from verifier_model import CrossEncoder, Reader, batches_of
+
+from benchmarks.quality.split import VERIFIER_PARTS, data_files, data_hash, split
+from llmcache_plugins.embedders import OnnxEmbedder
+from llmcache_plugins.evaluation.vectors import PreparedEmbedder, VectorFile
+
+SEED = 11
+RATE = 1e-4
+HEAD_RATE = 5e-4
+WARM_STEPS = 300
+DECAY = 0.3  # of all steps: the learning rate falls to nothing in the last ones
+PAIRS = 64  # in a batch
+LONGEST = 128  # tokens of both questions together
+SMOOTHING = 0.03  # about as many of Quora's labels are wrong
+MADE = 45_000  # made pairs in a round
+NATURAL = ("qqp", "mqp", "osschat", "paraphrasing_squad", "rqe_amia2016", "sts2016_question")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints and learning curve")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--made", type=int, default=MADE, help="made pairs in a round")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights this run begins with")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    checked(arguments.source / "model.safetensors", WEIGHTS_SHA256)
+    checked(arguments.source / "tokenizer.json", TOKENIZER_SHA256)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    files = data_files(arguments.data)
+    parts = split(files, VERIFIER_PARTS)
+    embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.work / "vectors"), threads=arguments.threads)
+    material = material_of(parts["train"], embedder.embed, SEED)
+    run = Training(arguments.source, arguments.work, arguments.rounds, arguments.made)
+    if arguments.resume:
+        run.resume()
+    elif arguments.start_from:
+        run.start_from(arguments.start_from)
+    facts = {"data_hash": data_hash(files), "seed": SEED, "rounds": arguments.rounds, "made": arguments.made}
+    (arguments.work / "facts.json").write_text(json.dumps({**facts, "labelled": material.counts()}, indent=1) + "\n")
+    run.train(material, held_out(parts["choose"]))
+
+
+def held_out(files: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[Example]]:
+    """English pairs of the choose part: those that people worded, and minimal pairs."""
+    groups: dict[str, list[Example]] = {"natural": [], "minimal": []}
+    for name, group in (("pairs_dev", "natural"), ("adversarial_dev", "minimal")):
+        for row in files[name]:
+            is_wanted = row["lang"] == "en" and "ambiguous" not in row
+            is_short = max(len(row["a"]), len(row["b"])) < 250
+            if is_wanted and is_short and (group == "minimal" or row["source"] in NATURAL):
+                groups[group].append(Example(row["a"], row["b"], row["label"] == 1, row["source"]))
+    return groups
+
+
+class Training:
+    """One run: its weights, optimiser and place, all of which a checkpoint keeps."""
+
+    def __init__(self, source: Path, work: Path, rounds: int, made: int) -> None:
+        torch.manual_seed(SEED)
+        self.model = CrossEncoder(source)
+        self.read = Reader(source / "tokenizer.json")
+        self._work = work
+        self._rounds = rounds
+        self._made = made
+        self._round = 0
+        self._step = 0
+        head = [*self.model.hidden.parameters(), *self.model.out.parameters()]
+        body = [value for value in self.model.encoder.parameters() if value.requires_grad]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01
+        )
+        self._rates = [group["lr"] for group in self._optimiser.param_groups]
+        self._steps_of_round = 0
+
+    def train(self, material: Material, held: Mapping[str, Sequence[Example]]) -> None:
+        while self._round < self._rounds:
+            examples = round_of(material, SEED * 1000 + self._round, self._made)
+            loss, seconds = self._one_round(examples)
+            self._round += 1
+            line = {"round": self._round, "pairs": len(examples), "loss": loss, "seconds": seconds, **self.measure(held)}
+            print("\n" + json.dumps(line), flush=True)
+            with (self._work / "curve.jsonl").open("a") as curve:
+                curve.write(json.dumps(line) + "\n")
+            self._save()
+
+    def _one_round(self, examples: Sequence[Example]) -> tuple[float, float]:
+        began = time.monotonic()
+        self.model.train()
+        read = self.read([(one.first, one.second) for one in examples], LONGEST)
+        kept = [(pair, one) for pair, one in zip(read, examples, strict=True) if pair is not None]
+        lengths = [len(pair[0]) for pair, _ in kept]
+        batches = batches_of(lengths, range(len(kept)), PAIRS)
+        random.Random(self._round).shuffle(batches)
+        self._steps_of_round = len(batches)
+        total = 0.0
+        for done, batch in enumerate(batches, 1):
+            labels = torch.tensor([float(kept[at][1].is_same) for at in batch])
+            total += self._one_step(tensors([kept[at][0] for at in batch]), labels)
+            if done % 50 == 0:
+                pace = done / (time.monotonic() - began)
+                print(
+                    f"\rround {self._round + 1} of {self._rounds}: {done:,} of {len(batches):,} batches, "
+                    f"loss {total / done:.4f}, {(len(batches) - done) / pace / 60:.0f} min left ",
+                    end="",
+                    flush=True,
+                )
+        return total / len(batches), round(time.monotonic() - began, 1)
+
+    def _one_step(self, pairs: tuple[torch.Tensor, torch.Tensor, torch.Tensor], labels: torch.Tensor) -> float:
+        self._step += 1
+        rate = self._rate()
+        for group, full in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = full * rate
+        with torch.autocast("cpu", torch.bfloat16, enabled=_is_bfloat16_fast()):
+            logits = self.model(*pairs)
+        smooth = labels * (1 - 2 * SMOOTHING) + SMOOTHING
+        loss = binary_cross_entropy_with_logits(logits.float(), smooth)
+        self._optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimiser.step()
+        return float(loss.detach())
+
+    def _rate(self) -> float:
+        """The share of the full learning rate: it rises over the first steps and falls over the last."""
+        all_steps = self._steps_of_round * self._rounds
+        falling = (all_steps - self._step) / (DECAY * all_steps)
+        return max(0.01, min(1.0, self._step / WARM_STEPS, falling))
+
+    def measure(self, held: Mapping[str, Sequence[Example]]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for group, examples in held.items():
+            scores = self.scores([(one.first, one.second) for one in examples])
+            is_same = np.array([one.is_same for one in examples])
+            known = ~np.isnan(scores)
+            right, wrong = scores[known & is_same], scores[known & ~is_same]
+            found[f"{group}_auc"] = round(float(roc_auc_score(is_same[known], scores[known])), 4)
+            for share in (0.01, 0.05):
+                found[f"{group}_hits_at_{share:g}"] = round(float((right > np.quantile(wrong, 1 - share)).mean()), 4)
+        return found
+
+    def scores(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Logits; NaN for pairs that are too long."""
+        self.model.eval()
+        read = self.read(pairs, 2 * LONGEST)
+        scores = np.full(len(pairs), math.nan)
+        kept = [at for at, pair in enumerate(read) if pair is not None]
+        lengths = [len((read[at] or ((), ()))[0]) for at in kept]
+        with torch.no_grad():
+            for batch in batches_of(lengths, range(len(kept)), PAIRS):
+                places = [kept[at] for at in batch]
+                rows = [pair for at in places if (pair := read[at]) is not None]
+                with torch.autocast("cpu", torch.bfloat16, enabled=_is_bfloat16_fast()):
+                    scores[places] = self.model(*tensors(rows)).float().numpy()
+        return scores
+
+    def _save(self) -> None:
+        state = {
+            "model": {name: value for name, value in self.model.state_dict().items() if "word_embeddings" not in name},
+            "optimiser": self._optimiser.state_dict(),
+            "round": self._round,
+            "step": self._step,
+            "random": torch.get_rng_state(),
+        }
+        part = self._work / "checkpoint.part"
+        torch.save(state, part)
+        part.replace(self._work / "checkpoint.pt")
+
+    def resume(self) -> None:
+        path = self._work / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"], strict=False)
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._round, self._step = state["round"], state["step"]
+        torch.set_rng_state(state["random"])
+        print(f"going on after round {self._round}")
+
+    def start_from(self, path: Path) -> None:
+        self.model.load_state_dict(torch.load(path, weights_only=True)["model"], strict=False)
+
+
+def tensors(pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(ids, segments, mask), padded to the longest."""
+    longest = max(len(ids) for ids, _ in pairs)
+    shape = (len(pairs), longest)
+    ids, segments, mask = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+    for row, (tokens, segment) in enumerate(pairs):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        segments[row, : len(tokens)] = torch.tensor(segment)
+        mask[row, : len(tokens)] = 1
+    return ids, segments, mask
+
+
+def _is_bfloat16_fast() -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere it would be slower than float32."""
+    try:
+        return bool(torch.cpu._is_avx512_bf16_supported())  # type: ignore[attr-defined]
+    except AttributeError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
