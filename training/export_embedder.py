@@ -107,15 +107,18 @@ def build(weights: Mapping[str, Array], *, is_float: bool) -> onnx.ModelProto:
     graph = Graph(is_float=is_float)
     x = _embeddings(graph, weights)
     for index in range(LAYERS):
-        x = _layer(graph, f"layer{index}", _layer_weights(weights, index), x)
+        x = layer(graph, f"layer{index}", layer_weights(weights, index), x)
     _pool(graph, x)
-    made = helper.make_graph(
-        graph.nodes,
-        MODEL,
-        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", WIDTH])],
-        graph.initializers,
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "length"])
+    return onnx_model(
+        graph, MODEL, [ids], helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", WIDTH])
     )
+
+
+def onnx_model(
+    graph: Graph, name: str, inputs: list[onnx.ValueInfoProto], output: onnx.ValueInfoProto
+) -> onnx.ModelProto:
+    made = helper.make_graph(graph.nodes, name, inputs, [output], graph.initializers)
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     model.producer_name = "llmcache-plugins-models"
     onnx.checker.check_model(model, full_check=True)
@@ -139,12 +142,12 @@ def _embeddings(graph: Graph, weights: Mapping[str, Array]) -> str:
     )
 
 
-def _layer_weights(weights: Mapping[str, Array], index: int) -> dict[str, Array]:
+def layer_weights(weights: Mapping[str, Array], index: int) -> dict[str, Array]:
     prefix = f"encoder.layer.{index}."
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def _layer(graph: Graph, name: str, weights: Mapping[str, Array], x: str) -> str:
+def layer(graph: Graph, name: str, weights: Mapping[str, Array], x: str) -> str:
     attended = _attention(graph, f"{name}.attention", weights, x)
     dense = graph.linear(
         f"{name}.attention.dense",
@@ -161,7 +164,7 @@ def _layer(graph: Graph, name: str, weights: Mapping[str, Array], x: str) -> str
     wide = graph.linear(f"{name}.up", x, weights["intermediate.dense.weight"].T, weights["intermediate.dense.bias"])
     narrow = graph.linear(
         f"{name}.down",
-        _gelu(graph, f"{name}.gelu", wide),
+        gelu(graph, f"{name}.gelu", wide),
         weights["output.dense.weight"].T,
         weights["output.dense.bias"],
     )
@@ -197,7 +200,7 @@ def _thirds(graph: Graph, name: str) -> str:
     return graph.constant(f"{name}.thirds", np.array([HEADS, HEADS, HEADS]))
 
 
-def _gelu(graph: Graph, name: str, x: str) -> str:
+def gelu(graph: Graph, name: str, x: str) -> str:
     """x * (1 + erf(x / sqrt 2)) / 2, exact; in the form that runtimes recognise and fuse."""
     root = graph.constant(f"{name}.root", np.array(np.sqrt(2.0), np.float32))
     one, half = (

@@ -2,8 +2,9 @@
 
     python training/train_verifier.py DATA --source FOLDER --work FOLDER [--rounds 8] [--resume]
 
-DATA is the folder of labelled files; only a part of its fit part is learnt from, and its choose part shows how far it is (see
-`benchmarks/quality/split.py`). FOLDER of `--source` holds `model.safetensors` and `tokenizer.json` of all-MiniLM-L6-v2.
+DATA is the folder of labelled files; only two thirds of its fit part are learnt from, and its choose part shows how far
+it is (see `benchmarks/quality/split.py`). FOLDER of `--source` holds `model.safetensors` and `tokenizer.json` of
+all-MiniLM-L6-v2.
 Two CPU cores are enough: the word embeddings stay as they are, the pairs are short, and with `--resume` a run goes on
 where it was stopped. `export_verifier.py` makes the shipped file of the result. Needs torch and transformers; see
 `training/README.md`.
@@ -26,7 +27,7 @@ from export_embedder import TOKENIZER_SHA256, WEIGHTS_SHA256, checked
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 from verifier_data import Example, Material, material_of, round_of
-from verifier_model import CrossEncoder, Reader, batches_of
+from verifier_model import CrossEncoder, Reader, batches_of, tensors
 
 from benchmarks.quality.split import VERIFIER_PARTS, data_files, data_hash, split
 from llmcache_plugins.embedders import OnnxEmbedder
@@ -110,7 +111,13 @@ class Training:
             examples = round_of(material, SEED * 1000 + self._round, self._made)
             loss, seconds = self._one_round(examples)
             self._round += 1
-            line = {"round": self._round, "pairs": len(examples), "loss": loss, "seconds": seconds, **self.measure(held)}
+            line = {
+                "round": self._round,
+                "pairs": len(examples),
+                "loss": loss,
+                "seconds": seconds,
+                **self.measure(held),
+            }
             print("\n" + json.dumps(line), flush=True)
             with (self._work / "curve.jsonl").open("a") as curve:
                 curve.write(json.dumps(line) + "\n")
@@ -212,18 +219,6 @@ class Training:
 
     def start_from(self, path: Path) -> None:
         self.model.load_state_dict(torch.load(path, weights_only=True)["model"], strict=False)
-
-
-def tensors(pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(ids, segments, mask), padded to the longest."""
-    longest = max(len(ids) for ids, _ in pairs)
-    shape = (len(pairs), longest)
-    ids, segments, mask = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
-    for row, (tokens, segment) in enumerate(pairs):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        segments[row, : len(tokens)] = torch.tensor(segment)
-        mask[row, : len(tokens)] = 1
-    return ids, segments, mask
 
 
 def _is_bfloat16_fast() -> bool:

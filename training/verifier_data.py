@@ -92,10 +92,11 @@ def material_of(files: Mapping[str, Sequence[Row]], embed: Any, seed: int) -> Ma
 def _rows(files: Mapping[str, Sequence[Row]]) -> Iterator[Example]:
     for name in ("pairs_dev", "adversarial_dev"):
         for row in files[name]:
-            if row["source"] in SOURCES and row["lang"] == "en" and "ambiguous" not in row:
-                # Labelled the same although the numbers differ: as often as not a slip of those who labelled.
-                if row["kind"] != "paraphrase_numdiff" and max(len(row["a"]), len(row["b"])) <= 2 * _LONGEST:
-                    yield Example(row["a"], row["b"], row["label"] == 1, row["source"])
+            is_known = row["source"] in SOURCES and row["lang"] == "en" and "ambiguous" not in row
+            # Labelled the same although the numbers differ: as often as not a slip of those who labelled.
+            is_doubtful = row["kind"] == "paraphrase_numdiff"
+            if is_known and not is_doubtful and max(len(row["a"]), len(row["b"])) <= 2 * _LONGEST:
+                yield Example(row["a"], row["b"], row["label"] == 1, row["source"])
 
 
 def _classes(files: Mapping[str, Sequence[Row]], chance: random.Random) -> Iterator[Example]:
@@ -233,7 +234,5 @@ def _made(material: Material, chance: random.Random, count: int) -> list[Example
     few = questions[: int(count * 0.1)]
     examples += [Example(a, b, True, "made_kept") for a, b, _ in kept_questions(few, seed + 2)]
     examples += [Example(a, b, False, "made_changed") for a, b, _ in changed_questions(few, seed + 3)]
-    examples += [
-        Example(a, b, is_same, "made_query") for a, b, is_same, _ in queries(int(count * 0.12), seed + 4)
-    ]
+    examples += [Example(a, b, is_same, "made_query") for a, b, is_same, _ in queries(int(count * 0.12), seed + 4)]
     return examples

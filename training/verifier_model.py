@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertModel
 
-__all__ = ["CrossEncoder", "Reader", "batches_of"]
+__all__ = ["CrossEncoder", "Reader", "batches_of", "tensors"]
 
 _TOKENS = 3072  # in one batch, padding included
 _POOL = 64  # batches that are sorted by length together
@@ -78,3 +78,15 @@ def batches_of(lengths: Sequence[int], order: Sequence[int], most_pairs: int) ->
             batch.append(place)
         batches.append(batch)
     return batches
+
+
+def tensors(pairs: Sequence[tuple[list[int], list[int]]]) -> tuple[Tensor, Tensor, Tensor]:
+    """(ids, segments, mask), padded to the longest."""
+    longest = max(len(ids) for ids, _ in pairs)
+    shape = (len(pairs), longest)
+    ids, segments, mask = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+    for row, (tokens, segment) in enumerate(pairs):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        segments[row, : len(tokens)] = torch.tensor(segment)
+        mask[row, : len(tokens)] = 1
+    return ids, segments, mask
