@@ -18,6 +18,7 @@ from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
+from llmcache_plugins.judges import as_judge
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
 from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy
 from llmcache_plugins.matching.calibration import calibration_for
@@ -53,7 +54,7 @@ def open_cache(
     config: CacheConfig | None = None,
     guards: Sequence[Guard] | None = None,
     verifier: Verifier | None = None,
-    judge: Judge | None = None,
+    judge: Any = None,
     validators: Sequence[Validator] = (),
     recorders: Sequence[Recorder] = (),
     tiers: Sequence[TierConfig] | None = None,
@@ -73,7 +74,8 @@ def open_cache(
         config: settings as one value; not together with `settings`.
         guards: the rules that may veto a candidate, in place of the default ones.
         verifier: reads asked and stored question together where the confidence alone does not decide.
-        judge: asked last, about the best candidate that is still undecided; see `CacheConfig.judge_limit`.
+        judge: asked last, about the best candidate that is still undecided: a callable (see `Judge`), a model of
+            LangChain, a client of the Anthropic SDK; see docs/judge.md.
         validators: each must accept a match by meaning before it is served.
         profiler: says of a question what type it is, how soon its answer is no longer true, and on what that depends;
             None to leave that to requests and `cache.context`. By default rules over its words.
@@ -291,16 +293,25 @@ def _maker(
     return lambda max_error_rate: plain
 
 
-def _advisers(
-    verifier: Verifier | None, judge: Judge | None, validators: Sequence[Validator], config: CacheConfig
-) -> Advisers:
+def _advisers(verifier: Verifier | None, given: Any, validators: Sequence[Validator], config: CacheConfig) -> Advisers:
     if verifier is not None and not isinstance(verifier, Verifier):
         raise ConfigError(f"verifier must have verifier_id and verify, which {type(verifier).__name__} has not")
-    if judge is not None and not callable(judge):
-        raise ConfigError(f"judge must be callable, not {type(judge).__name__}")
+    judge = None if given is None else as_judge(given)
+    if config.judge_budget is not None and not config.judge_cost and getattr(judge, "has_price", True) is False:
+        raise ConfigError("judge_budget needs to know what the judge costs: give it a price=, or set judge_cost")
     if not isinstance(validators, Sequence) or not all(callable(validator) for validator in validators):
         raise ConfigError("validators must be a list or tuple of callables")
-    return Advisers(verifier, judge, validators, judge_timeout=config.judge_timeout, judge_limit=config.judge_limit)
+    return Advisers(
+        verifier,
+        judge,
+        validators,
+        verifier_timeout=config.verifier_timeout,
+        judge_id="" if judge is None else f"{_judge_id(judge)} {_version_of(judge)}",
+        judge_timeout=config.judge_timeout,
+        judge_limit=config.judge_limit,
+        judge_budget=config.judge_budget,
+        judge_cost=config.judge_cost,
+    )
 
 
 def _profiler(given: Profiler | Literal["default"] | None, config: CacheConfig) -> Profiler | None:

@@ -29,18 +29,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "onnx_model": {"types", "errors"},
     "embedders": BASE | {"onnx_model"},
     "verifiers": BASE | {"onnx_model"},
+    "judges": BASE,
     "events": BASE | {"policies"},
     "telemetry": BASE,
     "warming": INNER,
     "analysis": BASE | {"config"},
     "engine": INNER | {"warming", "analysis"},
     "stack": INNER | {"engine", "stores"},
-    "factory": INNER | {"engine", "events", "stack", "embedders", "verifiers", "telemetry"},
+    "factory": INNER | {"engine", "events", "stack", "embedders", "verifiers", "judges", "telemetry"},
     "evaluation": INNER | {"engine", "factory"},
     "canonical": BASE | {"keys"},
-    "langchain": INNER | {"engine", "factory", "warming", "canonical"},
+    "langchain": INNER | {"engine", "factory", "warming", "canonical", "judges"},
     "llama_index": INNER | {"engine", "factory", "warming", "canonical"},
-    "anthropic": INNER | {"engine", "factory", "canonical"},
+    "anthropic": INNER | {"engine", "factory", "canonical", "judges"},
 }
 ANYTHING = {"testing", "cli", ""}  # "" is the package's own __init__
 NOBODY_IMPORTS = {"langchain", "llama_index", "anthropic", "cli", "testing"}

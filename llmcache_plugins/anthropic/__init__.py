@@ -15,7 +15,8 @@ if not hasattr(_anthropic, "Middleware"):  # nothing else in the SDK tells an ol
 
 from llmcache_plugins.anthropic.install import cache_client
 from llmcache_plugins.anthropic.middleware import LLMCacheMiddleware
+from llmcache_plugins.judges import AnthropicJudge
 
-__all__ = ["LLMCacheMiddleware", "cache_client"]
+__all__ = ["AnthropicJudge", "LLMCacheMiddleware", "cache_client"]
 
 del _anthropic

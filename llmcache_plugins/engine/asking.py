@@ -6,36 +6,41 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import math
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from llmcache_plugins.engine.daemons import Daemons, awaited
+from llmcache_plugins.engine.judging import JudgeCalls, Listener
 from llmcache_plugins.engine.steps import Asking, AskJudge, Validate, Verify
-from llmcache_plugins.engine.workers import Workers, in_worker
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.engine.verdicts import as_probability, finished
+from llmcache_plugins.policies.asking_limits import Breaker
 from llmcache_plugins.protocols import AsyncVerifier, Clock, Event, Judge, ValidationEvent, Validator, Verifier
 from llmcache_plugins.quality import Validation
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["Advisers"]
 
-_MINUTE = 60.0
-# A judge is often a model behind this very cache: its own questions must not be put before a judge again.
-_is_judging: ContextVar[bool] = ContextVar("llmcache_is_judging", default=False)
+T = TypeVar("T")
+
+_THREADS = 4  # of those who compute; more of them at a time would only take turns
+_VERIFIER_THREADS = 16  # as many calls of a remote verifier may hang; the breaker lets a few an hour begin
 
 
 class Advisers:
     """The verifier, the judge and the validators of one cache; each may be missing.
 
     Args:
+        verifier_timeout: seconds after which a verifier has said nothing, unless it is local.
+        judge_id: changes with what the judge says.
         judge_timeout: seconds after which a judge has said nothing.
         judge_limit: calls of the judge in a minute; beyond it nobody is asked.
+        judge_budget: money that the judge may cost in 24 hours, or None.
+        judge_cost: what a call of it costs that does not say so.
     """
 
     def __init__(
@@ -44,20 +49,30 @@ class Advisers:
         judge: Judge | None = None,
         validators: Sequence[Validator] = (),
         *,
+        verifier_timeout: float = 10.0,
+        judge_id: str = "",
         judge_timeout: float = 10.0,
         judge_limit: int = 60,
+        judge_budget: float | None = None,
+        judge_cost: float = 0.0,
     ) -> None:
         self.verifier = verifier
         self.judge = judge
         self.validators = tuple(validators)
-        self._timeout = judge_timeout
-        self._limit = judge_limit
+        self._is_local = getattr(verifier, "is_local", False) is True
+        self._timeout = verifier_timeout
+        self._breaker = Breaker()
         self._lock = threading.Lock()
-        self._minute_began = -math.inf
-        self._calls = 0
-        # Of their own: who is slow or hangs must not hold up the stores, nor a judge the others.
-        self._workers = Workers()
-        self._advisers = Workers()
+        self._judge_calls = (
+            None
+            if judge is None
+            else JudgeCalls(
+                judge, judge_id, timeout=judge_timeout, limit=judge_limit, budget=judge_budget, cost=judge_cost
+            )
+        )
+        # Of their own: who is slow or hangs must not hold up the stores, nor one kind of adviser the others.
+        self._computing = Daemons(_THREADS)
+        self._verifying = Daemons(_VERIFIER_THREADS)
         self._clock: Clock | None = None
         self._emit: Callable[[Event], None] = lambda event: None
         self._failed: Callable[[str, BaseException], None] = lambda component, error: None
@@ -69,47 +84,46 @@ class Advisers:
         emit: Callable[[Event], None],
         failed: Callable[[str, BaseException], None],
         succeeded: Callable[[str], None],
+        bypassed: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """Where events and failures go: to the cache that asks."""
+        """Where events and failures go: to the cache that asks. In `bypassed()` it neither answers nor stores."""
         self._clock, self._emit, self._failed, self._succeeded = clock, emit, failed, succeeded
+        if self._judge_calls is not None:
+            self._judge_calls.listen(Listener(clock, emit, failed, succeeded, bypassed))
 
     def after_fork(self) -> None:
         """In a forked child the lock may be held by a thread that does not live there."""
         self._lock = threading.Lock()
-
-    def close(self) -> None:
-        self._workers.close()
-        self._advisers.close()
+        if self._judge_calls is not None:
+            self._judge_calls.after_fork()
 
     # ---------------------------------------------------------------- plain calls
     def ask(self, step: Asking) -> Any:
         """Perform a step by plain calls. Never raises."""
         try:
             if isinstance(step, Verify):
-                assert self.verifier is not None  # flows ask only those who are there
-                return self._scores(self.verifier.verify(step.pairs), step)
+                return self._scores(self._verify(step.pairs), step) if self._may_verify() else None
             if isinstance(step, AskJudge):
-                return self._opinion(self._ask_judge(step)) if self._may_judge() else None
+                assert self._judge_calls is not None  # flows ask only those who are there
+                return self._judge_calls.ask(step)
             return self._all_valid(step)
         except Exception as error:
             return self._spared(step, error)
 
-    def _ask_judge(self, step: AskJudge) -> Any:
-        assert self.judge is not None
-        token = _is_judging.set(True)
+    def _verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+        assert self.verifier is not None
+        if self._is_local:
+            return self.verifier.verify(pairs)
+        future = self._verifying.start(partial(_in_context(self.verifier.verify), pairs))
         try:
-            future = self._workers().submit(_in_context(self.judge), step.request, step.entry)
-            try:
-                return _finished(future.result(self._timeout))
-            finally:
-                future.cancel()
+            return future.result(self._timeout)
         finally:
-            _is_judging.reset(token)
+            future.cancel()
 
     def _all_valid(self, step: Validate) -> Validation:
         validation = Validation(True)
         for validator in self.validators:
-            validation = self._validation(_finished(validator(step.request, step.entry)), validator)
+            validation = self._validation(finished(validator(step.request, step.entry)), validator)
             if not validation.ok:
                 break
         return self._counted(step, validation)
@@ -119,9 +133,10 @@ class Advisers:
         """`ask` for event loops; what is no coroutine runs in threads of the advisers' own."""
         try:
             if isinstance(step, Verify):
-                return self._scores(await self._averify(step.pairs), step)
+                return self._scores(await self._averify(step.pairs), step) if self._may_verify() else None
             if isinstance(step, AskJudge):
-                return self._opinion(await self._aask_judge(step)) if self._may_judge() else None
+                assert self._judge_calls is not None
+                return await self._judge_calls.aask(step)
             return await self._aall_valid(step)
         except Exception as error:
             return self._spared(step, error)
@@ -129,53 +144,54 @@ class Advisers:
     async def _averify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         assert self.verifier is not None
         if isinstance(self.verifier, AsyncVerifier):
-            return await self.verifier.averify(pairs)
-        return await in_worker(self._advisers(), partial(self.verifier.verify, pairs))
-
-    async def _aask_judge(self, step: AskJudge) -> Any:
-        assert self.judge is not None
-        token = _is_judging.set(True)
+            return await _within(self.verifier.averify(pairs), self._timeout)
+        call = partial(_in_context(self.verifier.verify), pairs)
+        if self._is_local:
+            return await awaited(self._computing.start(call), None)
+        future = self._verifying.start(call)
         try:
-            return await asyncio.wait_for(_called(self.judge, self._workers(), step), self._timeout)
+            return await awaited(future, self._timeout)
         finally:
-            _is_judging.reset(token)
+            future.cancel()
 
     async def _aall_valid(self, step: Validate) -> Validation:
         validation = Validation(True)
         for validator in self.validators:
-            validation = self._validation(await _called(validator, self._advisers(), step), validator)
+            validation = self._validation(await self._avalidate(validator, step), validator)
             if not validation.ok:
                 break
         return self._counted(step, validation)
 
+    async def _avalidate(self, validator: Validator, step: Validate) -> Any:
+        """The validator's word; it may be a coroutine function, or block."""
+        if inspect.iscoroutinefunction(validator):
+            return await validator(step.request, step.entry)
+        value = await awaited(self._computing.start(partial(_in_context(validator), step.request, step.entry)), None)
+        return await value if inspect.isawaitable(value) else value
+
     # ---------------------------------------------------------------- what both share
-    def _may_judge(self) -> bool:
+    def _may_verify(self) -> bool:
+        """False for a while after time-outs in a row: a verifier that hangs must not slow down every lookup."""
         assert self._clock is not None
-        if _is_judging.get():
-            return False
-        now = self._clock.monotonic()
         with self._lock:
-            if now - self._minute_began >= _MINUTE:
-                self._minute_began, self._calls = now, 0
-            self._calls += 1
-            return self._calls <= self._limit
+            return self._breaker.allows(self._clock.monotonic())
 
     def _scores(self, scores: Any, step: Verify) -> list[float]:
+        self._verifier_returned()
         array = np.asarray(scores, dtype=np.float64)
         if array.shape != (len(step.pairs),) or not np.isfinite(array).all():
             raise ValueError(f"the verifier gave shape {array.shape} for {len(step.pairs)} pairs, or no numbers")
-        probabilities = [_as_probability(float(score)) for score in array]
+        probabilities = [as_probability(float(score)) for score in array]
         self._succeeded(step.component)
         return probabilities
 
-    def _opinion(self, opinion: Any) -> float | None:
-        if isinstance(opinion, np.bool_ | np.floating | np.integer):
-            opinion = opinion.item()
-        if opinion is not None and not isinstance(opinion, bool | int | float):
-            raise TypeError(f"a judge says True, False, a probability or None, not {type(opinion).__name__}")
-        probability = None if opinion is None else _as_probability(float(opinion))
-        self._succeeded(AskJudge.component)
-        return probability
+    def _verifier_returned(self, error: Exception | None = None) -> None:
+        assert self._clock is not None
+        with self._lock:
+            if isinstance(error, TimeoutError):
+                self._breaker.timed_out(self._clock.monotonic())
+            else:
+                self._breaker.returned()
 
     def _validation(self, validation: Any, validator: Validator) -> Validation:
         if isinstance(validation, bool | np.bool_):
@@ -193,6 +209,8 @@ class Advisers:
 
     def _spared(self, step: Asking, error: Exception) -> Validation | None:
         self._failed(step.component, error)
+        if isinstance(step, Verify):
+            self._verifier_returned(error)
         if not isinstance(step, Validate):
             return None
         validation = Validation(False, f"failed: {type(error).__name__}")
@@ -201,33 +219,27 @@ class Advisers:
         return validation
 
 
-def _as_probability(value: float) -> float:
-    """A raw logit or "3 out of 10" is no certainty: what is no probability is refused, not clipped."""
-    if not -1e-6 <= value <= 1.0 + 1e-6:
-        raise ValueError("a verifier or judge gave a number outside [0, 1]")
-    return min(max(value, 0.0), 1.0)
+async def _within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    """What a coroutine returns. Unlike `asyncio.wait_for`, it does not wait for one that will not be cancelled.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    task = asyncio.ensure_future(coroutine)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # so that nobody misses it
 
 
-async def _called(function: Callable[..., Any], executor: Executor, step: AskJudge | Validate) -> Any:
-    """The function's value; it may be a coroutine function, or block."""
-    if inspect.iscoroutinefunction(function):
-        return await function(step.request, step.entry)
-    call = partial(_in_context(function), step.request, step.entry)
-    value = await in_worker(executor, call)
-    return await value if inspect.isawaitable(value) else value
-
-
-def _in_context(function: Callable[..., Any]) -> Callable[..., Any]:
+def _in_context(function: Callable[..., T]) -> Callable[..., T]:
     """The function as run in a copy of the caller's context, which a thread does not have by itself."""
     return partial(contextvars.copy_context().run, function)
-
-
-def _finished(value: Any) -> Any:
-    if inspect.isawaitable(value):
-        if inspect.iscoroutine(value):
-            value.close()
-        raise ConfigError("a coroutine function is asked by the asynchronous lookups only")
-    return value
 
 
 def _name_of(validator: Validator) -> str:

@@ -95,7 +95,6 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
         for tier in reversed(self._parts.tiers):
             tier.store.close()
         self._workers.close()
-        self._advisers.close()
         for close in self._on_close:
             close()
 

@@ -29,7 +29,7 @@ from llmcache_plugins.engine.resolving import Resolver
 from llmcache_plugins.engine.sequences import Sequences
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
-from llmcache_plugins.engine.surroundings import Surroundings
+from llmcache_plugins.engine.surroundings import Around, Surroundings
 from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, LLMCacheError
 from llmcache_plugins.policies.event_rules import EventRules
@@ -81,7 +81,6 @@ class Core(Shared):
         self._health = Health(self._emit.error)
         self._flights = FlightTable(config.single_flight_timeout, clock, self._give_back)
         self._advisers = Advisers() if advisers is None else advisers
-        self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded)
         self._parts = Parts(
             (*self._tiers, *copies), embedder, self._flights, self._health, clock, self._advisers, self._emit
         )
@@ -90,6 +89,8 @@ class Core(Shared):
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
         self._build_resolving(profiler)
+        bypassed = partial(self._surroundings.entered, Around(is_bypassed=True))
+        self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded, bypassed)
         self._event_rules = EventRules() if event_rules is None else event_rules
         self._build_joining()
         resolve = self._resolve

@@ -12,6 +12,7 @@ except ImportError as error:
     raise MissingExtraError("the LangChain plugin", "langchain") from error
 
 from llmcache_plugins.canonical.documents import ainvalidate_documents, invalidate_documents
+from llmcache_plugins.judges import LangChainJudge
 from llmcache_plugins.langchain.cache import LLMCache
 from llmcache_plugins.langchain.cached import cached, uncached
 from llmcache_plugins.langchain.callbacks import (
@@ -32,6 +33,7 @@ __all__ = [
     "LLMCache",
     "LLMCacheCallbackHandler",
     "LLMCacheMiddleware",
+    "LangChainJudge",
     "Warmer",
     "ainvalidate_documents",
     "cached",

@@ -52,9 +52,9 @@ class FakeAsyncVerifier(FakeVerifier):
         raise AssertionError("blocks the loop")
 
 
-def opened(similarity: float = 0.9, **parts: Any) -> SemanticCache:
+def opened(similarity: float = 0.9, also: Sequence[str] = (), **parts: Any) -> SemanticCache:
     """Two stored questions, as near to what is asked as told; 0.95 is sure, from 0.80 it is the grey zone."""
-    groups = dict.fromkeys((ASKED, FIRST, SECOND), "bgp")
+    groups = dict.fromkeys((ASKED, FIRST, SECOND, *also), "bgp")
     cache = open_cache("memory://", embedder=FakeEmbedder(groups, similarity=similarity), **parts)
     cache.update(FIRST, "first")
     cache.update(SECOND, "second")
@@ -240,12 +240,14 @@ def test_judge_that_takes_too_long_is_a_miss(look: Look) -> None:
 
 def test_judge_is_asked_no_more_often_than_its_limit_in_a_minute(look: Look) -> None:
     judge, clock = FakeJudge(False), FakeClock()
-    with opened(judge=judge, judge_limit=2, clock=clock) as cache:
-        for _ in range(4):
-            look(cache, ASKED)
+    asked = [f"{ASKED} {word}" for word in ("now", "here", "there", "then", "again")]
+    with opened(judge=judge, judge_limit=2, clock=clock, also=asked) as cache:
+        for question in asked[:4]:
+            assert isinstance(look(cache, question), Miss)
         assert len(judge.asked) == 2
+        assert cache.stats().judged == {"no": 2, "limit": 2}
         clock.advance(60)
-        look(cache, ASKED)
+        look(cache, asked[4])
         assert len(judge.asked) == 3
 
 
@@ -386,7 +388,7 @@ async def test_validator_may_be_an_object_with_a_coroutine() -> None:
     ("parts", "message"),
     [
         ({"verifier": object()}, "verifier must have verifier_id and verify, which object has not"),
-        ({"judge": "me"}, "judge must be callable, not str"),
+        ({"judge": "me"}, "judge must be callable, a model of LangChain or a client of the Anthropic SDK, not str"),
         ({"validators": lambda request, entry: True}, "validators must be a list or tuple of callables"),
         ({"validators": [None]}, "validators must be a list or tuple of callables"),
         ({"judge_timeout": 0}, "judge_timeout must be a number above 0"),
