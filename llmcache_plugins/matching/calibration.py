@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import json
 import math
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.matching.evidence import EVIDENCE, EVIDENCE_VERSION, evidence_of
+from llmcache_plugins.matching.trees import Trees
 from llmcache_plugins.types import Verdict
 
-__all__ = ["Calibration", "calibration_for"]
+__all__ = ["Calibration", "VerifiedCalibration", "calibration_for"]
 
 _FILES = ("minilm_l6",)
-_MOST_LEAVES = 64  # of one tree: its leaves are the bits of one integer
 
 
 class Calibration:
     """A fitted confidence. Safe to share between threads; one confidence takes tens of microseconds.
-
-    The trees are evaluated all at once: the inner nodes that turn right cross out the leaves to their left, and the
-    first leaf that is left of each tree is its answer (C. Lucchese et al., "QuickScorer", SIGIR 2015). All leaves of
-    all trees are the bits of one integer here. The nodes of one number turn right in the order of their thresholds, so
-    that for each number one search finds the leaves that its nodes leave, worked out beforehand.
 
     Args:
         content: what `training/fit_confidence.py` wrote.
@@ -55,23 +48,11 @@ class Calibration:
         self.data_hash = str(content["data_hash"])
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = float(content["grey_from"])
-        self._baseline = float(content["baseline"])
-        features = np.array(content["features"], np.intp)  # (trees, inner nodes)
-        thresholds = np.array(content["thresholds"], np.float64)
-        crossed_out = np.array(content["left_leaves"], np.uint64)
-        leaves = np.array(content["leaves"], np.float64)  # (trees, leaves)
-        if not features.shape == thresholds.shape == crossed_out.shape:
-            raise ConfigError("this calibration is damaged: its trees differ in size")
-        if leaves.ndim != 2 or leaves.shape[1] > _MOST_LEAVES or not self._budgets:
-            raise ConfigError("this calibration is damaged: no trees, no budgets or too many leaves")
-        trees, width = leaves.shape[0], next(width for width in (8, 16, 32, 64) if width >= leaves.shape[1])
-        self._bits = np.dtype(f"<u{width // 8}")  # the leaves of one tree, the first one lowest
-        self._bytes = trees * width // 8
-        self._all = (1 << trees * width) - 1
-        self._firsts = self._all // ((1 << width) - 1)  # the lowest bit of each tree
-        self._splits = tuple(_splits_of(features, thresholds, crossed_out, width, self._all))
-        self._leaves = leaves.ravel()
-        self._starts = np.arange(trees) * leaves.shape[1]
+        self._trees = Trees(content)
+        if not self._budgets:
+            raise ConfigError("this calibration is damaged: it knows no budgets")
+        verified = content.get("verified")
+        self.verified = None if verified is None else VerifiedCalibration(verified)
 
     @property
     def embedder_id(self) -> str:
@@ -92,14 +73,7 @@ class Calibration:
 
     def probability(self, evidence: Sequence[float]) -> float:
         """The same from evidence that is at hand; one number for each name in `EVIDENCE`."""
-        left = self._all
-        for place, thresholds, kept in self._splits:
-            left &= kept[bisect_left(thresholds, float(evidence[place]))]
-        lowest = left & ~(left - self._firsts)  # no tree borrows from the next: each has a leaf left
-        bits = np.frombuffer(lowest.to_bytes(self._bytes, "little"), self._bits)
-        leaves = self._starts + np.log2(bits, dtype=np.float64).astype(np.intp)
-        score = self._baseline + float(self._leaves[leaves].sum())
-        return 1.0 / (1.0 + math.exp(-score))
+        return self._trees.probability(evidence)
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence that keeps wrong hits / requests within `max_error_rate`, in (0, 1).
@@ -107,11 +81,7 @@ class Calibration:
         Between the budgets that were measured it is interpolated; below the smallest, the share of doubt that may be
         served shrinks with the budget; above the largest it stays.
         """
-        smallest, least = self._budgets[0]
-        if max_error_rate <= smallest:
-            return 1.0 - (1.0 - least) * max_error_rate / smallest
-        budgets, confidences = zip(*self._budgets, strict=True)
-        return float(np.interp(math.log(max_error_rate), np.log(budgets), confidences))
+        return _least_at(self._budgets, max_error_rate)
 
     def floor_at(self, confidence: float) -> float:
         """The cosine below which hardly a pair it was fitted on (1 in 100) had this much confidence: judging what lies
@@ -126,28 +96,55 @@ class Calibration:
         return f"Calibration({self.embedder_id!r}, version {self.version!r})"
 
 
-def _splits_of(
-    features: NDArray[np.intp],
-    thresholds: NDArray[np.float64],
-    crossed_out: NDArray[np.uint64],
-    width: int,
-    everything: int,
-) -> Iterator[tuple[int, list[float], list[int]]]:
-    """For each number that a tree looks at: its place, its thresholds in order, and the leaves that are left when none,
-    the first, the first two, ... of them are below the number. A tree has `width` bits."""
-    for place in sorted(set(features.ravel().tolist())):
-        trees, nodes = np.nonzero(features == place)
-        rows = zip(thresholds[trees, nodes].tolist(), trees.tolist(), crossed_out[trees, nodes].tolist(), strict=True)
-        ordered: list[float] = []
-        kept = [everything]
-        for threshold, tree, leaves in sorted(rows):
-            left = kept[-1] & ~(leaves << tree * width)
-            if ordered and ordered[-1] == threshold:
-                kept[-1] = left
-            else:
-                ordered.append(threshold)
-                kept.append(left)
-        yield place, ordered, kept
+class VerifiedCalibration:
+    """The second look: the same evidence and the score of one certain verifier.
+
+    Args:
+        content: the part `verified` of what `training/fit_confidence.py` wrote.
+
+    Raises:
+        ConfigError: its trees do not fit together.
+    """
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self.verifier_id = str(content["verifier_id"])
+        self._trees = Trees(content)
+        self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
+        self._grey = sorted((float(budget), float(least)) for budget, least in content["grey_from"])
+        self._sure = sorted((float(budget), float(least)) for budget, least in content["sure_from"])
+        self.judge_from = float(content["judge_from"])
+
+    def probability(self, evidence: Sequence[float], score: float) -> float:
+        """P(the stored answer is right), in (0, 1).
+
+        Args:
+            evidence: one number for each name in `EVIDENCE`.
+            score: of the verifier, in [0, 1].
+        """
+        score = min(max(score, 1e-6), 1.0 - 1e-6)
+        return self._trees.probability([*evidence, math.log(score / (1.0 - score))])
+
+    def min_confidence(self, max_error_rate: float) -> float:
+        """The least confidence with the score that keeps the budget; between budgets as for a `Calibration`."""
+        return _least_at(self._budgets, max_error_rate)
+
+    def grey_from(self, max_error_rate: float) -> float:
+        """The confidence without a score below which hardly a score makes it enough."""
+        return _least_at(self._grey, max_error_rate)
+
+    def sure_from(self, max_error_rate: float) -> float:
+        """The confidence without a score above which hardly a score makes it too little."""
+        return _least_at(self._sure, max_error_rate)
+
+
+def _least_at(budgets: Sequence[tuple[float, float]], max_error_rate: float) -> float:
+    """Interpolated between the budgets that were measured; below the smallest, the share of doubt shrinks with the
+    budget; above the largest it stays."""
+    smallest, least = budgets[0]
+    if max_error_rate <= smallest:
+        return 1.0 - (1.0 - least) * max_error_rate / smallest
+    rates, confidences = zip(*budgets, strict=True)
+    return float(np.interp(math.log(max_error_rate), np.log(rates), confidences))
 
 
 def calibration_for(embedder_id: str | None) -> Calibration | None:
