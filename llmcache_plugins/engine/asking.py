@@ -176,12 +176,12 @@ class Advisers:
         with self._lock:
             return self._breaker.allows(self._clock.monotonic())
 
-    def _scores(self, scores: Any, step: Verify) -> list[float]:
+    def _scores(self, scores: Any, step: Verify) -> list[float | None]:
         self._verifier_returned()
         array = np.asarray(scores, dtype=np.float64)
-        if array.shape != (len(step.pairs),) or not np.isfinite(array).all():
+        if array.shape != (len(step.pairs),) or np.isinf(array).any():
             raise ValueError(f"the verifier gave shape {array.shape} for {len(step.pairs)} pairs, or no numbers")
-        probabilities = [as_probability(float(score)) for score in array]
+        probabilities = [None if np.isnan(score) else as_probability(float(score)) for score in array]
         self._succeeded(step.component)
         return probabilities
 

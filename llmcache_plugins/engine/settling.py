@@ -29,8 +29,8 @@ def settle(request: Request, grey: Sequence[Judged], rules: Rules, opinions: Opi
         return None
     if rules.has_verifier:
         yield from _verify(request, grey, opinions)
-        grey = [one for one in (_scored(one, opinions) for one in grey) if one is not None]
-        grey.sort(key=lambda one: -one.confidence)
+        scored = [one.scored(request.text, opinions.scores[one.candidate.entry.key]) for one in grey]
+        grey = sorted(scored, key=lambda one: -one.confidence)
         sure = next((one for one in grey if one.is_sure), None)
         if sure is not None:
             return replace(sure, reason=None)
@@ -41,8 +41,8 @@ def settle(request: Request, grey: Sequence[Judged], rules: Rules, opinions: Opi
     opinion = yield AskJudge(request, undecided[0].candidate.entry)
     if opinion is None:
         return None
-    best = replace(undecided[0], confidence=min(float(opinion), 1.0), reason=None)
-    return best if best.is_sure else None
+    best = undecided[0].told(min(float(opinion), 1.0))
+    return replace(best, reason=None) if best.is_sure else None
 
 
 def _verify(request: Request, grey: Sequence[Judged], opinions: Opinions) -> Flow[None]:
@@ -52,11 +52,3 @@ def _verify(request: Request, grey: Sequence[Judged], opinions: Opinions) -> Flo
         opinions.scores.update(
             (entry.key, score) for entry, score in zip(entries, scores or [None] * len(entries), strict=True)
         )
-
-
-def _scored(one: Judged, opinions: Opinions) -> Judged | None:
-    """The candidate with the verifier's score; None when the verifier failed on it: not sure, so not served."""
-    score = opinions.scores[one.candidate.entry.key]
-    if score is None or one.policy is None:
-        return None
-    return replace(one, confidence=one.policy.combine(one.confidence, score), verifier_score=score)

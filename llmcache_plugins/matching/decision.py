@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from llmcache_plugins.matching.policy import Policy
 from llmcache_plugins.types import Candidate, MissReason, NearMiss, Verdict
@@ -19,10 +20,13 @@ _MAX_GREY = 8  # a verifier reads that many pairs in one batch
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One candidate and what is thought of it. `reason` is why it may not be served as it is; None when it may.
-    `verifier_score` is None until a verifier was asked.
+    `verifier_score` is None until a verifier was asked, and where it could not say.
 
     `policy` is what decides about it, the stricter one where the stored question has the smaller budget; None when it
-    was not judged, or must never be matched by meaning.
+    was not judged, or must never be matched by meaning. `others` are the cosines of the other candidates.
+
+    `served_from` is the least confidence that is served with what is known so far, `asked_from` the least for which
+    the next one is asked.
     """
 
     candidate: Candidate
@@ -31,16 +35,41 @@ class Judged:
     reason: MissReason | None = None
     verifier_score: float | None = None
     policy: Policy | None = field(default=None, repr=False, compare=False)
+    others: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    served_from: float = field(default=math.inf, repr=False, compare=False)
+    asked_from: float = field(default=math.inf, repr=False, compare=False)
 
     @property
     def is_sure(self) -> bool:
         """Sure enough to be served."""
-        return self.policy is not None and self.confidence >= self.policy.min_confidence
+        return self.confidence >= self.served_from
 
     @property
     def is_grey(self) -> bool:
         """Sure enough to ask somebody."""
-        return self.policy is not None and self.confidence >= self.policy.grey_from
+        return self.confidence >= self.asked_from
+
+    def scored(self, asked: str, score: float | None) -> Judged:
+        """The same candidate once a verifier was asked; where it could not say (None), what is known without it has to
+        do, and nobody else is asked."""
+        policy = self.policy
+        if policy is None:
+            return self
+        if score is None:
+            return replace(self, served_from=policy.silent_from, asked_from=math.inf)
+        entry, similarity = self.candidate.entry, self.candidate.similarity
+        return replace(
+            self,
+            confidence=policy.combine(asked, entry.text, similarity, self.others, self.verdicts, score),
+            verifier_score=score,
+            served_from=policy.min_confidence,
+            asked_from=policy.judge_from,
+        )
+
+    def told(self, opinion: float) -> Judged:
+        """The same candidate once a judge has said how likely its answer is right."""
+        least = math.inf if self.policy is None else self.policy.min_confidence
+        return replace(self, confidence=opinion, served_from=least, asked_from=math.inf)
 
     def near_miss(self) -> NearMiss:
         entry = self.candidate.entry
@@ -126,10 +155,19 @@ def judged(
     verdicts = guards(asked, entry.text)
     if has_conflict(verdicts):
         return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
-    others = [other.similarity for at, other in enumerate(candidates) if at != place]
+    others = tuple(other.similarity for at, other in enumerate(candidates) if at != place)
     confidence = own.confidence(asked, entry.text, similarity, others, verdicts)
-    reason = None if confidence >= own.min_confidence else MissReason.LOW_CONFIDENCE
-    return Judged(candidate, confidence, verdicts, refused.get(entry.key, reason), policy=own)
+    reason = None if confidence >= own.sure_from else MissReason.LOW_CONFIDENCE
+    return Judged(
+        candidate,
+        confidence,
+        verdicts,
+        refused.get(entry.key, reason),
+        policy=own,
+        others=others,
+        served_from=own.sure_from,
+        asked_from=own.grey_from,
+    )
 
 
 def has_conflict(verdicts: Sequence[Verdict]) -> bool:

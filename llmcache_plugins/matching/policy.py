@@ -5,13 +5,18 @@ A policy turns the evidence about one candidate into a confidence and says how m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from llmcache_plugins.matching.evidence import evidence_of
 from llmcache_plugins.types import Namespace, Request, Verdict
 
-__all__ = ["Calibrated", "ConfidencePolicy", "Policies", "Policy", "SimilarityPolicy"]
+if TYPE_CHECKING:
+    from llmcache_plugins.matching.calibration import Calibration
+
+__all__ = ["Calibrated", "ConfidencePolicy", "Policies", "Policy", "SimilarityPolicy", "VerifiedPolicy"]
 
 
 class Policy(Protocol):
@@ -21,8 +26,8 @@ class Policy(Protocol):
         policy_id: short and readable; changes with whatever decides, for aliases of another policy are judged again.
         floor: least cosine at which a candidate is judged at all.
         min_confidence: least confidence that is served.
-        grey_from: from here up to `min_confidence` the verifier and the judge are asked; equal to `min_confidence`
-            when nobody need be asked.
+        grey_from: from here up to `sure_from` the verifier and the judge are asked; equal to `min_confidence` when
+            nobody need be asked.
         max_error_rate: the error budget the thresholds were calibrated for; None when nothing is promised.
     """
 
@@ -31,6 +36,21 @@ class Policy(Protocol):
     min_confidence: float
     grey_from: float
     max_error_rate: float | None = None
+
+    @property
+    def sure_from(self) -> float:
+        """Least confidence that is served although nobody was asked."""
+        return self.min_confidence
+
+    @property
+    def silent_from(self) -> float:
+        """Least confidence that is served when the verifier was asked and gave no score."""
+        return self.sure_from
+
+    @property
+    def judge_from(self) -> float:
+        """Least confidence with a verifier's score for which the judge is asked."""
+        return self.grey_from
 
     def confidence(
         self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
@@ -44,8 +64,17 @@ class Policy(Protocol):
         """
         ...
 
-    def combine(self, confidence: float, score: float) -> float:
-        """The confidence once the verifier gave its `score`. It has read both texts together: its word counts."""
+    def combine(
+        self,
+        asked: str,
+        stored: str,
+        similarity: float,
+        others: Sequence[float],
+        verdicts: Sequence[Verdict],
+        score: float,
+    ) -> float:
+        """The confidence once the verifier gave its `score`. It has read both texts together: its word counts, unless a
+        calibration knows how far."""
         return score
 
     def for_stored(self, stored: str) -> Policy | None:
@@ -115,6 +144,62 @@ class ConfidencePolicy(Policy):
         return f"ConfidencePolicy({self.policy_id}, at least {self.min_confidence:.4f})"
 
 
+class VerifiedPolicy(Policy):
+    """A calibrated confidence whose second look knows the verifier in use: where its score can change the decision it
+    is asked, and what it says is weighed with all other evidence.
+
+    Args:
+        calibration: of the embedder in use, with a second look.
+        max_error_rate: wrong hits / requests, in (0, 0.5].
+        is_always: the verifier is asked about whatever is in its zone or above it.
+    """
+
+    def __init__(self, calibration: Calibration, max_error_rate: float, *, is_always: bool = False) -> None:
+        verified = calibration.verified
+        assert verified is not None  # whoever chooses this policy has looked
+        self.max_error_rate = max_error_rate
+        self.min_confidence = verified.min_confidence(max_error_rate)
+        self.grey_from = verified.grey_from(max_error_rate)
+        self.floor = calibration.floor_at(self.grey_from)
+        self.policy_id = f"calibration {calibration.version} verified error {max_error_rate:g}"
+        self._sure_from = math.inf if is_always else verified.sure_from(max_error_rate)
+        self._silent_from = calibration.min_confidence(max_error_rate)
+        self._judge_from = verified.judge_from
+        self._calibration = calibration
+        self._verified = verified
+
+    @property
+    def sure_from(self) -> float:
+        return self._sure_from
+
+    @property
+    def silent_from(self) -> float:
+        return self._silent_from
+
+    @property
+    def judge_from(self) -> float:
+        return self._judge_from
+
+    def confidence(
+        self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
+    ) -> float:
+        return self._calibration.confidence(asked, stored, similarity, others, verdicts)
+
+    def combine(
+        self,
+        asked: str,
+        stored: str,
+        similarity: float,
+        others: Sequence[float],
+        verdicts: Sequence[Verdict],
+        score: float,
+    ) -> float:
+        return self._verified.probability(evidence_of(asked, stored, similarity, others, verdicts), score)
+
+    def __repr__(self) -> str:
+        return f"VerifiedPolicy({self.policy_id}, at least {self.min_confidence:.4f})"
+
+
 class _TypedPolicy(Policy):
     """A policy that gives way to a stricter one where the stored question is of a type with a smaller budget: a status
     asked for in words that no rule of the types knows must not be answered out of a larger budget.
@@ -137,8 +222,28 @@ class _TypedPolicy(Policy):
     ) -> float:
         return self._policy.confidence(asked, stored, similarity, others, verdicts)
 
-    def combine(self, confidence: float, score: float) -> float:
-        return self._policy.combine(confidence, score)
+    @property
+    def sure_from(self) -> float:
+        return self._policy.sure_from
+
+    @property
+    def silent_from(self) -> float:
+        return self._policy.silent_from
+
+    @property
+    def judge_from(self) -> float:
+        return self._policy.judge_from
+
+    def combine(
+        self,
+        asked: str,
+        stored: str,
+        similarity: float,
+        others: Sequence[float],
+        verdicts: Sequence[Verdict],
+        score: float,
+    ) -> float:
+        return self._policy.combine(asked, stored, similarity, others, verdicts, score)
 
     def for_stored(self, stored: str) -> Policy | None:
         found = self._of_type(stored)
