@@ -64,6 +64,10 @@ class CacheConfig:
         judge_budget: money that the judge may cost within any 24 hours, in the unit of its prices; None for no limit.
             Of one cache in one process.
         judge_cost: what a call of the judge costs where the judge does not say it.
+        standalone_turns: a last turn that stands alone ("What is OSPF?") may be answered by what was said to it over
+            another history, where that is talk and nothing more; False for equal histories only. See
+            docs/conversations.md for what you accept with it. A cache with a `resolver` does so too.
+        resolver_timeout: longest wait for the resolver.
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -122,6 +126,8 @@ class CacheConfig:
     judge_limit: int = 60
     judge_budget: float | None = None
     judge_cost: float = 0.0
+    standalone_turns: bool = False
+    resolver_timeout: float = 10.0
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -171,7 +177,13 @@ class CacheConfig:
         _positive_or_none("sweep_interval", self.sweep_interval)
         if self.maintenance not in ("auto", "manual"):
             raise ConfigError(f'maintenance must be "auto" or "manual", not {self.maintenance!r}')
-        for name in ("single_flight_timeout", "verifier_timeout", "judge_timeout", "maintenance_interval"):
+        for name in (
+            "single_flight_timeout",
+            "verifier_timeout",
+            "judge_timeout",
+            "resolver_timeout",
+            "maintenance_interval",
+        ):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
         _positive_or_none("judge_budget", self.judge_budget)
         _number("judge_cost", self.judge_cost, least=0.0)
@@ -190,7 +202,7 @@ class CacheConfig:
             raise ConfigError("embedding_cache_file needs embedding_cache_entries above 0: the file stands behind them")
         for name in ("near_misses", "near_miss_log", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
-        for name in ("use_guards", "store_truncated", "fail_open", "single_flight"):
+        for name in ("standalone_turns", "use_guards", "store_truncated", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
 

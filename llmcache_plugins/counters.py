@@ -69,6 +69,7 @@ class CacheStats:
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
     `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
+    `resolved` counts what came of the resolver of follow-ups, by the outcomes of `ResolutionEvent`.
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -85,6 +86,7 @@ class CacheStats:
     rejected: int = 0
     judged: Mapping[str, int] = field(default_factory=dict)
     judge_cost: float = 0.0
+    resolved: Mapping[str, int] = field(default_factory=dict)
     reported: int = 0
     invalidated: int = 0
     tiers: Mapping[str, TierStats] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.embedders import CachingEmbedder, OnnxEmbedder, VectorCacheFile, as_embedder, caching
 from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
+from llmcache_plugins.engine.following import ResolveTurns, resolver_id_of
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
 from llmcache_plugins.judges import as_judge
@@ -56,6 +57,7 @@ def open_cache(
     verifier: Verifier | None = None,
     judge: Any = None,
     validators: Sequence[Validator] = (),
+    resolver: ResolveTurns | None = None,
     recorders: Sequence[Recorder] = (),
     tiers: Sequence[TierConfig] | None = None,
     profiler: Profiler | Literal["default"] | None = "default",
@@ -77,6 +79,8 @@ def open_cache(
         judge: asked last, about the best candidate that is still undecided: a callable (see `Judge`), a model of
             LangChain, a client of the Anthropic SDK; see docs/judge.md.
         validators: each must accept a match by meaning before it is served.
+        resolver: turns a follow-up ("And the other one?") into the question that it means, by which it is then matched
+            over any history: a callable that is given the turns; see docs/conversations.md.
         profiler: says of a question what type it is, how soon its answer is no longer true, and on what that depends;
             None to leave that to requests and `cache.context`. By default rules over its words.
         recorders: callables that hear every event.
@@ -118,6 +122,7 @@ def open_cache(
         event_rules=rules_of_events,
         on_close=(chosen.close,) if isinstance(chosen, CachingEmbedder) else (),
         profiler=chosen_profiler,
+        resolver=_resolver(resolver),
     )
     _log.info("opened %r", cache)
     return cache
@@ -312,6 +317,14 @@ def _advisers(verifier: Verifier | None, given: Any, validators: Sequence[Valida
         judge_budget=config.judge_budget,
         judge_cost=config.judge_cost,
     )
+
+
+def _resolver(given: Any) -> ResolveTurns | None:
+    if given is not None and not callable(given) and not callable(getattr(given, "aresolve", None)):
+        raise ConfigError(f"resolver must be callable, not {type(given).__name__}")
+    if given is not None:
+        resolver_id_of(given)  # a wrong one is refused now
+    return given  # type: ignore[no-any-return]
 
 
 def _profiler(given: Profiler | Literal["default"] | None, config: CacheConfig) -> Profiler | None:

@@ -47,6 +47,8 @@ __all__ = [
     "Profiler",
     "Recorder",
     "ReportEvent",
+    "ResolutionEvent",
+    "ResolutionOutcome",
     "StatisticsRecorder",
     "Store",
     "UpdateEvent",
@@ -351,7 +353,8 @@ class Verifier(Protocol):
         ...
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
-        """For each pair (asked, stored) the probability that both deserve the same answer: shape (len(pairs),)."""
+        """For each pair (asked, stored) the probability that both deserve the same answer: shape (len(pairs),). NaN
+        where it cannot say: then the pair is served only if it would be without a verifier."""
         ...
 
 
@@ -434,6 +437,24 @@ class JudgeEvent:
     seconds: float = 0.0
 
 
+ResolutionOutcome: TypeAlias = Literal["resolved", "unresolved", "failed", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolutionEvent:
+    """The resolver was asked what a follow-up means, or would have been.
+
+    Args:
+        outcome: `resolved` into a question by itself; `unresolved`: it could not tell, or said nothing that can be
+            asked alone; `failed`, which counts as an error too; `paused` (after time-outs): not asked.
+        seconds: how long it took.
+    """
+
+    outcome: ResolutionOutcome
+    namespace: Namespace
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class ReportEvent:
     """A user reported a wrong answer."""
@@ -482,6 +503,7 @@ Event: TypeAlias = (
     | ErrorEvent
     | ValidationEvent
     | JudgeEvent
+    | ResolutionEvent
     | ReportEvent
     | InvalidationEvent
     | MoveEvent

@@ -53,6 +53,8 @@ def test_config_names_are_pinned() -> None:
         "judge_limit",
         "judge_budget",
         "judge_cost",
+        "standalone_turns",
+        "resolver_timeout",
         "use_guards",
         "max_candidates",
         "near_misses",

@@ -41,6 +41,7 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
         regression_log: keeps reported pairs, if anybody does.
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
+        resolver: says what a follow-up asks as a question by itself, if anybody does.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
         event_rules: what an event makes wrong; None for the default rules.
         on_close: called at the end of `close`; none of them raises.

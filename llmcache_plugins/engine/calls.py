@@ -84,7 +84,7 @@ class Calls(Lookups, Updates):
             raise ConfigError("generate is a coroutine function; use aget_or_generate")
         start = perf_counter()
         given = request
-        request, identity = self._resolve(request, identity)
+        request, identity = self._meant(*self._resolve(request, identity))
         joined = self._join(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit) and joined.flight is None:
@@ -115,7 +115,7 @@ class Calls(Lookups, Updates):
         self.config.expiry(0.0, ttl)
         start = perf_counter()
         given = request
-        request, identity = await self._resolve.awaited(request, identity)
+        request, identity = await self._ameant(*(await self._resolve.awaited(request, identity)))
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit) and joined.flight is None:
@@ -150,7 +150,7 @@ class Calls(Lookups, Updates):
         self.config.expiry(0.0, ttl)
         start = perf_counter()
         given = request
-        request, identity = self._resolve(request, identity)
+        request, identity = self._meant(*self._resolve(request, identity))
         joined = self._join(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit):
@@ -174,7 +174,7 @@ class Calls(Lookups, Updates):
         self.config.expiry(0.0, ttl)
         start = perf_counter()
         given = request
-        request, identity = await self._resolve.awaited(request, identity)
+        request, identity = await self._ameant(*(await self._resolve.awaited(request, identity)))
         joined = await self._ajoin(request, identity, lead=True, is_open=False)
         outcome = self._report(joined.found, request, identity, start)
         if isinstance(outcome, Hit):

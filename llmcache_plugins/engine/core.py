@@ -16,6 +16,7 @@ from llmcache_plugins.engine.clock import Every
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier
 from llmcache_plugins.engine.epochs import Epochs
 from llmcache_plugins.engine.flow import NotFound, Rules
+from llmcache_plugins.engine.following import FollowUps, Heard, ResolveTurns
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.gradual import Spread
 from llmcache_plugins.engine.housekeeper import Housekeeper
@@ -25,7 +26,7 @@ from llmcache_plugins.engine.leasing import Holders, Leasing
 from llmcache_plugins.engine.maintaining import Upkeep
 from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
-from llmcache_plugins.engine.resolving import Resolver
+from llmcache_plugins.engine.resolving import Followed, Resolver
 from llmcache_plugins.engine.sequences import Sequences
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
@@ -38,7 +39,7 @@ from llmcache_plugins.policies.tolerance import Tolerance
 from llmcache_plugins.protocols import Clock, Embedder, Log, Profiler, Recorder, StatisticsRecorder
 from llmcache_plugins.quality import NearMissRecord, Regression
 from llmcache_plugins.selection import Lease
-from llmcache_plugins.types import MissReason
+from llmcache_plugins.types import Identity, MissReason, Request
 
 __all__ = ["Core"]
 
@@ -61,6 +62,7 @@ class Core(Shared):
         advisers: Advisers | None = None,
         workers: Workers | None = None,
         profiler: Profiler | None = None,
+        resolver: ResolveTurns | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
         on_close: Sequence[Callable[[], None]] = (),
@@ -88,8 +90,10 @@ class Core(Shared):
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
-        self._build_resolving(profiler)
+        self._build_resolving(profiler, knows_dialogues=config.standalone_turns or resolver is not None)
         bypassed = partial(self._surroundings.entered, Around(is_bypassed=True))
+        heard = Heard(clock, self._emit, self._health.failed, self._health.succeeded, bypassed)
+        self._follow_ups = resolver and FollowUps(resolver, timeout=config.resolver_timeout, heard=heard)
         self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded, bypassed)
         self._event_rules = EventRules() if event_rules is None else event_rules
         self._build_joining()
@@ -103,7 +107,7 @@ class Core(Shared):
         weakref.finalize(self, self._housekeeper.stop)
         follow_forks(self)
 
-    def _build_resolving(self, profiler: Profiler | None) -> None:
+    def _build_resolving(self, profiler: Profiler | None, *, knows_dialogues: bool) -> None:
         """What turns requests into identities, and answers into entries."""
         config = self.config
         tolerance = Tolerance(config.tolerance)
@@ -116,7 +120,14 @@ class Core(Shared):
         )
         self._surroundings = Surroundings(freshness.volatilities)
         self._epochs = Epochs(self._tiers[-1], len(self._tiers) - 1, self._epochs_failed)
-        self._resolve = Resolver(config.namespace, self._surroundings, self._epochs, tolerance, self._clock.now)
+        self._resolve = Resolver(
+            config.namespace,
+            self._surroundings,
+            self._epochs,
+            tolerance,
+            self._clock.now,
+            knows_dialogues=knows_dialogues,
+        )
         self._admit = Admission(
             config,
             surroundings=self._surroundings,
@@ -125,6 +136,18 @@ class Core(Shared):
             profiler=profiler,
             profiler_failed=self._profiler_failed,
         )
+
+    def _followed(self, request: Request, identity: Identity) -> tuple[Request, Identity]:
+        """The request as the question that it was found to mean, if it was; nobody is asked."""
+        if self._follow_ups is None or isinstance(identity, Followed):
+            return request, identity
+        question = self._follow_ups.known(identity.key)[1]
+        if question is None:
+            return request, identity
+        flight = self._flights.flight_of(identity.key, request.text)
+        if flight is not None and flight.key == identity.key:
+            return request, identity  # it was looked up before anybody knew, and lands where it took off
+        return self._resolve.followed(request, identity, question)
 
     def _epochs_failed(self, error: Exception) -> None:
         if self._is_closed:
@@ -197,6 +220,8 @@ class Core(Shared):
         self._served.after_fork()
         self._spread.after_fork()
         self._advisers.after_fork()
+        if self._follow_ups is not None:
+            self._follow_ups.after_fork()
         if self._rules.tiering is not None:
             self._rules.tiering.after_fork()
 

@@ -12,7 +12,7 @@ from llmcache_plugins.policies import payload_of
 from llmcache_plugins.policies.standing_alone import own_words, stands_alone
 from llmcache_plugins.types import JsonValue, Request
 
-__all__ = ["Dialogue", "context_without", "dialogue_of", "matched_context", "turns_to_resolve"]
+__all__ = ["Dialogue", "dialogue_of", "matched_context", "turns_to_resolve", "without_dialogue"]
 
 
 def _set_of(words: str) -> frozenset[str]:
@@ -162,26 +162,24 @@ def matched_context(request: Request) -> JsonValue:
         return request.context
     if not dialogue.said:
         return request.context if stands_alone(request.text) else {**request.context, "leans": True}
-    if (
-        dialogue.is_plain
-        and stands_alone(request.text)
-        and dialogue.is_settled()
-        and not dialogue.tells_of(request.text)
-    ):
-        return context_without(request.context, dialogue)
-    return request.context
+    return without_dialogue(request.context) if _stands_alone(request.text, dialogue) else request.context
 
 
-def context_without(context: Mapping[str, JsonValue], dialogue: Dialogue) -> JsonValue:
-    """The context as that of a first turn."""
-    return {**context, "history": list(dialogue.standing)}
+def _stands_alone(text: str, dialogue: Dialogue) -> bool:
+    return dialogue.is_plain and stands_alone(text) and dialogue.is_settled() and not dialogue.tells_of(text)
+
+
+def without_dialogue(context: JsonValue) -> JsonValue:
+    """The context of a chat request as that of a first turn."""
+    dialogue = dialogue_of(context)
+    return context if dialogue is None else {**context, "history": list(dialogue.standing)}
 
 
 def turns_to_resolve(request: Request) -> list[dict[str, str]] | None:
-    """The dialogue and the last turn, for a resolver; None where the request has no dialogue, or one that must not be
-    left out whatever its last turn says."""
+    """The dialogue and the last turn, for a resolver; None where the request has no dialogue, stands alone, or has one
+    that must not be left out whatever its last turn says."""
     dialogue = None if request.exact_only or payload_of(request.text) else dialogue_of(request.context)
-    if dialogue is None or not dialogue.said or not dialogue.is_plain:
+    if dialogue is None or not dialogue.said or not dialogue.is_plain or _stands_alone(request.text, dialogue):
         return None
     said = [{"role": "user" if role in _ASKING else "assistant", "content": text} for role, text in dialogue.said]
     return [*said, {"role": "user", "content": request.text}]

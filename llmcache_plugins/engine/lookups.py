@@ -6,15 +6,20 @@ from dataclasses import replace
 from time import perf_counter
 
 from llmcache_plugins.engine.core import Core
+from llmcache_plugins.engine.dialogue import turns_to_resolve
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, Found, NotFound
+from llmcache_plugins.engine.following import FollowUps
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.joining import Joined, Seeker, join_flow
 from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
+from llmcache_plugins.engine.resolving import Followed
 from llmcache_plugins.engine.sequences import seen_now
+from llmcache_plugins.engine.steps import ReadExact
+from llmcache_plugins.errors import StoreError
 from llmcache_plugins.protocols import LookupEvent
-from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request
+from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request, Stored
 
 __all__ = ["Lookups"]
 
@@ -34,7 +39,7 @@ class Lookups(Core):
                 more than the rest of an exact hit.
         """
         start = perf_counter()
-        request, identity = self._resolve(request, identity)
+        request, identity = self._meant(*self._resolve(request, identity))
         joined = self._join(request, identity, lead=lead, is_open=True)
         self._note(joined, identity)
         return self._report(joined.found, request, identity, start)
@@ -42,7 +47,7 @@ class Lookups(Core):
     async def alookup(self, request: AnyRequest, *, lead: bool = False, identity: Identity | None = None) -> Outcome:
         """`lookup` for event loops: nothing in it blocks."""
         start = perf_counter()
-        request, identity = await self._resolve.awaited(request, identity)
+        request, identity = await self._ameant(*(await self._resolve.awaited(request, identity)))
         joined = await self._ajoin(request, identity, lead=lead, is_open=True)
         self._note(joined, identity)
         return self._report(joined.found, request, identity, start)
@@ -69,6 +74,61 @@ class Lookups(Core):
         return bypass
 
     # ---------------------------------------------------------------- inside
+    def _meant(self, request: Request, identity: Identity) -> tuple[Request, Identity]:
+        """The request as it is matched: a follow-up as the question that it means, where a resolver can tell."""
+        followed = self._followed(request, identity)
+        if self._follow_ups is None or not self._is_open_question(followed[1]):
+            return followed
+        try:
+            known = run(self._known_flow(request, identity, self._follow_ups), self._perform)
+            question = self._follow_ups.ask(request, identity.key) if known is None else known
+        except Exception as error:
+            self._spared(error)
+            return request, identity
+        return self._resolve.followed(request, identity, question) if question else (request, identity)
+
+    async def _ameant(self, request: Request, identity: Identity) -> tuple[Request, Identity]:
+        """`_meant` for event loops."""
+        followed = self._followed(request, identity)
+        if self._follow_ups is None or not self._is_open_question(followed[1]):
+            return followed
+        try:
+            known = await arun(self._known_flow(request, identity, self._follow_ups), self._aperform)
+            question = await self._follow_ups.aask(request, identity.key) if known is None else known
+        except Exception as error:
+            self._spared(error)
+            return request, identity
+        return self._resolve.followed(request, identity, question) if question else (request, identity)
+
+    def _is_open_question(self, identity: Identity) -> bool:
+        """Is it to be found out whether this request is a follow-up, and what it means?"""
+        follow_ups = self._follow_ups
+        if follow_ups is None or isinstance(identity, Followed) or follow_ups.known(identity.key)[0]:
+            return False
+        return not (self._is_closed or self._surroundings.is_bypassed or follow_ups.is_asking)
+
+    def _known_flow(self, request: Request, identity: Identity, follow_ups: FollowUps) -> Flow[str | None]:
+        """What this very request was found to mean before, in whatever process; empty where it is answered as it is,
+        and for what is no follow-up."""
+        if turns_to_resolve(request) is None:
+            follow_ups.remember(identity.key, None)
+            return ""
+        alone = self._resolve.followed(request, identity, request.text)[1]
+        for tier in range(len(self._rules.tiers)):
+            try:
+                own = yield ReadExact(tier, identity.scope, identity.key)
+                if isinstance(own, Stored) and not own.entry.is_expired(self._clock.now()):
+                    return ""
+                means = yield ReadExact(tier, alone.scope, identity.key)
+            except StoreError:
+                if not self._rules.fail_open:
+                    raise
+                continue
+            if isinstance(means, Stored) and means.alias and means.alias.policy_id == follow_ups.resolver_id:
+                follow_ups.remember(identity.key, means.alias.text)
+                return means.alias.text
+        return None
+
     def _join_flow(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Flow[Joined]:
         if self._surroundings.is_refreshing:
             return self._refreshing_flow()

@@ -30,13 +30,13 @@ class Quality(Core):
             StoreError: the store is broken, unless `fail_open`.
             EmbedderError: the embedder is.
         """
-        request, identity = self._resolve(request)
+        request, identity = self._followed(*self._resolve(request))
         flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
         return run(flow, peek.by(self._perform))
 
     async def aexplain(self, request: AnyRequest) -> Explanation:
         """`explain` for event loops."""
-        request, identity = await self._resolve.awaited(request)
+        request, identity = self._followed(*(await self._resolve.awaited(request)))
         flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
         return await arun(flow, peek.aby(self._aperform))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from llmcache_plugins.config import as_namespace
+from llmcache_plugins.engine.dialogue import matched_context, without_dialogue
 from llmcache_plugins.engine.epochs import Epochs
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.surroundings import Around, Surroundings
@@ -14,7 +15,7 @@ from llmcache_plugins.keys.fingerprint import identity_since, key_of, scope_of
 from llmcache_plugins.policies.tolerance import Tolerance
 from llmcache_plugins.types import Identity, Namespace, Request
 
-__all__ = ["Resolver"]
+__all__ = ["Followed", "Resolver"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +34,13 @@ class _Derived(Identity):
         return hash((self.scope, self.key))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed(_Derived):
+    """The identity of a follow-up as the question that it means; `asked` is its own key, over its history."""
+
+    asked: str = ""
+
+
 class Resolver:
     """Identifies requests under the namespace of one cache.
 
@@ -42,6 +50,7 @@ class Resolver:
         epochs: the epochs of its store.
         tolerance: which parameters are no part of the scope.
         now: the wall clock.
+        knows_dialogues: turns that stand alone are identified without the dialogue before them.
     """
 
     def __init__(
@@ -51,12 +60,15 @@ class Resolver:
         epochs: Epochs,
         tolerance: Tolerance,
         now: Callable[[], float],
+        *,
+        knows_dialogues: bool = False,
     ) -> None:
         self._namespace = namespace
         self._surroundings = surroundings
         self._epochs = epochs
         self._tolerance = tolerance
         self._now = now
+        self._knows_dialogues = knows_dialogues
         self._text_scope = scope_of(Request(""), namespace)
 
     @property
@@ -102,11 +114,23 @@ class Resolver:
             request, identity = self._base(request, identity)
         else:
             request, identity = self._surrounded(around, request, identity)
+        return request, self._in_epoch(request, identity)
+
+    def _in_epoch(self, request: Request, identity: Identity) -> Identity:
         epoch = self._epochs.of((*self._namespace, *request.namespace))
-        if epoch:
-            since = identity_since(identity, epoch)
-            identity = _Derived(since.scope, since.key)
-        return request, identity
+        if not epoch:
+            return identity
+        since = identity_since(identity, epoch)
+        return _Derived(since.scope, since.key)
+
+    def followed(self, request: Request, identity: Identity, question: str) -> tuple[Request, Followed]:
+        """A resolved request as one that asks this question without its dialogue. The request keeps that, for whoever
+        wants to know what it is about."""
+        params, near = self._tolerance.split(request.params)
+        whole = replace(request, text=question, context=without_dialogue(request.context))
+        scope = scope_of(whole, self._namespace, params)
+        alone = self._in_epoch(request, Identity(scope, key_of(scope, question, near)))
+        return replace(request, text=question), Followed(alone.scope, alone.key, asked=identity.key)
 
     def _surrounded(self, around: Around, request: AnyRequest, identity: Identity | None) -> tuple[Request, Identity]:
         if isinstance(request, str):
@@ -135,7 +159,10 @@ class Resolver:
             request = replace(request, tags=tags)
         try:
             params, near = self._tolerance.split(request.params)
-            scope = scope_of(request, self._namespace, params)
+            asked = request
+            if self._knows_dialogues:
+                asked = replace(request, context=matched_context(request))
+            scope = scope_of(asked, self._namespace, params)
             return request, Identity(scope, key_of(scope, request.text, near))
         except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ConfigError(

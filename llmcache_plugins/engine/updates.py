@@ -9,10 +9,23 @@ from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, update_flow
 from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.resolving import Followed
 from llmcache_plugins.engine.sequences import seen_at
 from llmcache_plugins.engine.singleflight import Flight
+from llmcache_plugins.engine.steps import PutAlias
+from llmcache_plugins.errors import StoreError
 from llmcache_plugins.protocols import UpdateEvent
-from llmcache_plugins.types import Answer, Identity, JsonValue, MissReason, Namespace, Request, UpdateOutcome
+from llmcache_plugins.types import (
+    Alias,
+    Answer,
+    Entry,
+    Identity,
+    JsonValue,
+    MissReason,
+    Namespace,
+    Request,
+    UpdateOutcome,
+)
 
 __all__ = ["Updates"]
 
@@ -43,7 +56,7 @@ class Updates(Core):
         """
         now = self._clock.now()
         self.config.expiry(now, ttl)
-        request, identity = self._resolve(request, identity)
+        request, identity = self._followed(*self._resolve(request, identity))
         outcome, flight = (
             UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
             self._flights.flight_of(identity.key, request.text),
@@ -68,7 +81,7 @@ class Updates(Core):
         """`update` for event loops."""
         now = self._clock.now()
         self.config.expiry(now, ttl)
-        request, identity = await self._resolve.awaited(request, identity)
+        request, identity = self._followed(*(await self._resolve.awaited(request, identity)))
         outcome, flight = (
             UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
             self._flights.flight_of(identity.key, request.text),
@@ -122,7 +135,19 @@ class Updates(Core):
         if isinstance(entry, UpdateOutcome):
             return entry
         self._housekeeper.start()
-        return (yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence))
+        outcome = yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence)
+        if outcome.stored and isinstance(identity, Followed) and self._follow_ups is not None:
+            yield from self._keep_meaning(identity, entry, self._follow_ups.resolver_id, now)
+        return outcome
+
+    def _keep_meaning(self, identity: Followed, entry: Entry, resolver_id: str, now: float) -> Flow[None]:
+        """Who asks the very same again, in whatever process, need not ask the resolver."""
+        meaning = Alias(entry.scope, identity.asked, entry.key, entry.text, 1.0, 1.0, resolver_id, now)
+        try:
+            yield PutAlias(self._rules.bottom, meaning)
+        except StoreError:
+            if not self._rules.fail_open:
+                raise
 
     def _seen_flow(self, key: str, answer: Answer, now: float) -> Flow[int | None]:
         """What was known of invalidations when the answer was asked for: noted by the lookup; without one, as of the

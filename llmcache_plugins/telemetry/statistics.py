@@ -17,6 +17,7 @@ from llmcache_plugins.protocols import (
     LookupEvent,
     MoveEvent,
     ReportEvent,
+    ResolutionEvent,
     UpdateEvent,
     ValidationEvent,
 )
@@ -45,6 +46,7 @@ class Statistics:
         self._rejected = 0
         self._judged: Counter[str] = Counter()
         self._judge_cost = 0.0
+        self._resolved: Counter[str] = Counter()
         self._reported = 0
         self._invalidated = 0
 
@@ -70,6 +72,9 @@ class Statistics:
             with self._lock:
                 self._judged[event.outcome] += 1
                 self._judge_cost += event.cost
+        elif isinstance(event, ResolutionEvent):
+            with self._lock:
+                self._resolved[event.outcome] += 1
         elif isinstance(event, MoveEvent):
             with self._lock:
                 (self._demotions if event.is_demotion else self._promotions)[event.source] += event.count
@@ -120,6 +125,7 @@ class Statistics:
                 rejected=self._rejected,
                 judged=dict(self._judged),
                 judge_cost=self._judge_cost,
+                resolved=dict(self._resolved),
                 reported=self._reported,
                 invalidated=self._invalidated,
                 tiers=self._counted(tiers),
