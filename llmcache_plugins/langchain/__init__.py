@@ -22,6 +22,7 @@ from llmcache_plugins.langchain.callbacks import (
     watch_llmcache,
 )
 from llmcache_plugins.langchain.chains import CachedChain, cached_chain
+from llmcache_plugins.langchain.follow_ups import resolver
 from llmcache_plugins.langchain.warming import Warmer, bridge
 from llmcache_plugins.warming.models import register
 
@@ -40,6 +41,7 @@ __all__ = [
     "cached_chain",
     "get_llmcache_callback",
     "invalidate_documents",
+    "resolver",
     "uncached",
     "unwatch_llmcache",
     "watch_llmcache",
