@@ -63,9 +63,9 @@ class AnthropicJudge:
         self._client = client
         self._prompt = JudgePrompt(shows_answer=shows_answer, max_chars=max_chars)
         self._price = None if price is None else Price(price)
-        self._fields = {"model": model, "max_tokens": max_tokens, "timeout": timeout}
+        self._fields: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "timeout": timeout}
         if temperature is not None:
-            self._fields["temperature"] = temperature
+            self._fields["extra_body"] = {"temperature": temperature}  # the SDK from 2.0 on has no name for it
         self.judge_id = judge_id or f"anthropic/{model}"
         self.version = f"{self._prompt.version}/{temperature}"
         # The class by its name, for the SDK is not imported: methods of both kinds of clients look alike.
