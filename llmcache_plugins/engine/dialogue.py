@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from llmcache_plugins.keys.question import looks_framed
 from llmcache_plugins.matching.stems import stem_of
 from llmcache_plugins.policies import payload_of
-from llmcache_plugins.policies.standing_alone import own_words, stands_alone
+from llmcache_plugins.policies.standing_alone import leaning_of, own_words, stands_alone
 from llmcache_plugins.types import JsonValue, Request
 
 __all__ = ["Dialogue", "dialogue_of", "matched_context", "turns_to_resolve", "without_dialogue"]
@@ -24,6 +24,7 @@ _ASKING = frozenset({"user", "human"})
 _ANSWERING = frozenset({"assistant", "ai"})
 # What a model thought is its own; every other kind of block is a tool's, or something to look at.
 _OWN_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "reasoning"})
+_POINTING = frozenset({"pronoun", "demonstrative", "said_before", "ellipsis"})
 _MOST_TURNS = 200
 _MOST_CHARACTERS = 20_000  # of what the user said: more than that is material to work on, not talk
 
@@ -154,14 +155,14 @@ def _asks_only(text: str) -> bool:
 def matched_context(request: Request) -> JsonValue:
     """What of the context has to be equal, where turns that stand alone may be answered over another history.
 
-    A turn that stands alone: all but the dialogue. A first turn that leans ("Was it a success?") has nothing to lean
-    on, so it must not meet those that were told what it is about: a scope of its own. Any other turn: everything.
+    A turn that stands alone: all but the dialogue. A first turn that points to what nobody said ("Was it a success?")
+    must not meet those that were told what it is about: it has a scope of its own. Any other turn: everything.
     """
     dialogue = None if request.exact_only or payload_of(request.text) else dialogue_of(request.context)
     if dialogue is None:
         return request.context
     if not dialogue.said:
-        return request.context if stands_alone(request.text) else {**request.context, "leans": True}
+        return {**request.context, "leans": True} if leaning_of(request.text) in _POINTING else request.context
     return without_dialogue(request.context) if _stands_alone(request.text, dialogue) else request.context
 
 

@@ -117,6 +117,7 @@ _ABSENT = re.compile(
 _SAID_BEFORE = re.compile(
     r"\b(?:you|i|we)\s+(?:just\s+|have\s+|already\s+)?(?:said|mentioned|told|meant|asked|recommended|suggested|listed|"
     r"wrote|gave|described|explained|talked|discussed)\b|\b(?:i|you)(?:'|\u2019)ve\s+(?:heard|said|mentioned)\b|"
+    r"\bdid\s+(?:you|we|i)\s+(?:just\s+)?(?:say|mention|tell|mean|ask|recommend|suggest|list|write|give|describe|explain)\b|"
     r"\b(?:first|second|third|last)\s+(?:one|point|option|part|item|step|example)\b",
     re.IGNORECASE,
 )
@@ -231,6 +232,8 @@ def _shape_of(lower: list[str]) -> str | None:
     first = lower[0] if lower[0] in _AUXILIARIES else lower[0].split("'")[0]
     if first in _CONNECTIVES:
         return "ellipsis"
+    if first in _PREPOSITIONS and lower[1] in _PLAIN_QUESTION:  # "In which year ...?"
+        return None
     if first in _PLAIN_QUESTION:
         return "fragment" if len(lower) <= 4 and _KIND.match(" ".join(lower)) else None
     return None if first in _AUXILIARIES or first in _ORDERS else "fragment"
