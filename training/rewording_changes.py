@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from rewording_demands import added_ask, demanded, restricted, unrestricted
@@ -294,7 +294,8 @@ def scoped(text: str, chance: random.Random) -> str | None:
 
 _MODAL = (
     (r"\bwho is the (?!best|most|first)", ("who was the first ", "who will be the next ", "who was the previous ")),
-    (r"\bcan i\b", ("should i", "do i have to")), (r"\bshould i\b", ("can i", "do i have to")),
+    (r"(?<!what )(?<!how )(?<!where )\bcan i\b", ("should i", "do i have to")),
+    (r"(?<!what )(?<!how )(?<!where )\bshould i\b", ("can i", "do i have to")),
     (r"\bdo i (?:have|need) to\b", ("can i", "am i allowed to")), (r"\bis it (legal|safe|possible|necessary) to\b",
     ("is it fun to", "is it common to")),
     (r"\bwill (?=(?:the|a|i|he|she|it|they|we|there|india|trump)\b)", ("did ",)),
@@ -370,11 +371,11 @@ def second_dropped(text: str, chance: random.Random) -> str | None:
 
 
 def changes_for(followers: Followers) -> list[tuple[Edit, float]]:
-    return [(followers.other_word, 2.0), (followers.other_name, 2.5), *CHANGES]
+    return [(followers.other_word, 1.5), (followers.other_name, 2.5), *CHANGES]
 
 
-CHANGES: tuple[tuple[Callable[[str, random.Random], str | None], float], ...] = (
-    (other_number, 4.0), (other_sister, 6.0), (asked_otherwise, 2.5), (other_question_word, 1.2), (negated, 2.5),
-    (exchanged, 6.0), (scoped, 1.5), (restricted, 2.0), (unrestricted, 2.0), (other_aspect, 3.0), (other_mode, 1.2),
-    (demanded, 1.0), (added_ask, 0.8), (second_dropped, 1.5), (other_kind, 3.0),
+CHANGES: tuple[tuple[Edit, float], ...] = (
+    (other_number, 6.0), (other_sister, 4.0), (asked_otherwise, 1.5), (other_question_word, 0.8), (negated, 2.0),
+    (exchanged, 25.0), (scoped, 1.0), (restricted, 0.5), (unrestricted, 1.5), (other_aspect, 15.0), (other_mode, 1.0),
+    (demanded, 0.25), (added_ask, 0.2), (second_dropped, 1.0), (other_kind, 4.0),
 )  # fmt: skip

@@ -25,7 +25,7 @@ _NEUTRAL = ("how do i {vp}?", "how can i {vp}?", "how to {vp}", "how to {vp}?", 
 _SECOND_ASK = re.compile(
     r"\b(?:and|or|but) (?:what|how|why|who|when|where|which|is|are|do|does|can|should|will)\b", re.I
 )
-_MOST_WORDS = {"vp": 16, "ving": 16, "s": 16, "x": 10, "np": 5, "a": 5, "b": 6, "y": 6, "tail": 5, "n": 4, "where": 6}
+_MOST_WORDS = {"vp": 16, "ving": 16, "s": 16, "x": 14, "np": 5, "a": 5, "b": 6, "y": 6, "tail": 5, "n": 4, "where": 6}
 _YOURS = (("yourself", "myself"), ("yours", "mine"), ("your", "my"))
 _OTHERS = re.compile(r"\b(?:one's|oneself|their|they|them|his|her|our|ourselves|us|we)\b", re.IGNORECASE)
 

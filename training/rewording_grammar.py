@@ -58,8 +58,11 @@ _OPENING = re.compile(
 )
 
 
+_BETWEEN = re.compile(r"(?<=[.?!])(?<!\bSt\.)(?<!\bMr\.)(?<!\bDr\.)(?<!\bMrs\.)(?<!\bvs\.)(?<![ .][A-Za-z]\.)\s+(?=\S)")
+
+
 def sentences(text: str) -> list[str]:
-    return [part for part in re.split(r"(?<=[.?!])\s+(?=\S)", text.strip()) if part]
+    return [part for part in _BETWEEN.split(text.strip()) if part]
 
 
 def split_end(sentence: str) -> tuple[str, str]:

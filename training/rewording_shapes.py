@@ -95,7 +95,7 @@ def _measures() -> Iterator[Shape]:
         yield _shape(
             f"how {adjective}",
             [
-                rf"how {adjective} (?:is|are) (?P<x>(?!it\b|too|enough|your?\b|this|that)[^,?]+)",
+                rf"how {adjective} (?:is|are) (?P<x>(?!it\b|too|enough|your?\b|this|that)(?:(?! good| for )[^,?])+)",
                 rf"(?:what is|what's) the {noun} of (?P<x>[^,?]+)",
             ],
             [

@@ -21,7 +21,7 @@ __all__ = ["joint_swap", "kept", "reworded_pairs", "swapped_pairs"]
 
 Pair = tuple[str, str, int, str]
 
-_SHARE_OF_SAME = 0.41  # of the attempts; changes fail more often than rewordings
+_SHARE_OF_SAME = 0.46
 # (edit, weight), in the order in which they are applied: shape, words, order, indirect form, courtesy, letters.
 _KEEPING: tuple[tuple[Edit, float], ...] = (
     (reshaped, 9.0), (with_synonym, 4.0), (with_synonym, 2.0), (numbered, 3.0), (renamed, 3.0), (relative, 2.5),
@@ -84,24 +84,26 @@ def reworded_pairs(questions: Sequence[str], seed: int) -> Iterator[Pair]:
 
 
 def _same(question: str, chance: random.Random) -> Pair | None:
-    second, names = kept(question, chance, chance.choice(_COUNTS))
+    for _ in range(4):
+        second, names = kept(question, chance, chance.choice(_COUNTS))
+        if names:
+            break
+    else:
+        return None
     first = kept(question, chance, 1)[0] if chance.random() < 0.25 else question
     first, second = _finished(first, chance, question), _finished(second, chance, question)
-    if not names or first == second:
-        return None
-    return first, second, 1, " ".join(names)
+    return None if first == second else (first, second, 1, " ".join(names))
 
 
 def _other(question: str, changes: Sequence[tuple[Edit, float]], chance: random.Random) -> Pair | None:
-    changed, name = None, ""
-    for _ in range(4):
-        ((edit, _),) = chance.choices(changes, [weight for _, weight in changes])
-        changed, name = edit(question, chance), edit.__name__
+    # Edits that seldom apply have the greater weights, so that they come first where they do.
+    for edit, _ in sorted(changes, key=lambda row: -(chance.random() ** (1 / row[1]))):
+        changed = edit(question, chance)
         if changed is not None and not _is_same(changed, question):
             break
-        changed = None
-    if changed is None:
+    else:
         return None
+    name = edit.__name__
     drops = name not in _IN_SMALL_WORDS
     second, names = kept(changed, chance, chance.choice((0, 0, 1, 1, 2, 3)), drops_words=drops)
     first = kept(question, chance, 1, drops_words=drops)[0] if chance.random() < 0.3 else question

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "training"))
 
+from network_questions import network_questions
 from rewording_changes import Followers, exchanged, negated, other_number, other_sister
 from rewording_forms import asked_otherwise, reshaped
 from rewording_grammar import embedded, gerund, possessive
@@ -198,3 +199,12 @@ def test_rewordings_leave_names_and_numbers_alone():
     for seed in range(100):
         reworded, _ = kept(text, random.Random(seed), 4)
         assert all(value in reworded for value in ("rtr-001", "10.1.2.3", "8443"))
+
+
+def test_network_questions_come_with_identifiers_and_can_be_repeated():
+    questions = list(network_questions(300, 1))
+    assert questions == list(network_questions(300, 1))
+    assert len(set(questions)) > 250
+    assert not any("{" in question or "}" in question for question in questions)
+    labels = [label for _, _, label, _ in reworded_pairs(questions, 1)]
+    assert 0.3 < sum(labels) / len(labels) < 0.6
