@@ -20,7 +20,9 @@ _PIECES = """
     who when where why how which what many long best largest most least second only first at least than in French
     into Python as JSON briefly Please ensure Paris the us Anna dog cats deployment table he she by for fix update can't
     das ist wie que la les и что 我 の ß ¿ El Niño hi thanks again Java c++ c#
-    15.2(4)M3 (4) v v. 1. .5 5. 1..2 e 1e999 9e-99 0x1 aabb.ccdd.eeff 's n't -"""
+    15.2(4)M3 (4) v v.
+    third quarter of a half dozen twice per cent 000 1/2 500/1000 WWII '16 Rs ; only some
+    1. .5 5. 1..2 e 1e999 9e-99 0x1 aabb.ccdd.eeff 's n't -"""
 PIECES = st.sampled_from(_PIECES.split())
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=80),  # lone surrogates included
@@ -58,7 +60,11 @@ SPITEFUL = (
     "who and when ", "what the ", "in a markdown ", "us ", "US us ", "polish ", "new york ", "can't how do ",
     "? no . ", "Anna Bob ", "deployment a ", "table ", "largest most ", "у ", "的", "he she by ",
     "Please use. ", "the of ", "most ",
-    "not unlocked ", "deaktivieren ", "besides it ", "x", "fall ", "```a", "'a'b",
+    "not unlocked ",
+    "what is it and how do I ", "; ", "and ", "list it and ", "half a ", "a quarter of an hour and a half ",
+    "three quarters of the ", "a third of ", "6 1/2 ", "10 000 ", "000 ", "'16 2016 ", "rs 2000 ", "1 box a box ",
+    "version two ", "twenty first ", "third quarter ", "most some not only ", "1/2 ", "x 1/2", "into a from a ",
+    "deaktivieren ", "besides it ", "x", "fall ", "```a", "'a'b",
 )  # fmt: skip
 
 

@@ -6,13 +6,18 @@ import ipaddress
 from functools import lru_cache
 
 from llmcache_plugins.matching.features import Features
-from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, kinds_of, leftovers, silent
 
 __all__ = ["addresses", "addresses_in", "is_address"]
 
 
+_KINDS = frozenset({"mac", "prefix", "ip"})
+
+
 def addresses_in(features: Features) -> tuple[str, ...]:
     """Addresses in one notation: "10.1.1.0/24" (from a mask too), "2001:db8::1", "mac aabbccddeeff", "port 80"."""
+    if _KINDS.isdisjoint(features.get(kinds_of)):
+        return ()
     found: list[str] = []
     tokens = features.tokens
     is_behind_address = -2

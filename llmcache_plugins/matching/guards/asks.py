@@ -7,6 +7,7 @@ words, or in a sentence more, is mostly served by one answer.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features, features_of
@@ -37,9 +38,9 @@ _SUBJECTS = words_of("i we you he she it they this that these those there the a 
 _BEHIND_HOW = words_of("to many much long often far fast old big large tall high")
 _COMMANDS = words_of(
     """show list explain describe compare summarize summarise write translate give create define calculate compute
-    convert find draw check fix restart reboot configure delete remove add suggest recommend outline discuss evaluate
+    convert draw check fix restart reboot configure delete remove add suggest recommend outline discuss evaluate
     analyze analyse generate provide identify name propose rewrite classify estimate determine solve prove install
-    enable disable shut update upgrade display print sort count reset deploy"""
+    enable disable shut update upgrade sort count reset deploy"""
 )
 _OPENING = words_of(
     """and also then so but or please kindly just hi hello hey dear ok okay well now first firstly second secondly
@@ -63,6 +64,7 @@ _MORE_THAN_MEANING = words_of("the of on in my our your their at for between bes
 _BACK = words_of("it its they them their he she his her")
 _TOLD = frozenset({"how", "why", "what"})  # "what it is and how it works"
 _CUES = _BEGINNING.keys() | _COMMANDS | _AUXILIARIES
+_SECOND = _CUES | _OPENING | _FIRST_TOLD | _JOINERS
 _MOST_ALONE_BESIDE_NAMES = 1  # content words that the text with one ask may have alone
 
 
@@ -76,6 +78,14 @@ class Asks(NamedTuple):
 
 
 _NONE = Asks((), 0, False)
+
+
+def _may_join(features: Features) -> bool:
+    """Whether a joiner has a word behind it that an ask may begin with: few texts have, and this is soon seen."""
+    words = features.words
+    if _JOINERS.isdisjoint(words):
+        return ";" in features.text
+    return ";" in features.text or any(word in _JOINERS and after in _SECOND for word, after in pairwise(words))
 
 
 def asks_in(features: Features) -> Asks:
@@ -183,6 +193,8 @@ def _told(words: tuple[str, ...], position: int, end: int) -> int:
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
+    if not (asked.get(_may_join) or stored.get(_may_join)):
+        return silent
     left, right = asked.get(asks_in), stored.get(asks_in)
     mine, theirs = len(left.joined), len(right.joined)
     if mine == theirs:

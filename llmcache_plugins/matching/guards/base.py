@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.types import Verdict
 
-__all__ = ["Finding", "Rule", "agree", "conflict", "leftovers", "silent", "words_of"]
+__all__ = ["Finding", "Rule", "agree", "conflict", "kinds_of", "leftovers", "silent", "words_of"]
 
 H = TypeVar("H", bound=Hashable)
 
@@ -62,6 +62,11 @@ class Rule:
         if plain is None:
             plain = self._plain[found.verdict] = Verdict(self.name, found.verdict)
         return plain
+
+
+def kinds_of(features: Features) -> frozenset[str]:
+    """The kinds of a text's tokens: most texts have words alone, and rules of values need not look at them."""
+    return frozenset([kind for _, _, kind in features.tokens])
 
 
 def leftovers(left: Iterable[H], right: Iterable[H]) -> tuple[list[H], list[H]]:

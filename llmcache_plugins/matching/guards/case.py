@@ -17,8 +17,10 @@ __all__ = ["case", "cased_in"]
 
 _OPTION = re.compile(r"(?<![^\s(\"'`])[-+]([A-Za-z])(?![\w-])")
 _LETTER = re.compile(r"(?<![\w'\u2019.+\-/&#$@])([BD-HJ-QS-Zbd-hj-qs-z])(?![\w'\u2019.+\-/&#])")  # not a, I, C, R
-# Behind a number it is the guard of numbers that knows the unit.
-_BYTES = re.compile(r"(?<![\w'\u2019.+\-/&#$@])(?<!\d )([kKMGT][bB])(?![\w'\u2019.+\-/&#])")
+# Behind a number it is the guard of numbers that knows the unit, but for "kb", which it reads as "kB".
+_BYTES = re.compile(
+    r"(?<![\w'\u2019.+\-/&#$@])(?:(?<!\d )([KMGT][bB])|(k[bB]))(?![\w'\u2019.+\-/&#])|(?<=\d)(k[bB])(?![\w/])"
+)
 _BYTE_WORDS = words_of("kb mb gb tb")
 _WORD = re.compile(r"(?<![\w'\u2019])[A-Za-z]{2,}(?![\w'\u2019])")
 
@@ -41,8 +43,8 @@ def cased_in(features: Features) -> Mapping[str, frozenset[str]]:
     if not _uses_case(text):
         return {name: frozenset(forms) for name, forms in found.items()}
     words = features.words
-    for match in () if _BYTE_WORDS.isdisjoint(words) else _BYTES.finditer(text):
-        unit = match[1]  # bits or bytes; "KB" is typed for both
+    for match in _BYTES.finditer(text) if "kb" in text or "kB" in text or not _BYTE_WORDS.isdisjoint(words) else ():
+        unit = match[1] or match[2] or match[3]  # bits or bytes; "KB" is typed for both
         found.setdefault(unit.lower(), set()).update("bB" if unit == "KB" else unit[1])
     for match in _LETTER.finditer(text) if any(len(word) == 1 and word.isalpha() for word in words) else ():
         found.setdefault(match[1].lower(), set()).add(match[1])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features, Token
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent, words_of
+from llmcache_plugins.matching.guards.content import SMALL
 from llmcache_plugins.matching.guards.units import unit_of
 
-__all__ = ["dates", "dates_in"]
+__all__ = ["dates", "dates_in", "same_short_year"]
 
 _MONTHS = {
     name: month
@@ -56,6 +58,10 @@ _DECADE = re.compile(r"'?((?:1[5-9]|20)?\d0)s")
 _DAY = re.compile(r"(0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))?(?::(\d\d))?\s*(?:([ap])\.?m)?")
 _NUMBERS_IN_DATE = re.compile(r"\d+")
+_NO_YEAR_BEHIND = words_of("rs inr usd eur gbp under below")  # "phones under 2000"
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4}
+_SHORT_YEAR = re.compile(r"(?:19|20)?(\d\d)")
+_APOSTROPHE = re.compile(r"(?<![\w'\u2019])['\u2019](\d\d)(?![\w'\u2019])")
 _HALVES = {"am": "a", "a.m": "a", "pm": "p", "p.m": "p"}
 
 
@@ -129,6 +135,10 @@ class _Reader:
             self._read_season(position, word)
         elif word in _PERIODS or word in _DAY_PARTS:
             self._read_move(position, word)
+            before = self._at(position - 1)
+            if word == "quarter" and before is not None and before.lower in _ORDINALS:
+                self.claimed.add(position - 1)
+                self._add(position, f"quarter {_ORDINALS[before.lower]}")
             if word in _DAY_PARTS:
                 self.soft.append(_DAY_PARTS[word])
         elif word == "noon" or word == "midnight":
@@ -186,6 +196,9 @@ class _Reader:
         elif following == "o'clock" and _DAY.fullmatch(token.text):
             self._add(position, f"{int(token.text):02d}:00")
         elif _YEAR.fullmatch(token.text) and not (after is not None and unit_of(after.text, following)):
+            before = self._at(position - 1)
+            if before is not None and before.lower in _NO_YEAR_BEHIND:
+                return
             self._add(position, f"year {token.text}")
 
     def read_shape(self, position: int, token: Token) -> None:
@@ -247,8 +260,8 @@ def _compare(asked: Features, stored: Features) -> Finding:
     if left.hard == right.hard and left.soft == right.soft:
         return agree if left.hard or left.soft else silent
     mine, theirs = leftovers(set(left.hard), set(right.hard))
-    mine = [atom for atom in mine if not _stands_elsewhere(atom, stored)]
-    theirs = [atom for atom in theirs if not _stands_elsewhere(atom, asked)]
+    mine = [atom for atom in mine if not _stands_elsewhere(atom, asked, stored)]
+    theirs = [atom for atom in theirs if not _stands_elsewhere(atom, stored, asked)]
     if mine or theirs:
         return conflict(mine, theirs)
     soft = leftovers(set(left.soft), set(right.soft))
@@ -257,12 +270,32 @@ def _compare(asked: Features, stored: Features) -> Finding:
     return agree if left.hard and right.hard else silent
 
 
-def _stands_elsewhere(atom: str, other: Features) -> bool:
-    """Whether a year, a day or an hour of one text is a plain number in the other: "the 27th", "at 14"."""
+def _stands_elsewhere(atom: str, own: Features, other: Features) -> bool:
+    """Whether a year, a day or an hour of one text is a plain number in the other: "the 27th", "at 14", "'16"."""
     name, _, value = atom.partition(" ")
     if name not in ("year", "day", "decade"):
         return False
-    return value in other.get(_plain_numbers)
+    return value in other.get(_plain_numbers) or (name == "year" and same_short_year(own, other))
+
+
+def same_short_year(one: Features, other: Features) -> bool:
+    """Whether one text has a year in two digits and the other has it whole: "JEE 16" and "JEE 2016", "'99"."""
+    left, right = one.get(_years), other.get(_years)
+    return any((word, year[2:]) in right for word, year in left if len(year) == 4) or any(
+        (word, year[2:]) in left for word, year in right if len(year) == 4
+    )
+
+
+def _years(features: Features) -> frozenset[tuple[str, str]]:
+    """Years and numbers of two digits with the word before them; "'" for one with an apostrophe."""
+    found = {("'", digits) for digits in _APOSTROPHE.findall(features.text)}
+    for before, token in pairwise(features.tokens):
+        if token.kind == "number" and _SHORT_YEAR.fullmatch(token.text):
+            if before.lower not in SMALL:
+                found.add((before.lower, token.text))
+            if len(token.text) == 4:
+                found.add(("'", token.text))
+    return frozenset(found)
 
 
 def _plain_numbers(features: Features) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, silent, words_of
+from llmcache_plugins.matching.guards.content import are_alike
 from llmcache_plugins.matching.guards.dates import dates_in
 from llmcache_plugins.matching.guards.identifiers import identifiers_in
 from llmcache_plugins.matching.guards.language import is_english
@@ -35,6 +36,7 @@ _BEFORE_INFINITIVE = words_of(
     steps order used me us i where what when who easy hard difficult safe script query ready wish need required
     supposed about plan planning ask trying allowed"""
 )
+_TOWARDS = ("into", "onto", "to")
 _SMALL = words_of(
     """is are was were be been do does did can could should would will may might must have has had what how why when
     where which who whose it its you they he she we not no so now then here there today also just only really very
@@ -217,7 +219,10 @@ def _compare(asked: Features, stored: Features) -> Finding:
             for other in shared[:index]:
                 if _is_turned(left[other], left[one], right[other], right[one]):
                     return conflict([f"{other} ... {one}"], [f"{one} ... {other}"])
-    exchanged = _exchanged(asked.get(_exchanges), stored.get(_exchanges)) or _swapped(asked, stored)
+    there, back = asked.get(_exchanges), stored.get(_exchanges)
+    exchanged = _exchanged(there, back) or _swapped(asked, stored)
+    if exchanged is None and there.governed and back.governed and are_alike(asked, stored, most=0):
+        exchanged = _turned_back(there, back)
     if exchanged is not None:
         return exchanged
     return agree if len(shared) > 1 else silent
@@ -260,6 +265,18 @@ def _exchanged(left: _Exchanges, right: _Exchanges) -> Finding | None:
         other = holders.get(left.governed[word])
         if other is not None and left.governed[other] == right.governed[word]:
             return conflict([f"{word} {left.governed[word]}"], [f"{word} {right.governed[word]}"])
+    return None
+
+
+def _turned_back(left: _Exchanges, right: _Exchanges) -> Finding | None:
+    """ "merge into main" here and "merge from main" there."""
+    for one, other in ((left.governed, right.governed), (right.governed, left.governed)):
+        source = one.get("from")
+        if source is None or source in (one.get(word) for word in _TOWARDS):
+            continue
+        for word in _TOWARDS:
+            if other.get(word) == source and other.get("from") != source:
+                return conflict([f"{word} {source}"], [f"from {source}"])
     return None
 
 

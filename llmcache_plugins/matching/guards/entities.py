@@ -21,13 +21,17 @@ from llmcache_plugins.matching.guards.units import UNITS
 __all__ = ["capitals_in", "entities", "known_in"]
 
 _PLACE = "place"
+_TITLES = words_of(
+    """prime minister president chancellor king queen prince princess senator governor actor actress singer author
+    writer poet painter director cricketer footballer physicist mathematician philosopher politician"""
+)
 _CAPITALISED = words_of("polish us")  # words of another meaning in lower case
 _COUNTRY_BEFORE = frozenset({"the", "in"})  # "the us", "in us"
 
 
 class Known(NamedTuple):
     """Kind -> the things of it that a text names; all words of their names; and the states and countries that stand
-    right behind the name of something else, with the last word of it: "Tempe, Arizona"."""
+    right behind the name of something else, with the last word of it ("Tempe, Arizona"), or before a title and name."""
 
     things: dict[str, frozenset[str]]
     words: frozenset[str]
@@ -92,8 +96,10 @@ def known_in(features: Features) -> Known:
             if name in names and _is_name(features, name, words[position - 1] if position else ""):
                 for kind, thing in names[name]:
                     things.setdefault(kind, set()).add(thing)
-                    if kind == _PLACE and _SIZE[thing] and (named := _named_before(features, position)):
-                        behind.add((thing, named))
+                    if kind == _PLACE and _SIZE[thing]:
+                        named = _named_before(features, position) or _titled(features, position + length)
+                        if named:
+                            behind.add((thing, named))
                 used.update(name)
                 end = position + length
                 break
@@ -105,6 +111,17 @@ def _named_before(features: Features, position: int) -> str:
     words = features.words
     last = position - 2 if words[position - 1] == "," else position - 1
     return words[last] if last >= 0 and words[last] in features.get(capitals_in) else ""
+
+
+def _titled(features: Features, position: int) -> str:
+    """The name behind the title at `position` ("Prime Minister Modi"): of whom a country is said that goes without
+    saying; "" where none is."""
+    words = features.words
+    start = position
+    while position < len(words) and words[position] in _TITLES:
+        position += 1
+    is_named = start < position < len(words) and words[position] in features.get(capitals_in)
+    return words[position] if is_named else ""
 
 
 def _is_name(features: Features, name: tuple[str, ...], before: str) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from llmcache_plugins.matching.features import Features, Token
 from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent, words_of
 from llmcache_plugins.matching.guards.dates import dates_in
+from llmcache_plugins.matching.guards.number_words import percents_in, slashed_percent
 from llmcache_plugins.matching.guards.units import MULTIPLIERS, unit_of
 
 __all__ = ["identifiers", "identifiers_in"]
@@ -38,13 +39,15 @@ _INTERFACES = {
     for name in names.split()
 }
 _SAME_ACRONYM = {"USA": "us"}
+_SAME_NAME = {"24x7": "24/7", "7x24": "24/7", "7/24": "24/7"}
+_WARS = frozenset({"ww1", "ww2", "ww3"})  # numbers compare them with "World War II"
 _INTERFACE = re.compile(r"([a-z][a-z-]*?)-?(\d+(?:/\d+)*(?:[.:]\d+)*)")
 _RUNS = re.compile(r"[^\W\d_]+|\d+")
 _SUFFIX = re.compile(r"[-+\d.,]*(.*)", re.DOTALL)
 _MOST_SEARCHED = 32  # names to look for in the other text, so that the time stays linear
 _ZEROES = re.compile(r"(?<!\d)0+(?=\d)")
 _EMPHASIS = words_of(
-    """ii iii iv vi vii viii ix xi xii xiii xiv xvi
+    """wwi wwii wwiii ii iii iv vi vii viii ix xi xii xiii xiv xvi
     a about after all also always am an and any are as at bad be because before best better but by can did do
     does ever every for free from get good great had has have he her here his how i if in into is it just like
     make many may me more most much must my need never new no none not now of off ok on one only or other our
@@ -83,14 +86,15 @@ def identifiers_in(features: Features) -> _Identifiers:
                 found.append(f"{_INTERFACES[token.lower]} {number}")
                 claimed.append(position + 1)
         elif kind == "name":
-            if position not in features.get(dates_in).claimed:
+            if token.lower not in _WARS and position not in features.get(dates_in).claimed:
                 found.append(_canonical(token.lower))
         elif kind == "exact":
             found.append(token.text.rstrip("/") or token.text)
         elif kind == "operator":
             operators.append(token.text)
         elif kind == "slashed":
-            if position - 1 not in claimed and position not in claimed:
+            is_mixed = position > 0 and tokens[position - 1].kind == "number" and slashed_percent(token.lower)
+            if not is_mixed and position - 1 not in claimed and position not in claimed:
                 found.append(_ZEROES.sub("", token.lower))
         elif kind == "measure" and not _is_quantity(token) and position not in features.get(dates_in).claimed:
             found.append(token.lower)
@@ -117,6 +121,8 @@ def _canonical(lower: str) -> str:
     match = _INTERFACE.fullmatch(lower)
     if match and match.group(1) in _INTERFACES:
         return f"{_INTERFACES[match.group(1)]} {match.group(2)}"
+    if lower in _SAME_NAME:
+        return _SAME_NAME[lower]
     return lower.lstrip("#") if lower[:1] == "#" else lower.removesuffix("/")
 
 
@@ -170,6 +176,8 @@ def _compare(asked: Features, stored: Features) -> Finding:
 
 def _is_spelled_out(name: str, other: Features) -> bool:
     """Whether the other text has the parts of a name ("vlan10": "VLAN 10") or the words its letters stand for."""
+    if "/" in name and _is_said(name, other):
+        return True
     is_exact = "/" in name or "\\" in name  # the case of a path counts
     parts = _RUNS.findall(name if is_exact else name.lower())
     if not parts or name[0] in "-%+" or name.endswith(("+", "#")):
@@ -177,6 +185,18 @@ def _is_spelled_out(name: str, other: Features) -> bool:
     if f" {' '.join(parts)} " in other.get(_runs_as_written if is_exact else _runs):
         return True
     return len(parts) == 2 and parts[0].isalpha() and len(parts[0]) > 1 and "".join(parts) in other.get(_initials)
+
+
+def _is_said(name: str, other: Features) -> bool:
+    """Whether the other text has a share in other words ("3/4": "75%"), or two large numbers apart ("500/1000")."""
+    percent = slashed_percent(name)
+    if percent is not None:
+        return percent in other.get(percents_in)
+    over, _, under = name.partition("/")
+    if not (over.isdigit() and under.isdigit() and len(over) > 2 and len(under) > 2):
+        return False
+    words = other.get(_word_set)
+    return over in words and under in words
 
 
 def _runs(features: Features) -> str:

@@ -72,7 +72,17 @@ _LONE = {  # what changes an answer when only one of two texts has it
     **dict.fromkeys(words_of("nonstop"), "nonstop"),
     **dict.fromkeys(words_of("cheap"), "cheap"),
 }
-_CUES = _SUPERLATIVES.keys() | _LONE.keys() | _PLACES | {"most", "least"} | frozenset(first for first, _ in _BOUNDS)
+_AMOUNTS = words_of("most some few all")
+_BEFORE_NO_AMOUNT = words_of("the a at is are was were its their my your our what which")  # "what are some ways"
+_LISTING = words_of("show list display find get give what which name tell")
+_CUES = (
+    _AMOUNTS
+    | _SUPERLATIVES.keys()
+    | _LONE.keys()
+    | _PLACES
+    | {"most", "least"}
+    | frozenset(first for first, _ in _BOUNDS)
+)
 
 
 class Scope(NamedTuple):
@@ -82,9 +92,11 @@ class Scope(NamedTuple):
     places: frozenset[str]
     lone: frozenset[str]
     words: frozenset[str]  # all words above
+    amounts: frozenset[str]  # "most cats", "some cats"
+    not_only: frozenset[str]  # the word behind "not only"
 
 
-_NONE = Scope(*(frozenset[str](),) * 6)
+_NONE = Scope(*(frozenset[str](),) * 8)
 
 
 def scope_of(features: Features) -> Scope:
@@ -97,6 +109,8 @@ def scope_of(features: Features) -> Scope:
     bounds: set[str] = set()
     places: set[str] = set()
     lone: set[str] = set()
+    amounts: set[str] = set()
+    not_only: set[str] = set()
     used: set[str] = set()
     for position, word in enumerate(words):
         if word not in _CUES:
@@ -115,9 +129,13 @@ def scope_of(features: Features) -> Scope:
             used.add(after if word in ("most", "least") else word)
         elif word in _PLACES and after not in _NOT_PLACES and after.isalpha() and after not in _SUPERLATIVES:
             places.add(word)
-        if word in _LONE and before not in ("most", "least"):
+        if word in _AMOUNTS and before not in _BEFORE_NO_AMOUNT and after.isalpha() and after not in _MOST:
+            amounts.add(f"{word} {after}")
+        if word == "only" and before == "not":
+            not_only.add(after)
+        elif word in _LONE and before not in ("most", "least"):
             lone.add(_LONE[word])
-    return Scope(*map(frozenset, (superlatives, light, bounds, places, lone, used)))
+    return Scope(*map(frozenset, (superlatives, light, bounds, places, lone, used, amounts, not_only)))
 
 
 def _superlative(word: str, after: str) -> str:
@@ -137,6 +155,8 @@ def _compare(asked: Features, stored: Features) -> Finding:
     mine, theirs = left.superlatives | left.light, right.superlatives | right.light
     if mine and theirs and not mine & theirs:
         return conflict(mine, theirs)
+    if (left.not_only and "only" in right.lone) or (right.not_only and "only" in left.lone):
+        return conflict(left.lone or ["not only"], right.lone or ["not only"])
     if left.bounds and right.bounds and (left.bounds & _UPWARDS == set()) != (right.bounds & _UPWARDS == set()):
         return conflict(left.bounds, right.bounds)
     differing = [
@@ -149,9 +169,23 @@ def _compare(asked: Features, stored: Features) -> Finding:
         )
         if bool(one) != bool(other)
     ]
+    is_listing = _lists(asked) or _lists(stored)
+    if not is_listing and _has_other_amounts(left, right) and are_alike(asked, stored, left.words | right.words):
+        return conflict(left.amounts, right.amounts)
     if differing and are_alike(asked, stored, left.words | right.words, most=0):
         return conflict(differing[0][0], differing[0][1])
     return silent
+
+
+def _has_other_amounts(left: Scope, right: Scope) -> bool:
+    """Whether it is most of a thing here and only some of it there."""
+    nouns = {amount.partition(" ")[2] for amount in left.amounts - right.amounts}
+    return any(amount.partition(" ")[2] in nouns for amount in right.amounts - left.amounts)
+
+
+def _lists(features: Features) -> bool:
+    """Whether a text wants things named: then "all" and "some" are the same wish."""
+    return not _LISTING.isdisjoint(features.words[:4])
 
 
 def _unsaid(values: frozenset[str], other: Features) -> frozenset[str]:

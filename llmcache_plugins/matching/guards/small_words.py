@@ -60,9 +60,13 @@ class _Frame(NamedTuple):
     role: tuple[str, str]
 
 
+def _content_words(features: Features) -> list[str]:
+    return [word for word in features.words if word not in _NO_CONTENT]
+
+
 def _content(features: Features) -> tuple[str, ...]:
     """Stems of the content words, sorted: most pairs differ in them, and then nothing else need be known."""
-    return tuple(sorted([stem_of(word) for word in features.words if word not in _NO_CONTENT]))
+    return tuple(sorted([stem_of(word) for word in features.get(_content_words)]))
 
 
 def _frame(features: Features) -> _Frame:
@@ -104,8 +108,8 @@ def _tense_of(words: tuple[str, ...], start: int) -> str:
 
 
 def _compare(asked: Features, stored: Features) -> Finding:
-    content = asked.get(_content)
-    if not content or content != stored.get(_content):
+    count = len(asked.get(_content_words))  # as many words, before the stems of any are made
+    if not count or count != len(stored.get(_content_words)) or asked.get(_content) != stored.get(_content):
         return silent
     left, right = asked.get(_frame), stored.get(_frame)
     if left == right:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from llmcache_plugins.matching.features import Features, Token
 from llmcache_plugins.matching.guards.addresses import is_address
-from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, leftovers, silent, words_of
+from llmcache_plugins.matching.guards.base import Finding, Rule, agree, conflict, kinds_of, leftovers, silent, words_of
 from llmcache_plugins.matching.guards.units import unit_of
 
 __all__ = ["versions", "versions_in"]
@@ -27,6 +27,14 @@ _NOT_PRODUCTS = words_of(
 )
 
 
+_IN_WORDS = {
+    "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+}  # fmt: skip
+
+
+_KINDS = frozenset({"version", "ip", "number"})
+
+
 class _Versions(NamedTuple):
     found: tuple[str, ...]
     all: frozenset[str]
@@ -38,6 +46,8 @@ _NONE = _Versions((), frozenset(), frozenset())
 
 def versions_in(features: Features) -> _Versions:
     """Versions in order, without the leading "v", in lower case, and the tokens they took."""
+    if _KINDS.isdisjoint(features.get(kinds_of)) and "version" not in features.words:
+        return _NONE
     found: list[str] = []
     claimed: list[int] = []
     tokens = features.tokens
@@ -45,6 +55,9 @@ def versions_in(features: Features) -> _Versions:
         kind = token.kind
         if kind == "version" or (kind == "ip" and not is_address(token.lower)):
             found.append(token.lower.removeprefix("v"))
+            claimed.append(position)
+        elif kind == "word" and token.lower in _IN_WORDS and position and tokens[position - 1].lower == "version":
+            found.append(_IN_WORDS[token.lower])
             claimed.append(position)
         elif kind == "number" and position and _is_version(tokens, position):
             found.append(token.lower)
