@@ -28,7 +28,7 @@ class AnthropicResolver:
         self._prompt = FollowUpPrompt(max_chars=max_chars)
         self._fields: dict[str, Any] = {"model": model, "max_tokens": max_tokens, "timeout": timeout}
         if temperature is not None:
-            self._fields["temperature"] = temperature
+            self._fields["extra_body"] = {"temperature": temperature}  # no argument in every version of the SDK
         self.resolver_id = f"anthropic/{model} {self._prompt.version}/{temperature}"
         # The class by its name: it is not public, and methods of both kinds of clients look alike.
         is_async = any(base.__name__ == "AsyncAPIClient" for base in type(client).__mro__)

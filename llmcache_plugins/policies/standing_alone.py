@@ -255,7 +255,8 @@ def _points_to_one_thing(words: list[str], lower: list[str]) -> bool:
         is_told = place < len(lower) and (lower[place] in _PREPOSITIONS or lower[place] in _RELATIVES)
         if not phrase or _is_known(phrase):
             continue
-        if lower[at + 1] in _ORDINALS or not is_told or len(phrase) > 4:
+        is_counted = lower[at + 1] in _ORDINALS and not (is_told and len(phrase) > 1 and lower[place] == "of")
+        if is_counted or not is_told or len(phrase) > 4:
             return True
     return False
 

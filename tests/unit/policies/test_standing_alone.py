@@ -24,6 +24,7 @@ from llmcache_plugins.policies.standing_alone import leaning_of, own_words, poin
         "How long does it take to learn the piano in Paris?",
         "Who is the president of the United States?",
         "What are the best things in Quora that some people don't know?",
+        "Who wrote the second version of OSPF?",
         "Which routers are down in site NYC-1?",
         "Why is BGP slower than OSPF?",
         "Was J.R. Jayewardene a good student?",
