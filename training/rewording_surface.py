@@ -65,6 +65,11 @@ _SMALL_NUMBERS = dict(
     )
 )
 _FROM_WORDS = {word: number for number, word in _SMALL_NUMBERS.items()}
+_MONTH_NAMES = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+_MONTHS = "|".join(_MONTH_NAMES)
 _UNITS = (
     ("hours", "h"), ("minutes", "min"), ("kilometers", "km"), ("kilograms", "kg"), ("gigabytes",
     "GB"),
@@ -143,7 +148,7 @@ def relative(text: str, chance: random.Random) -> str | None:
 
 
 _NUMBER_FORMS: list[tuple[str, Callable[[re.Match[str]], str]]] = [
-    (r"(?<![\w.,:/$€£-])([2-9]|1[0-2])(?= [a-z]{3,})(?! (?:am|pm|and)\b)", lambda m: _SMALL_NUMBERS[m[1]]),
+    (rf"(?<![\w.,:/$€£-])([2-9]|1[0-2])(?= [a-z]{{3,}})(?! (?:am|pm|and|{_MONTHS})\b)", lambda m: _SMALL_NUMBERS[m[1]]),
     (rf"\b(?:{'|'.join(_FROM_WORDS)})\b(?= [a-z]{{3,}})", lambda m: _FROM_WORDS[m[0].lower()]),
     (r"(?<![\w.,:/-])([1-9]\d{0,2}),(\d{3})(?![\d,.]\d)", lambda m: m[1] + m[2]),
     (r"(?<![\w.,:/-])([1-9]\d)(\d{3})(?![\w.,:/-])", lambda m: f"{m[1]},{m[2]}"),
@@ -152,6 +157,18 @@ _NUMBER_FORMS: list[tuple[str, Callable[[re.Match[str]], str]]] = [
     (r"\b(\d[\d,.]*) (?:us )?dollars\b", lambda m: f"${m[1]}"),
     (r"(?<=\d) ?lakhs?\b", lambda m: " lac"),
     (r"\b1st\b", lambda m: "first"),
+    (rf"\b({_MONTHS}) (\d\d?)\b(?!\d|:| percent|%| \w+s\b)", lambda m: f"{m[2]} {m[1]}"),
+    (rf"\b(\d\d?) ({_MONTHS})\b", lambda m: f"{m[2]} {m[1]}"),
+    (rf"\b({_MONTHS}) (\d\d?)(?:st|nd|rd|th)\b", lambda m: f"{m[1]} {m[2]}"),
+    (rf"\b(\d\d?)(?:st|nd|rd|th) (?:of )?({_MONTHS})\b", lambda m: f"{m[2]} {m[1]}"),
+    (r"\b([1-9]|1[01]) ?pm\b", lambda m: f"{int(m[1]) + 12}:00"),
+    (r"\b([1-9]|1[01]) ?am\b", lambda m: f"{m[1]} in the morning"),
+    (r"\b(\d\d?):00 ?([ap]m)\b", lambda m: f"{m[1]} {m[2]}"),
+    (r"\b(\d\d?) o'clock\b", lambda m: f"{m[1]}:00"),
+    (r"\b(20[0-3]\d)-(0[1-9]|1[0-2])-(\d\d)\b", lambda m: f"{_MONTH_NAMES[int(m[2]) - 1]} {int(m[3])}, {m[1]}"),
+    (r"\b24/7\b", lambda m: "around the clock"),
+    (r"\b(\d+)k\b", lambda m: f"{m[1]},000"),
+    (r"\b([1-9]\d{0,2}),000\b(?!,)", lambda m: f"{m[1]}k"),
     (r"\bfirst\b(?= (?:year|semester|time|world|day|grade))", lambda m: "1st"),
     *((rf"(?<=\d) {long}\b", lambda m, short=short: f" {short}") for long, short in _UNITS),
     *((rf"(?<=\d) ?{short}\b", lambda m, long=long: f" {long}") for long, short in _UNITS if len(short) > 1),

@@ -121,10 +121,16 @@ def joint_swap(first: str, second: str, chance: random.Random) -> Pair | None:
     pattern = re.compile(rf"(?<![\w'-]){re.escape(old)}(?![\w'-])", re.IGNORECASE)
     label = int(kind != "word" and chance.random() < 0.5)
     if label:
-        return pattern.sub(lambda _: new, first), pattern.sub(lambda _: new, second), 1, f"both {kind}"
+        return _put(pattern, new, first), _put(pattern, new, second), 1, f"both {kind}"
     if chance.random() < 0.5:
-        return pattern.sub(lambda _: new, first), second, 0, f"one {kind}"
-    return first, pattern.sub(lambda _: new, second), 0, f"one {kind}"
+        return _put(pattern, new, first), second, 0, f"one {kind}"
+    return first, _put(pattern, new, second), 0, f"one {kind}"
+
+
+def _put(pattern: re.Pattern[str], new: str, text: str) -> str:
+    article = "an" if new[:1].lower() in "aeio" else "a"
+    text = pattern.sub(lambda _: new, text)
+    return re.sub(rf"\b(a)n?(?= {re.escape(new)})", article, text)
 
 
 def _swaps(first: str, second: str, chance: random.Random) -> Iterator[tuple[str, str, str]]:
