@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from llmcache_plugins.types import Usage
 
-__all__ = ["CacheStats", "Share", "StoreStats", "TierStats"]
+__all__ = ["AdaptiveStats", "CacheStats", "Share", "StoreStats", "TierStats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,38 @@ class TierStats:
     evictions: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveStats:
+    """What the adaptive policy has checked and learnt for one error budget.
+
+    Args:
+        max_error_rate: the budget.
+        requests: lookups under it.
+        checked: would-be hits that were sent to the model.
+        agreed: of these, whose answer proved right; `differed` wrong, and `unknown`: nobody could tell.
+        near_agreed: the same of candidates that were not sure enough to be served; also `near_differed` and
+            `near_unknown`. They cost no call.
+        wrong_at_most: wrong hits that were served, at most, with 95 % confidence.
+        wrong_allowed: wrong hits that may have been served by now.
+        threshold: the least confidence that is served, in the cache as a whole; infinite for none.
+        check_chance: the chance with which a would-be hit is checked now; 1 when none is served.
+    """
+
+    max_error_rate: float
+    requests: int
+    checked: int
+    agreed: int
+    differed: int
+    unknown: int
+    near_agreed: int
+    near_differed: int
+    near_unknown: int
+    wrong_at_most: float
+    wrong_allowed: float
+    threshold: float
+    check_chance: float
+
+
 @dataclass(frozen=True, slots=True)
 class CacheStats:
     """What a cache has done since it was opened.
@@ -70,6 +102,7 @@ class CacheStats:
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
     `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
     `resolved` counts what came of the resolver of follow-ups, by the outcomes of `ResolutionEvent`.
+    `adaptive` is what the adaptive policy has learnt, for each error budget in use; empty with another policy.
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -89,6 +122,7 @@ class CacheStats:
     resolved: Mapping[str, int] = field(default_factory=dict)
     reported: int = 0
     invalidated: int = 0
+    adaptive: tuple[AdaptiveStats, ...] = ()
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
 

@@ -26,6 +26,7 @@ from llmcache_plugins.types import (
 )
 
 __all__ = [
+    "AnswersAgree",
     "AsyncEmbedder",
     "AsyncStore",
     "AsyncVerifier",
@@ -49,6 +50,7 @@ __all__ = [
     "ReportEvent",
     "ResolutionEvent",
     "ResolutionOutcome",
+    "ShadowEvent",
     "StatisticsRecorder",
     "Store",
     "UpdateEvent",
@@ -376,6 +378,11 @@ it says, for stored matches (aliases) and remembered verdicts of another judge a
 `ajudge`, a coroutine function that asynchronous lookups await in its place (None for none), and `runs_apart`: True
 when nothing of the caller's context (its callbacks, its traces) is meant to hear of its calls."""
 
+AnswersAgree: TypeAlias = Callable[[str, str], bool | None]
+"""Says whether two answers, a fresh and a stored one, tell the same: True, False, or None for "cannot say". Called in a
+thread of the cache's; equal texts are not asked about."""
+
+
 Validator: TypeAlias = Callable[[Request, Entry], Validation | bool | Awaitable[Validation | bool]]
 """Has the last word on a semantic match before it is served. A function or a coroutine function, as a `Judge`."""
 
@@ -456,6 +463,21 @@ class ResolutionEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowEvent:
+    """A fresh answer was compared with that of a stored candidate (adaptive policy).
+
+    Args:
+        outcome: `unknown` when nobody could tell, or no answer came that can be compared.
+        is_drawn: the candidate would have been served: this check has cost a model call. Else it was not sure enough,
+            and the model was asked anyway.
+    """
+
+    outcome: Literal["agrees", "differs", "unknown"]
+    is_drawn: bool
+    namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
 class ReportEvent:
     """A user reported a wrong answer."""
 
@@ -504,6 +526,7 @@ Event: TypeAlias = (
     | ValidationEvent
     | JudgeEvent
     | ResolutionEvent
+    | ShadowEvent
     | ReportEvent
     | InvalidationEvent
     | MoveEvent

@@ -57,6 +57,7 @@ class MissReason(StrEnum):
     LOW_CONFIDENCE = "low_confidence"  # near, and no guard objects, but not surely right
     REJECTED = "rejected"  # would have been served, but a validator refused it
     REPORTED = "reported"  # would have been served, but a user reported it, or one like it, as wrong
+    SHADOW = "shadow"  # would have been served, but is checked against a fresh answer (adaptive policy)
     EXACT_ONLY = "exact_only"  # this request may only be matched exactly, and was not found
     UNREADABLE = "unreadable"  # too long for the embedder, or unknown to it: exact only, and not found
     NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only

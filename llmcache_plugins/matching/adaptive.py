@@ -94,6 +94,11 @@ class Learnt(_Over):
         self._threshold = threshold
 
     @property
+    def unlearnt(self) -> Policy:
+        """What there was before anything was learnt."""
+        return self._policy
+
+    @property
     def sure_from(self) -> float:
         return self._unscored(self._policy.sure_from)
 
