@@ -229,9 +229,9 @@ _EXCHANGES = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         rf"\bfrom (?P<a>{_MORE}) (?:in)?to (?P<b>{_MORE}){_END}",
-        rf"{_A} (?:instead of|rather than) {_B}",
+        rf"{_A} (?:instead of|rather than) {_B}{_END}",
         rf"\b(?:convert|change) {_A} (?:in)?to {_B}",
-        rf"\b(?:effects?|impact|influence|role) of {_A} (?:on|in) {_B}",
+        rf"\b(?:effects?|impact|influence|role) of {_A} (?:on|in) {_B}{_END}",
         rf"{_A} (?:{_COMPARED}) than {_B}",
         rf"\b(?:does|do|did|can|will|why does|how does) {_A} (?:{_ACTS}) {_B}",
         rf"{_A} (?:affects?|causes?|defeated|beat|supports?|replaces?|attacked|invaded) {_B}",
@@ -371,7 +371,7 @@ def second_dropped(text: str, chance: random.Random) -> str | None:
 
 
 def changes_for(followers: Followers) -> list[tuple[Edit, float]]:
-    return [(followers.other_word, 1.5), (followers.other_name, 2.5), *CHANGES]
+    return [(followers.other_word, 1.0), (followers.other_name, 2.5), *CHANGES]
 
 
 CHANGES: tuple[tuple[Edit, float], ...] = (

@@ -170,9 +170,12 @@ def _with_be(question: str) -> str | None:
     match = _BE.match(question)
     if not match or _NO_SIMPLE.search(match["np"]) or match["np"].split()[-1].endswith(("ed", "ing", "for", "to")):
         return None
-    if match["np"].split()[0].lower() in ("some", "it", "there", "this", "that"):
+    if match["np"].split()[0].lower() in _NO_SUBJECT:
         return None
     return f"{match['wh']} {match['np']} {match['be']}"
+
+
+_NO_SUBJECT = words_of("some it there this that in on at of for to with about under over wrong so not")
 
 
 def _as_subject(question: str) -> str | None:
