@@ -38,7 +38,7 @@ def stem(word: str) -> str:
 
 def content_of(features: Features) -> frozenset[str]:
     """Stems of the words that carry the meaning."""
-    return frozenset(stem(word) for word in features.words if word not in SMALL)
+    return frozenset([stem(word) for word in features.words if word not in SMALL])
 
 
 def are_alike(asked: Features, stored: Features, words: frozenset[str] = frozenset(), most: int = 1) -> bool:

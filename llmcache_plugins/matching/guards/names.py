@@ -19,13 +19,17 @@ _HYPHENATED = re.compile(r"[A-Za-z]+(?:[-_][A-Za-z]+)+")
 _HEX = re.compile(r"[a-f]{7,40}|[A-F]{7,40}")
 _COMPOUNDS = words_of("e x t o u a i")  # e-mail, x-ray, t-shirt, o-ring, u-turn; plan-a is not in question here
 _HEX_WORDS = words_of("acceded defaced effaced")
+# What any name has: a sign inside, or a capital that stands alone, or seven hexadecimal letters in a row.
+_MAY_NAME = re.compile(r"[-_]|(?<![^\W_])[A-Z](?![^\W_])|[A-Fa-f]{7}")
 _MOST = 64  # names that are compared: a text with more is no question
 
 
 def names_in(features: Features) -> tuple[str, ...]:
     """Names of letters alone, in lower case, in order."""
-    found: list[str] = []
     text = features.text
+    if _MAY_NAME.search(text) is None:
+        return ()
+    found: list[str] = []
     is_cased = not (text.isupper() or text.islower())
     for number, piece in enumerate(text.split()):
         word = piece.strip(_TRIM)
@@ -71,8 +75,13 @@ _OPTIONS = re.compile(r"-[A-Za-z]{2,8}")
 _MIXED = re.compile(r"(?=.*[a-z])(?=.*[A-Z0-9].*[A-Z])(?=.*[0-9=+/])[A-Za-z0-9=+/_\-]{10,}")
 
 
+_MAY_BE_EXACT = re.compile(r"[-=+/\\$0-9]")
+
+
 def exact_case_in(features: Features) -> Mapping[str, str]:
     """Pieces that mean something else in another case: lower-case form -> as written."""
+    if _MAY_BE_EXACT.search(features.text) is None:
+        return {}
     found: dict[str, str] = {}
     for piece in features.text.split():
         word = piece.strip(".,;!?\"'`()")
