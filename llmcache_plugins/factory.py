@@ -6,13 +6,14 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from llmcache_plugins.config import CacheConfig, as_namespace
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import guards_of, policies_for, verifier_of, version_of
 from llmcache_plugins.embedders import CachingEmbedder, OnnxEmbedder, VectorCacheFile, as_embedder, caching
 from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
@@ -21,12 +22,10 @@ from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
 from llmcache_plugins.judges import as_judge
 from llmcache_plugins.keys.fingerprint import canonical_json, fingerprint
-from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy
-from llmcache_plugins.matching.calibration import calibration_for
-from llmcache_plugins.matching.guards import DEFAULT_GUARDS, GUARDS_VERSION
+from llmcache_plugins.matching.guards import GUARDS_VERSION
 from llmcache_plugins.matching.guards import judge as judge_texts
 from llmcache_plugins.matching.lexical import LexicalMatcher
-from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
+from llmcache_plugins.matching.query_types import query_type_of
 from llmcache_plugins.policies import Staleness
 from llmcache_plugins.policies.event_rules import EventRule, EventRules
 from llmcache_plugins.policies.placement import TierConfig
@@ -38,8 +37,6 @@ from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Sta
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
-_UNCALIBRATED_THRESHOLD = 0.95  # what users of other caches expect of a cosine
-_GREY_WIDTH = 0.15  # below a plain threshold: rewordings that a verifier can still tell from look-alikes
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _default: SemanticCache | None = None
@@ -54,7 +51,7 @@ def open_cache(
     embedder: Any = "default",
     config: CacheConfig | None = None,
     guards: Sequence[Guard] | None = None,
-    verifier: Verifier | None = None,
+    verifier: Any = "grey",
     judge: Any = None,
     validators: Sequence[Validator] = (),
     resolver: ResolveTurns | None = None,
@@ -75,7 +72,9 @@ def open_cache(
             embedder, and says so once.
         config: settings as one value; not together with `settings`.
         guards: the rules that may veto a candidate, in place of the default ones.
-        verifier: reads asked and stored question together where the confidence alone does not decide.
+        verifier: reads asked and stored question together where the confidence alone does not decide: `"grey"`, the
+            local model of the extra `local`, where its score can change the decision; `"always"`, it is asked about
+            sure matches too; `"off"` or None; a `Verifier` of your own, or a function of pairs, whose word counts.
         judge: asked last, about the best candidate that is still undecided: a callable (see `Judge`), a model of
             LangChain, a client of the Anthropic SDK; see docs/judge.md.
         validators: each must accept a match by meaning before it is served.
@@ -97,8 +96,11 @@ def open_cache(
     config = _config(config, settings)
     clock = clock or SystemClock()
     chosen = _embedder(embedder, config)
-    advisers = _advisers(verifier, judge, validators, config)
-    rules = _rules(config, chosen, _guards(guards, config), advisers)
+    chosen_guards = guards_of(guards, config)
+    advisers = _advisers(verifier_of(verifier, config, chosen, guards=chosen_guards), judge, validators, config)
+    rules = _rules(
+        config, chosen, chosen_guards, advisers, is_always_asked=isinstance(verifier, str) and verifier == "always"
+    )
     if not isinstance(recorders, Sequence) or not all(callable(recorder) for recorder in recorders):
         raise ConfigError("recorders must be a list or tuple of callables")
     chosen_profiler = _profiler(profiler, config)
@@ -128,14 +130,28 @@ def open_cache(
     return cache
 
 
-def _rules(config: CacheConfig, embedder: Embedder | None, guards: tuple[Guard, ...], advisers: Advisers) -> Rules:
+def _rules(
+    config: CacheConfig,
+    embedder: Embedder | None,
+    guards: tuple[Guard, ...],
+    advisers: Advisers,
+    *,
+    is_always_asked: bool,
+) -> Rules:
     """What the flows need, but for the tiers."""
     has_grey_zone = advisers.verifier is not None or advisers.judge is not None
     return Rules(
         tiers=(),
         embedder_id=None if embedder is None else embedder.embedder_id,
         policy_id=_policy_id(embedder, guards, advisers),
-        policy_for=policies_for(config, embedder, guards=guards, has_grey_zone=has_grey_zone),
+        policy_for=policies_for(
+            config,
+            embedder,
+            guards=guards,
+            has_grey_zone=has_grey_zone,
+            verifier=advisers.verifier,
+            is_always_asked=is_always_asked,
+        ),
         guards=partial(judge_texts, guards=guards),
         max_candidates=config.max_candidates,
         near_misses=config.near_misses,
@@ -185,20 +201,6 @@ def _event_rules(given: Any) -> EventRules:
     return EventRules(given)
 
 
-def _guards(given: Sequence[Guard] | None, config: CacheConfig) -> tuple[Guard, ...]:
-    if given is None:
-        return DEFAULT_GUARDS if config.use_guards else ()
-    if not config.use_guards:
-        raise ConfigError("guards are given and use_guards is False; leave one of them out")
-    if not isinstance(given, list | tuple):
-        raise ConfigError(f"guards must be a list or tuple of guards, not {type(given).__name__}")
-    for guard in given:
-        if not callable(guard) or not isinstance(getattr(guard, "name", None), str):
-            raise ConfigError(f"a guard is callable and has a name, a str; {type(guard).__name__} is not and has not")
-        _version_of(guard)
-    return tuple(given)
-
-
 def _config(config: CacheConfig | None, settings: dict[str, Any]) -> CacheConfig:
     if config is not None and not isinstance(config, CacheConfig):
         raise ConfigError(f"config must be a CacheConfig, not {type(config).__name__}; settings can be given by name")
@@ -240,67 +242,7 @@ def _say_once_no_embedder(error: MissingExtraError) -> None:
     _log.warning("no embedder: only exact and normalised matches hit. %s", error)
 
 
-def policies_for(
-    config: CacheConfig,
-    embedder: Embedder | None,
-    *,
-    guards: Sequence[Guard] | None = None,
-    has_grey_zone: bool = False,
-) -> Policies:
-    """The policies these settings ask for. A given threshold is a plain cosine; else the error budget decides by the
-    embedder's calibration; an embedder without one gets a cosine of 0.95. A `LexicalMatcher` decides by its score.
-
-    Args:
-        guards: those in use (None: those of the settings). A calibration was fitted behind the default ones and counts
-            on every one of them: without them a plain cosine decides.
-        has_grey_zone: a verifier or a judge is asked below a plain threshold too, down to 0.15 under it.
-
-    Raises:
-        ConfigError: a budget names a query type that does not exist, or the matcher has a threshold of its own and
-            there is an error budget.
-    """
-    unknown = sorted(set(config.max_error_rate_by_query_type) - set(QUERY_TYPES))
-    if unknown:
-        known = ", ".join(QUERY_TYPES)
-        raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
-    guards = _guards(guards, config) if guards is None else guards
-    return Policies(
-        _maker(config, embedder, all(guard in guards for guard in DEFAULT_GUARDS), has_grey_zone),
-        config.max_error_rate,
-        by_query_type=config.max_error_rate_by_query_type,
-        by_namespace={as_namespace(start): rate for start, rate in config.max_error_rate_by_namespace.items()},
-        query_type_of=query_type_of,
-        root=config.namespace,
-    )
-
-
-def _maker(
-    config: CacheConfig, embedder: Embedder | None, is_guarded: bool, has_grey_zone: bool
-) -> Callable[[float], Policy]:
-    threshold = config.similarity_threshold
-    if isinstance(embedder, LexicalMatcher):
-        has_budgets = config.max_error_rate_by_query_type or config.max_error_rate_by_namespace
-        if embedder.threshold is not None and (config.is_budget_given or has_budgets):
-            raise ConfigError(
-                f"LexicalMatcher(threshold={embedder.threshold!r}) and an error budget (max_error_rate, or one by "
-                f"query type or namespace) exclude each other: one score would decide for all; leave one of them out"
-            )
-        return partial(embedder.policy, threshold=threshold, has_grey_zone=has_grey_zone)
-    calibration = None
-    if threshold is None:
-        threshold = _UNCALIBRATED_THRESHOLD
-        calibration = calibration_for(embedder.embedder_id) if embedder is not None and is_guarded else None
-        if calibration is None and embedder is not None:
-            _say_uncalibrated(config, embedder, threshold, is_guarded)
-    if calibration is not None:
-        return partial(ConfidencePolicy, calibration, has_grey_zone=has_grey_zone)
-    plain = SimilarityPolicy(threshold, max(threshold - _GREY_WIDTH, 0.0) if has_grey_zone else None)
-    return lambda max_error_rate: plain
-
-
 def _advisers(verifier: Verifier | None, given: Any, validators: Sequence[Validator], config: CacheConfig) -> Advisers:
-    if verifier is not None and not isinstance(verifier, Verifier):
-        raise ConfigError(f"verifier must have verifier_id and verify, which {type(verifier).__name__} has not")
     judge = None if given is None else as_judge(given)
     if config.judge_budget is not None and not config.judge_cost and getattr(judge, "has_price", True) is False:
         raise ConfigError("judge_budget needs to know what the judge costs: give it a price=, or set judge_cost")
@@ -311,7 +253,7 @@ def _advisers(verifier: Verifier | None, given: Any, validators: Sequence[Valida
         judge,
         validators,
         verifier_timeout=config.verifier_timeout,
-        judge_id="" if judge is None else f"{_judge_id(judge)} {_version_of(judge)}",
+        judge_id="" if judge is None else f"{_judge_id(judge)} {version_of(judge)}",
         judge_timeout=config.judge_timeout,
         judge_limit=config.judge_limit,
         judge_budget=config.judge_budget,
@@ -354,36 +296,17 @@ def _line_file(path: str | os.PathLike[str] | None) -> LineFile | None:
     return None if path is None else LineFile(Path(path))
 
 
-def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float, is_guarded: bool) -> None:
-    """A default says so quietly; who set an error budget that cannot be kept is warned."""
-    budgets = (*config.max_error_rate_by_query_type.values(), *config.max_error_rate_by_namespace.values())
-    is_promised = config.is_budget_given or any(budgets)
-    _log.log(
-        logging.WARNING if is_promised else logging.INFO,
-        "%s: a cosine of %g decides, whatever the error budget",
-        f"{embedder.embedder_id} has no calibration" if is_guarded else "not all default guards are in use",
-        threshold,
-    )
-
-
 def _policy_id(embedder: Embedder | None, guards: Sequence[Guard], advisers: Advisers) -> str:
     """Of all that decides a match and is not in the id of the request's policy. Validators are not in it: they are
     asked about aliases too."""
     parts = [
         None if embedder is None else embedder.embedder_id,
         GUARDS_VERSION if guards else "",
-        [[guard.name, _version_of(guard)] for guard in guards],
+        [[guard.name, version_of(guard)] for guard in guards],
         None if advisers.verifier is None else advisers.verifier.verifier_id,
-        None if advisers.judge is None else [_judge_id(advisers.judge), _version_of(advisers.judge)],
+        None if advisers.judge is None else [_judge_id(advisers.judge), version_of(advisers.judge)],
     ]
     return fingerprint(canonical_json(parts))[:16]
-
-
-def _version_of(part: Guard | Judge) -> str:
-    version = getattr(part, "version", "")  # optional, so no part of the protocols
-    if not isinstance(version, str):
-        raise ConfigError(f"the version of {type(part).__name__} must be a str, not {type(version).__name__}")
-    return version
 
 
 def _judge_id(judge: Judge) -> str:

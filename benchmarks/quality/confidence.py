@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks.quality.pairs import PairRuns
 from benchmarks.quality.streams import Stream
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.evaluation import LabelledRequest, PreparedEmbedder
-from llmcache_plugins.factory import policies_for
 from llmcache_plugins.matching import features
 from llmcache_plugins.matching.decision import decide
 from llmcache_plugins.matching.guards import judge

@@ -14,8 +14,8 @@ from benchmarks.quality.pairs import BUDGETS, CHAIN, PairRuns, run_pairs
 from benchmarks.quality.paraphrases import guard_aim
 from benchmarks.quality.streams import one_cosine, pooled, run_stream
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.evaluation import LabelledPair, Progress, StreamScores
-from llmcache_plugins.factory import policies_for
 from llmcache_plugins.matching.calibration import calibration_for
 from llmcache_plugins.matching.guards import GUARDS_VERSION
 from llmcache_plugins.protocols import Embedder

@@ -14,6 +14,7 @@ from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.material import same_context, similarities
 from benchmarks.quality.peers import FIXED
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.evaluation import (
     LabelledPair,
     PairScores,
@@ -23,7 +24,6 @@ from llmcache_plugins.evaluation import (
     replay_pairs,
     score_pairs,
 )
-from llmcache_plugins.factory import policies_for
 from llmcache_plugins.keys.fingerprint import identify, normalise_text
 from llmcache_plugins.matching.decision import has_conflict
 from llmcache_plugins.matching.guards import judge

@@ -18,9 +18,9 @@ from urllib.parse import quote
 from llmcache_plugins.cli.questions import Question, find_data, read_questions
 from llmcache_plugins.cli.summary import Served, Summary, summarise
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.factory import policies_for
 from llmcache_plugins.matching import Policy
 from llmcache_plugins.protocols import Embedder, ErrorEvent, Event, LookupEvent
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic

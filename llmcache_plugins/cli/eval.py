@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.evaluation import (
@@ -24,7 +25,6 @@ from llmcache_plugins.evaluation import (
     read_file,
     texts_to_embed,
 )
-from llmcache_plugins.factory import policies_for
 from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import JsonValue

@@ -14,13 +14,13 @@ from hashlib import blake2b
 from typing import Any
 
 from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.evaluation.intervals import Interval, Rate
 from llmcache_plugins.evaluation.replay import open_replay_cache, replay_pairs
 from llmcache_plugins.evaluation.rows import LabelledPair
 from llmcache_plugins.evaluation.scores import PairCounts
 from llmcache_plugins.evaluation.vectors import Progress, silent
-from llmcache_plugins.factory import policies_for
 from llmcache_plugins.matching import Policy, has_conflict, judged
 from llmcache_plugins.matching.guards import judge
 from llmcache_plugins.matching.lexical import LexicalMatcher

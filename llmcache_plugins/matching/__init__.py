@@ -1,7 +1,7 @@
 """Is the hit right? Candidates in, a match or near misses out. Pure."""
 
 from llmcache_plugins.matching.decision import Decision, GuardChain, Judged, decide, has_conflict, judged
-from llmcache_plugins.matching.policy import ConfidencePolicy, Policies, Policy, SimilarityPolicy
+from llmcache_plugins.matching.policy import ConfidencePolicy, Policies, Policy, SimilarityPolicy, VerifiedPolicy
 
 __all__ = [
     "ConfidencePolicy",
@@ -11,6 +11,7 @@ __all__ = [
     "Policies",
     "Policy",
     "SimilarityPolicy",
+    "VerifiedPolicy",
     "decide",
     "has_conflict",
     "judged",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmcache_plugins.verifiers.function import FunctionVerifier
 from llmcache_plugins.verifiers.onnx import OnnxVerifier
 
-__all__ = ["OnnxVerifier"]
+__all__ = ["FunctionVerifier", "OnnxVerifier"]

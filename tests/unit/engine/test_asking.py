@@ -128,7 +128,7 @@ def test_failing_verifier_is_a_miss_and_a_counted_error(look: Look) -> None:
         assert cache.stats().errors == {"verifier": 1}
 
 
-@pytest.mark.parametrize("scores", [[0.99], [[0.99, 0.99]], [float("nan"), 0.99]])
+@pytest.mark.parametrize("scores", [[0.99], [[0.99, 0.99]], [float("inf"), 0.99]])
 def test_scores_that_make_no_sense_are_a_failure(look: Look, scores: Any) -> None:
     class Senseless(FakeVerifier):
         def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
@@ -137,6 +137,27 @@ def test_scores_that_make_no_sense_are_a_failure(look: Look, scores: Any) -> Non
     with opened(verifier=Senseless()) as cache:
         assert isinstance(look(cache, ASKED), Miss)
         assert cache.stats().errors == {"verifier": 1}
+
+
+def test_pair_that_the_verifier_cannot_read_is_decided_without_it(look: Look) -> None:
+    class Silent(FakeVerifier):
+        def verify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
+            return np.array([float("nan") if stored.startswith("What") else 0.99 for _, stored in pairs])
+
+    with opened(verifier=Silent()) as cache:
+        assert hit(look(cache, ASKED)).answer == "second"
+        assert cache.stats().errors == {}
+
+
+def test_a_function_of_pairs_is_a_verifier(look: Look) -> None:
+    with opened(verifier=lambda pairs: [0.99 if stored.startswith("What") else 0.1 for _, stored in pairs]) as cache:
+        assert hit(look(cache, ASKED)).answer == "first"
+
+
+@pytest.mark.parametrize("name", ["grey", "off", None])
+def test_without_a_calibration_that_knows_it_the_shipped_verifier_is_not_asked(look: Look, name: str | None) -> None:
+    with opened(verifier=name) as cache:
+        assert reason(look(cache, ASKED)) == "below_threshold"
 
 
 def test_candidate_on_which_the_verifier_failed_is_not_put_before_the_judge(look: Look) -> None:
@@ -387,7 +408,9 @@ async def test_validator_may_be_an_object_with_a_coroutine() -> None:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"verifier": object()}, "verifier must have verifier_id and verify, which object has not"),
+        ({"verifier": "never"}, "verifier must be 'grey', 'always', 'off'"),
+        ({"verifier": "always"}, "needs the default embedder with its calibration"),
+        ({"verifier": object()}, "verifier must have verifier_id and verify, or be callable; object is not"),
         ({"judge": "me"}, "judge must be callable, a model of LangChain or a client of the Anthropic SDK, not str"),
         ({"validators": lambda request, entry: True}, "validators must be a list or tuple of callables"),
         ({"validators": [None]}, "validators must be a list or tuple of callables"),
