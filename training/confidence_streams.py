@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.quality.split import Row
 from llmcache_plugins.evaluation.vectors import PreparedEmbedder, Progress
-from llmcache_plugins.matching.calibration import Calibration
+from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
 from llmcache_plugins.matching.evidence import EVIDENCE, crowding_of, evidence_of
 from llmcache_plugins.matching.guards import judge
 
-__all__ = ["Replayed", "error_curves", "texts_of"]
+__all__ = ["Replayed", "Stream", "Zone", "error_curves", "streams_of", "texts_of"]
 
 _LEAST = [round(0.5 + 0.01 * step, 3) for step in range(30)] + [round(0.8 + 0.005 * step, 3) for step in range(39)]
 _CANDIDATES = 8  # the cache's default
@@ -22,10 +22,30 @@ assert EVIDENCE[:3] == ("similarity", "margin", "crowd"), "the replay puts these
 
 
 @dataclass(frozen=True, slots=True)
+class Zone:
+    """Where the verifier is asked: from `grey_from` up to `sure_from`, and what is enough there.
+
+    Args:
+        score: of the verifier for (asked, stored); None where it cannot say.
+    """
+
+    verified: VerifiedCalibration
+    score: Callable[[str, str], float | None]
+    grey_from: float
+    sure_from: float
+    silent_from: float
+
+
+@dataclass(frozen=True, slots=True)
 class Replayed:
+    """`searched` are the requests that no exact match answered, while something was stored; `asked` those of them that
+    the verifier was asked about."""
+
     requests: int
     hits: int
     wrong: int
+    searched: int = 0
+    asked: int = 0
 
     @property
     def hit_rate(self) -> float:
@@ -41,20 +61,23 @@ def texts_of(files: Mapping[str, Sequence[Row]]) -> list[str]:
     return [row["query"] for rows in files.values() for row in rows if "query" in row]
 
 
-def error_curves(
-    calibration: Calibration, streams: Mapping[str, Sequence[Row]], embedder: PreparedEmbedder, progress: Progress
-) -> list[tuple[float, dict[str, Replayed]]]:
+def error_curves(streams: Mapping[str, Stream], progress: Progress) -> list[tuple[float, dict[str, Replayed]]]:
     """(least confidence, stream -> what a replay gave), for rising confidences."""
     curves: list[tuple[float, dict[str, Replayed]]] = [(least, {}) for least in _LEAST]
-    for done, (name, rows) in enumerate(streams.items(), 1):
-        stream = _Stream(rows, embedder, calibration)
+    for done, (name, stream) in enumerate(streams.items(), 1):
         for least, results in curves:
             results[name] = stream.replay(least)
         progress("replaying", done, len(streams))
     return curves
 
 
-class _Stream:
+def streams_of(
+    calibration: Calibration, streams: Mapping[str, Sequence[Row]], embedder: PreparedEmbedder
+) -> dict[str, Stream]:
+    return {name: Stream(rows, embedder, calibration) for name, rows in streams.items()}
+
+
+class Stream:
     """One stream, its texts compared once."""
 
     def __init__(self, rows: Sequence[Row], embedder: PreparedEmbedder, calibration: Calibration) -> None:
@@ -72,33 +95,66 @@ class _Stream:
         self._evidence: dict[tuple[int, int], list[float] | None] = {}
         self._confidence: dict[tuple[float, ...], float] = {}
 
-    def replay(self, least: float) -> Replayed:
+    def likely_pairs(self, least: float) -> Iterator[tuple[str, str]]:
+        """(asked, stored) that are at least this confident with nothing else stored: a verifier may be asked."""
+        for place, earlier in enumerate(self._earlier):
+            for other, similarity in earlier:
+                if similarity >= self._calibration.floor and self._confidence_of(place, other, similarity, ()) >= least:
+                    yield self._texts[place], self._texts[other]
+
+    def replay(self, least: float, zone: Zone | None = None) -> Replayed:
+        """What comes of it when `least` is enough: without a verifier, or with one in its zone."""
         stored: dict[int, str] = {}  # text -> class of the answer; a wording that hit becomes an alias
         aliases: dict[int, str] = {}
-        hits = wrong = 0
+        hits = wrong = searched = asked = 0
         for row in self._rows:
             place, own = self._place[str(row["query"])], str(row["class"])
             served = stored.get(place) or aliases.get(place)
-            if served is None:
-                served = next((stored[other] for other in self._matches(place, stored, least)), None)
-                if served is not None:
-                    aliases[place] = served
+            if served is None and stored:
+                searched += 1
+                found, has_asked = self._match(place, stored, least, zone)
+                asked += has_asked
+                if found is not None:
+                    served = aliases[place] = stored[found]
             if served is None:
                 stored[place] = own
                 continue
             hits += 1
             wrong += served != own and not (served.startswith("?") and own.startswith("?"))
-        return Replayed(len(self._rows), hits, wrong)
+        return Replayed(len(self._rows), hits, wrong, searched, asked)
 
-    def _matches(self, place: int, stored: Mapping[int, str], least: float) -> Iterator[int]:
+    def _match(self, place: int, stored: Mapping[int, str], least: float, zone: Zone | None) -> tuple[int | None, bool]:
+        """The text whose answer is served, and whether the verifier was asked."""
         candidates = [(other, similarity) for other, similarity in self._earlier[place] if other in stored]
         candidates = candidates[:_CANDIDATES]
+        enough = least if zone is None else zone.sure_from
+        grey: list[tuple[float, int, list[float]]] = []
         for rank, (other, similarity) in enumerate(candidates):
             if similarity < self._calibration.floor:
                 break
             others = [near for at, (_, near) in enumerate(candidates) if at != rank]
-            if self._confidence_of(place, other, similarity, others) >= least:
-                yield other
+            confidence = self._confidence_of(place, other, similarity, others)
+            if confidence >= enough:
+                return other, False
+            if zone is not None and confidence >= zone.grey_from:
+                grey.append((confidence, other, [similarity, *crowding_of(similarity, others)]))
+        if zone is None or not grey:
+            return None, False
+        best = max((self._second_look(place, one, least, zone) for one in grey), key=lambda found: found[0])
+        return (best[1] if best[0] >= 0.0 else None), True
+
+    def _second_look(
+        self, place: int, one: tuple[float, int, list[float]], least: float, zone: Zone
+    ) -> tuple[float, int]:
+        """(confidence, candidate); a negative one where it is not enough."""
+        confidence, other, near = one
+        score = zone.score(self._texts[place], self._texts[other])
+        if score is None:
+            return (confidence if confidence >= zone.silent_from else -1.0), other
+        evidence = self._evidence[place, other]
+        assert evidence is not None  # a vetoed one has no confidence
+        found = zone.verified.probability([*near, *evidence[3:]], score)
+        return (found if found >= least else -1.0), other
 
     def _confidence_of(self, place: int, other: int, similarity: float, others: Sequence[float]) -> float:
         pair = (place, other)

@@ -26,10 +26,10 @@ Row = dict[str, Any]
 
 # How often a labelled row of a source is seen in one round; a fraction is a chance.
 SOURCES: Mapping[str, float] = {
-    "qqp": 1.0, "template:qqp": 1.0, "paws_qqp": 2.0, "sts2016_question": 1.0, "nl2bash": 1.0, "rqe_amia2016": 1.0,
+    "qqp": 2.0, "template:qqp": 1.0, "paws_qqp": 2.0, "sts2016_question": 1.0, "nl2bash": 1.0, "rqe_amia2016": 1.0,
     "gptcache_mock": 0.5, "text2sql_advising": 3.0, "checklist_qqp": 0.7, "template": 1.0, "condaqa": 0.3,
     "scone": 0.3, "followbench": 0.5, "arena_hard_edit": 0.5, "gated_semantic_cache": 2.0, "cannot_semantoneg": 1.0,
-    "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "stream_qqp_zipf_dev": 1.0, "stream_text2sql_dev": 3.0,
+    "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "stream_qqp_zipf_dev": 2.0, "stream_text2sql_dev": 4.0,
 }  # fmt: skip
 LICENCES: Mapping[str, str] = {
     "qqp": "Quora's terms (as all-MiniLM-L6-v2)", "template:qqp": "as qqp", "paws_qqp": "PAWS: free, credit Google",

@@ -1,0 +1,141 @@
+"""A calibration's second look: the same evidence and the verifier's score, fitted on what the verifier never saw."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from confidence_rows import LabelledPair
+from confidence_streams import Stream, Zone
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from benchmarks.quality.scored import PreparedVerifier
+from llmcache_plugins.evaluation import Progress
+from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
+from llmcache_plugins.matching.evidence import EVIDENCE, evidence_of
+from llmcache_plugins.matching.guards import judge
+
+__all__ = ["LEAST_LIKELY", "choose_verified", "fit_verified"]
+
+LEAST_LIKELY = 0.05  # confidence without a score below which nobody is ever asked
+JUDGE_FROM = 0.35
+FLIPPED = (
+    0.02  # share of the decisions that the score could still change and that are given up at either end of the zone
+)
+MODEL = {
+    "max_iter": 250, "learning_rate": 0.04, "max_leaf_nodes": 8, "l2_regularization": 10.0, "min_samples_leaf": 40,
+    "max_features": 0.5,
+}  # fmt: skip
+
+
+def fit_verified(
+    pairs: Sequence[LabelledPair],
+    calibration: Calibration,
+    verifier: PreparedVerifier,
+    monotonic: Sequence[int],
+    seed: int,
+    progress: Progress,
+) -> tuple[HistGradientBoostingClassifier, Counter[tuple[str, bool]], tuple[np.ndarray, np.ndarray]]:
+    """The trees, how many pairs of which source and label they have seen, and of these pairs the confidence without a
+    score and with it.
+
+    Args:
+        pairs: none that the verifier was trained on.
+        monotonic: of each number of the evidence, +1, 0 or -1; more score is always more.
+    """
+    judged = [(pair, judge(pair.asked, pair.stored)) for pair in pairs]
+    free = [(pair, verdicts) for pair, verdicts in judged if all(one.verdict != "conflict" for one in verdicts)]
+    evidence = [evidence_of(one.asked, one.stored, one.similarity, one.others, verdicts) for one, verdicts in free]
+    plain = np.array([calibration.probability(row) for row in evidence])
+    likely = [at for at in range(len(free)) if plain[at] >= LEAST_LIKELY]
+    verifier.prepare([(free[at][0].asked, free[at][0].stored) for at in likely], progress)
+    rows, labels, weights, kept = [], [], [], []
+    used: Counter[tuple[str, bool]] = Counter()
+    for at in likely:
+        pair = free[at][0]
+        score = verifier.score(pair.asked, pair.stored)
+        if score is None:
+            continue
+        rows.append([*evidence[at], logit(score)])
+        labels.append(pair.is_right)
+        weights.append(pair.weight)
+        kept.append(at)
+        used[pair.source, pair.is_right] += 1
+    model = HistGradientBoostingClassifier(**MODEL, random_state=seed, monotonic_cst=[*monotonic, 1])
+    model.fit(np.array(rows), np.array(labels), sample_weight=np.array(weights))
+    return model, used, (plain[kept], model.predict_proba(np.array(rows))[:, 1])
+
+
+def logit(score: float) -> float:
+    score = min(max(score, 1e-6), 1.0 - 1e-6)
+    return math.log(score / (1.0 - score))
+
+
+def zone_of(
+    least: float,
+    both: tuple[np.ndarray, np.ndarray],
+    calibration: Calibration,
+    verified: VerifiedCalibration,
+    verifier: PreparedVerifier,
+    budget: float,
+) -> Zone:
+    """The zone in which a score changes decisions at this threshold: of the pairs that are enough with their score only
+    a few lie below it without one, and of those above it only a few would be too little with their score."""
+    plain, second = both
+    enough = plain[second >= least]
+    grey_from = float(np.quantile(enough, FLIPPED)) if len(enough) else least
+    order = np.argsort(-plain)
+    refused = np.cumsum(second[order] < least) / np.arange(1, len(order) + 1)
+    within = np.flatnonzero(refused <= FLIPPED)
+    sure_from = float(plain[order[within[-1]]]) if len(within) else 1.0
+    silent = calibration.min_confidence(budget)
+    return Zone(verified, verifier.score, round(grey_from, 3), round(max(sure_from, grey_from), 3), silent)
+
+
+def choose_verified(
+    calibration: Calibration,
+    verified: VerifiedCalibration,
+    both: tuple[np.ndarray, np.ndarray],
+    streams: Mapping[str, Stream],
+    verifier: PreparedVerifier,
+    budgets: Sequence[float],
+    progress: Progress,
+) -> tuple[dict[str, list[tuple[float, float]]], str]:
+    """For each budget the least confidence with a score from which on every stream stays within it, and its zone; and
+    the table that shows it."""
+    pairs = [pair for stream in streams.values() for pair in stream.likely_pairs(LEAST_LIKELY)]
+    verifier.prepare(pairs, progress)
+    grid = [round(0.4 + 0.01 * step, 3) for step in range(50)] + [round(0.9 + 0.004 * step, 3) for step in range(25)]
+    chosen: dict[str, list[tuple[float, float]]] = {"budgets": [], "grey_from": [], "sure_from": []}
+    lines = [
+        "| budget | least confidence | asked from | sure from | mean hit rate | highest error rate | asked |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for done, budget in enumerate(budgets, 1):
+        found = None
+        for least in reversed(grid):
+            zone = zone_of(least, both, calibration, verified, verifier, budget)
+            results = {name: stream.replay(least, zone) for name, stream in streams.items()}
+            if any(one.wrong - 1 > budget * one.requests for one in results.values()):
+                break
+            found = least, zone, results
+        if found is None:
+            raise SystemExit(f"no confidence keeps the budget of {budget:.1%}; leave it out of BUDGETS")
+        least, zone, results = found
+        chosen["budgets"].append((budget, least))
+        chosen["grey_from"].append((budget, zone.grey_from))
+        chosen["sure_from"].append((budget, zone.sure_from))
+        mean = sum(one.hit_rate for one in results.values()) / len(results)
+        worst = max(one.error_rate for one in results.values())
+        asked = sum(one.asked for one in results.values()) / sum(one.searched for one in results.values())
+        lines.append(
+            f"| {budget:.1%} | {least:.3f} | {zone.grey_from:.3f} | {zone.sure_from:.3f} | {mean:.1%} | {worst:.2%} "
+            f"| {asked:.0%} |"
+        )
+        progress("choosing", done, len(budgets))
+    return chosen, "\n".join(lines)
+
+
+assert EVIDENCE[:3] == ("similarity", "margin", "crowd"), "the replay puts these three in itself"
