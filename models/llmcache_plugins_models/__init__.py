@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["__version__", "embedder_path", "manifest"]
+__all__ = ["__version__", "embedder_path", "manifest", "verifier_path"]
 
 __version__ = "0.1.0"
 
@@ -14,6 +14,11 @@ __version__ = "0.1.0"
 def embedder_path() -> Path:
     """The folder with `model.onnx`, `tokenizer.json` and `manifest.json` of the default embedder."""
     return Path(__file__).resolve().parent / "embedder"
+
+
+def verifier_path() -> Path:
+    """The folder with `model.onnx`, `tokenizer.json` and `manifest.json` of the default verifier."""
+    return Path(__file__).resolve().parent / "verifier"
 
 
 def manifest() -> dict[str, Any]:
