@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
 from llmcache_plugins.engine.analysing import Analysing
@@ -41,6 +42,7 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
         regression_log: keeps reported pairs, if anybody does.
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
+        shadowing: checks of would-be hits, for policies that learn from them.
         resolver: says what a follow-up asks as a question by itself, if anybody does.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
         event_rules: what an event makes wrong; None for the default rules.
@@ -62,14 +64,18 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
         for tier in self._parts.tiers:
             with contextlib.suppress(StoreError):  # a store that is closed or down has no size; the counters remain
                 stores[tier.name] = tier.store.stats()
-        return self._statistics.snapshot(stores, self._tier_stats(stores))
+        return self._snapshot(stores)
 
     async def astats(self) -> CacheStats:
         stores = {}
         for tier in self._parts.tiers:
             with contextlib.suppress(StoreError):
                 stores[tier.name] = await tier.async_store.stats()
-        return self._statistics.snapshot(stores, self._tier_stats(stores))
+        return self._snapshot(stores)
+
+    def _snapshot(self, stores: Mapping[str, StoreStats]) -> CacheStats:
+        snapshot = self._statistics.snapshot(stores, self._tier_stats(stores))
+        return snapshot if self._shadowing is None else replace(snapshot, adaptive=self._shadowing.stats())
 
     def _tier_stats(self, stores: Mapping[str, StoreStats]) -> dict[str, TierStats]:
         tiering = self._rules.tiering

@@ -28,6 +28,7 @@ from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Followed, Resolver
 from llmcache_plugins.engine.sequences import Sequences
+from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.engine.sharing import Shared
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.surroundings import Around, Surroundings
@@ -63,6 +64,7 @@ class Core(Shared):
         workers: Workers | None = None,
         profiler: Profiler | None = None,
         resolver: ResolveTurns | None = None,
+        shadowing: Shadowing | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
         on_close: Sequence[Callable[[], None]] = (),
@@ -73,6 +75,8 @@ class Core(Shared):
         self._tiers = tuple(tiers)
         self._spread = Spread(clock)
         self._rules = rules = replace(rules, serves_longer=self._spread.is_servable)
+        if shadowing is not None:
+            self._rules = rules = replace(rules, learnt=shadowing.learnt, check_chance=shadowing.chance)
         self._clock = clock
         self._statistics = statistics
         self._near_miss_log = near_miss_log
@@ -84,9 +88,12 @@ class Core(Shared):
         self._flights = FlightTable(config.single_flight_timeout, clock, self._give_back)
         self._advisers = Advisers() if advisers is None else advisers
         self._parts = Parts(
-            (*self._tiers, *copies), embedder, self._flights, self._health, clock, self._advisers, self._emit
+            (*self._tiers, *copies), embedder, self._flights, self._health, clock, self._advisers, self._emit, shadowing
         )
         self._perform = Performer(self._parts)
+        self._shadowing = shadowing
+        if shadowing is not None:
+            shadowing.report_to(self._emit, self._health.failed)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
@@ -220,6 +227,8 @@ class Core(Shared):
         self._served.after_fork()
         self._spread.after_fork()
         self._advisers.after_fork()
+        if self._shadowing is not None:
+            self._shadowing.after_fork()
         if self._follow_ups is not None:
             self._follow_ups.after_fork()
         if self._rules.tiering is not None:

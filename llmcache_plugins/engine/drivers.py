@@ -17,6 +17,7 @@ from llmcache_plugins.engine.asking import Advisers
 from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
 from llmcache_plugins.engine.leads import is_on_loop
 from llmcache_plugins.engine.rules import Flow
+from llmcache_plugins.engine.shadowing import Fate, Shadowing
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.steps import (
     Announce,
@@ -28,6 +29,8 @@ from llmcache_plugins.engine.steps import (
     StoreStep,
     Validate,
     Verify,
+    Watch,
+    Weigh,
 )
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import EmbedderError, StoreError
@@ -93,6 +96,15 @@ class Parts:
     clock: Clock
     advisers: Advisers
     announce: Callable[[Event], None] = _tell_nobody
+    shadowing: Shadowing | None = None
+
+    def weighed(self, step: Weigh | Watch) -> Fate | None:
+        shadowing = self.shadowing
+        assert shadowing is not None  # flows ask only where something is learnt
+        if isinstance(step, Watch):
+            shadowing.watch(step.request, step.key, step.candidate)
+            return None
+        return shadowing.weigh(step.request, step.key, step.match, is_counted=step.is_counted)
 
     def store_error(self, tier: Tier, step: StoreStep, error: Exception) -> StoreError:
         known = error if isinstance(error, StoreError) else StoreError(f"the {tier.name} store failed unexpectedly")
@@ -170,6 +182,8 @@ class Performer:
                 return False
             time.sleep(step.seconds)
             return True
+        if isinstance(step, Weigh | Watch):
+            return parts.weighed(step)
         if isinstance(step, Announce):
             return parts.announce(step.event)
         assert isinstance(step, Generate)
@@ -217,6 +231,8 @@ class AsyncPerformer:
                 return False
             await asyncio.sleep(step.seconds)
             return True
+        if isinstance(step, Weigh | Watch):
+            return parts.weighed(step)
         if isinstance(step, Announce):
             return parts.announce(step.event)
         assert isinstance(step, Generate)

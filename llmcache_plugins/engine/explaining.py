@@ -13,8 +13,8 @@ from llmcache_plugins.engine.explanation import CandidateReport, Explanation, Po
 from llmcache_plugins.engine.flow import find_exact, find_normalised, lookup_flow
 from llmcache_plugins.engine.meaning import neighbours
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
-from llmcache_plugins.engine.steps import AskJudge, Fits, PutAlias, Step, Touch, Validate, Verify
-from llmcache_plugins.matching import Policy, judged
+from llmcache_plugins.engine.steps import AskJudge, Fits, PutAlias, Step, Touch, Validate, Verify, Watch, Weigh
+from llmcache_plugins.matching import Judged, Policy, judged
 from llmcache_plugins.matching.query_types import query_type_of
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.types import Candidate, Identity, MissReason, Request
@@ -29,6 +29,7 @@ class Peek:
     scores: dict[str, float] = field(default_factory=dict, repr=False)  # the verifier's, by stored text
     rejections: dict[str, str] = field(default_factory=dict, repr=False)  # the validators' reasons, by key
     is_judge_wanted: bool = False
+    weighed: Judged | None = field(default=None, repr=False)  # the match that may have to be checked
 
     def by(self, perform: Callable[[Step], Any]) -> Callable[[Step], Any]:
         """This performer, less what leaves a trace."""
@@ -50,10 +51,11 @@ class Peek:
 
     def _harmless(self, step: Step) -> Step | None:
         """The step as it may be performed; None where it may not."""
-        if isinstance(step, Touch | PutAlias | AskJudge):
+        if isinstance(step, Touch | PutAlias | AskJudge | Watch):
             self.is_judge_wanted |= isinstance(step, AskJudge)
             return None
-        return replace(step, is_counted=False) if isinstance(step, Validate) else step
+        self.weighed = step.match if isinstance(step, Weigh) else self.weighed
+        return replace(step, is_counted=False) if isinstance(step, Validate | Weigh) else step
 
     def _noted(self, step: Step, value: Any) -> Any:
         if isinstance(step, Verify) and value is not None:
@@ -76,6 +78,8 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float,
     exact = yield from find_exact(request, identity, rules, now, troubles)
     normalised, candidates = None, list[CandidateReport]()
     policy = None if request.exact_only or payload_of(request.text) else rules.policy_for(request)
+    if policy is not None and rules.learnt is not None:
+        policy = rules.learnt(policy, request.namespace, identity.scope)
     is_exact_only = policy is None or (rules.embedder_id is not None and not (yield Fits(request.text)))
     if not is_exact_only:
         normalised = yield from find_normalised(request, identity, rules, now, troubles)
@@ -101,7 +105,17 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float,
         candidates=tuple(candidates),
         is_exact_only=is_exact_only,
         is_judge_wanted=seen.is_judge_wanted,
+        check_chance=_check_chance(outcome, rules, seen),
     )
+
+
+def _check_chance(outcome: Found | NotFound, rules: Rules, seen: Peek) -> float:
+    """The chance with which the match is sent to the model, to be checked; 1 for one that is being checked now."""
+    if seen.weighed is None or seen.weighed.policy is None or rules.check_chance is None:
+        return 0.0
+    if isinstance(outcome, NotFound) and outcome.reason is not MissReason.SHADOW:
+        return 0.0
+    return rules.check_chance(seen.weighed.policy) if isinstance(outcome, Found) else 1.0
 
 
 def _kind_of(outcome: Found | NotFound) -> str:

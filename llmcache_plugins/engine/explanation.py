@@ -79,6 +79,7 @@ class Explanation:
         candidates: the nearest stored questions, nearest first.
         is_exact_only: no other wording is looked for.
         is_judge_wanted: the judge would be asked too; `explain` does not, and takes it for a miss.
+        check_chance: the chance with which the match would be sent to the model as a check (adaptive policy).
     """
 
     asked: str = field(repr=False)
@@ -94,6 +95,7 @@ class Explanation:
     candidates: tuple[CandidateReport, ...] = ()
     is_exact_only: bool = False
     is_judge_wanted: bool = False
+    check_chance: float = 0.0
 
     @property
     def is_hit(self) -> bool:
@@ -113,9 +115,15 @@ class Explanation:
             f"policy:     {self.policy or others}",
             f"embedder:   {self.embedder_id or 'none'}",
         ]
+        if self.check_chance:
+            lines.append(f"check:      would be sent to the model as a check{_in_how_many(self.check_chance)}")
         if self.is_judge_wanted:
             lines.append("judge:      would be asked")
         if self.candidates:
             lines += ["", " cosine  confidence  outcome          question"]
             lines += [line for candidate in self.candidates for line in candidate.lines()]
         return "\n".join(lines)
+
+
+def _in_how_many(chance: float) -> str:
+    return "" if chance >= 1.0 else f" in {chance:.0%} of cases"

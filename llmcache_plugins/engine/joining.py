@@ -146,7 +146,7 @@ def _lead(seeker: Seeker, found: Found | NotFound) -> Flow[Joined]:
 
 def _is_answered_in_other_words(seeker: Seeker, found: NotFound) -> Flow[bool]:
     """Was there a flight of a question that means the same, and has it landed with an answer?"""
-    if found.reason in (MissReason.EXACT_ONLY, MissReason.UNREADABLE):
+    if found.reason in (MissReason.EXACT_ONLY, MissReason.UNREADABLE, MissReason.SHADOW):
         return False
     now = seeker.joining.clock.now()
     flight = yield from follow_paraphrase(seeker.request, seeker.identity, seeker.joining.rules, now)

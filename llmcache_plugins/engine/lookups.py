@@ -175,9 +175,18 @@ class Lookups(Core):
             self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace))
             return bypass
         outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
+        self._count(request, identity)
         self._emit(event := LookupEvent(outcome, request.namespace))
         if isinstance(outcome, Miss):
             self._log(event)
         elif outcome.kind != "exact":  # the entry alone does not tell what was asked
             self._served.remember(outcome)
         return outcome
+
+    def _count(self, request: Request, identity: Identity) -> None:
+        """One more request under its error budget, where a bound on wrong hits is kept."""
+        if self._shadowing is None or request.exact_only is not None:
+            return
+        policy = self._rules.policy_for(request)
+        if policy is not None:
+            self._shadowing.count(policy, request.namespace, identity.scope)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.reports import Reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.settling import Opinions, settle
-from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Validate
+from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Validate, Watch, Weigh
 from llmcache_plugins.engine.touching import serve
 from llmcache_plugins.errors import EmbedderError, StoreError
-from llmcache_plugins.matching import Judged, Policy, decide
+from llmcache_plugins.matching import Decision, Judged, Policy, decide
 from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, MissReason, Request, Stored
 
 __all__ = ["Neighbour", "find_by_meaning", "is_valid", "neighbours"]
@@ -45,16 +45,20 @@ def find_by_meaning(
 ) -> Flow[Found | NotFound]:
     """Look for a stored question that means the same, inside the request's scope. A match that is refused at the last
     moment gives way to the next one."""
+    if rules.learnt is not None:
+        policy = rules.learnt(policy, request.namespace, identity.scope)
     found = yield from neighbours(request, identity.scope, rules, now, troubles)
     own = next((one for one in found.ranked if one.candidate.entry.key == identity.key), None)
     if own is not None:  # another caller stored it after we had asked for the exact key
         yield from serve(own.tier, own.candidate, rules, now, troubles)
         return Found(_stored(own.candidate), "exact", rules.tier_name(own.tier, own.candidate.tier))
-    match = yield from _match(request, found.ranked, found.vector, rules, policy, now, troubles)
+    match = yield from _match(request, identity.key, found.ranked, found.vector, rules, policy, now, troubles)
     if isinstance(match, _Match):
         return (yield from _serve(request, identity, match, rules, policy, now, troubles))
-    if found.held:  # other words must not ask the model past the rate of an invalidation that goes on
-        held = yield from _match(request, found.held, found.vector, rules, policy, now, troubles)
+    if (
+        found.held and match.reason is not MissReason.SHADOW
+    ):  # other words must not ask the model past the rate of an invalidation that goes on
+        held = yield from _match(request, "", found.held, found.vector, rules, policy, now, troubles)
         if isinstance(held, _Match):
             troubles.keep_stale(_found(held, rules, policy))
             return match._replace(stale=troubles.stale)
@@ -70,6 +74,7 @@ class _Match(NamedTuple):
 
 def _match(
     request: Request,
+    key: str,
     ranked: Sequence[Neighbour],
     vector: FloatArray | None,
     rules: Rules,
@@ -77,7 +82,11 @@ def _match(
     now: float,
     troubles: Troubles,
 ) -> Flow[_Match | NotFound]:
-    """The first of these that nobody objects to."""
+    """The first of these that nobody objects to, and that is not sent to the model to be checked.
+
+    Args:
+        key: of the request, under which its answer will come; empty when none is expected.
+    """
     opinions = Opinions()
     reports: Reports | None = None
     while True:
@@ -91,6 +100,8 @@ def _match(
         )
         match = decision.match or (yield from settle(request, decision.grey, rules, opinions))
         if match is None:
+            if rules.learnt is not None and key and decision.grey:
+                yield Watch(request, key, opinions.most_sure(request, decision.grey))
             return troubles.miss(decision.reason, decision.near_misses)
         entry = match.candidate.entry
         if reports is None:
@@ -100,7 +111,17 @@ def _match(
         if _is_reported(request.text, match, vector, reports, rules):
             troubles.refused[entry.key] = MissReason.REPORTED
         elif (yield from is_valid(request, entry, rules, troubles)):
+            fate = "serve" if rules.learnt is None or not key else (yield Weigh(request, key, match))
+            if fate != "serve":
+                return _withheld(match, decision, rules, troubles, is_checked=fate == "check")
             return _Match(match, next(n.tier for n in ranked if n.candidate is match.candidate))
+
+
+def _withheld(match: Judged, decision: Decision, rules: Rules, troubles: Troubles, *, is_checked: bool) -> NotFound:
+    """The miss in place of a match: that one is the nearest of the near misses."""
+    reason = MissReason.SHADOW if is_checked else MissReason.LOW_CONFIDENCE
+    near_misses = (replace(match, reason=reason).near_miss(), *decision.near_misses)
+    return troubles.miss(reason, near_misses[: rules.near_misses])
 
 
 def _is_reported(asked: str, match: Judged, vector: FloatArray | None, reports: Reports, rules: Rules) -> bool:
@@ -130,9 +151,11 @@ def _serve(
     now: float,
     troubles: Troubles,
 ) -> Flow[Found]:
-    """Count the read, and remember the wording."""
+    """Count the read, and remember the wording, unless it may have to be checked when it is asked again."""
     candidate, tier = match.judged.candidate, match.tier
     yield from serve(tier, candidate, rules, now, troubles)
+    if rules.learnt is not None:
+        return _found(match, rules, policy)
     alias = Alias(
         scope=identity.scope,
         key=identity.key,

@@ -40,6 +40,11 @@ class Quality(Core):
         flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
         return await arun(flow, peek.aby(self._aperform))
 
+    def finish_checks(self, timeout: float | None = None) -> bool:
+        """Wait until all answers that have come are compared with what was checked (adaptive policy), at the end of a
+        job or in a test. False when that took longer than `timeout` seconds."""
+        return self._shadowing is None or self._shadowing.finish(timeout)
+
     def near_misses(self) -> tuple[NearMissRecord, ...]:
         """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""
         return () if self._near_miss_log is None else self._near_miss_log.snapshot()

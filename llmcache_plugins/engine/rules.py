@@ -10,7 +10,7 @@ from llmcache_plugins.engine.steps import Step
 from llmcache_plugins.errors import EmbedderError, LLMCacheError
 from llmcache_plugins.matching import GuardChain, Policy
 from llmcache_plugins.policies import Staleness
-from llmcache_plugins.types import Entry, HitKind, MissReason, NearMiss, Request, Stored, Verdict
+from llmcache_plugins.types import Entry, HitKind, MissReason, Namespace, NearMiss, Request, Stored, Verdict
 
 if TYPE_CHECKING:
     from llmcache_plugins.engine.tiering import Tiering
@@ -36,6 +36,8 @@ class Rules:
         serves_longer: a marked entry that may be served beyond that, for its turn to be renewed has not come.
         tolerates: may an entry of the request's scope answer it, as far as parameters go that are no part of that?
         tiering: the tiers entries are placed in within the last store; None for none.
+        learnt: a policy with the threshold that was learnt for a namespace and a scope; None where nothing is learnt.
+        check_chance: with which a match of this policy is sent to the model as a check; None where nothing is learnt.
     """
 
     tiers: tuple[str, ...]
@@ -53,6 +55,8 @@ class Rules:
     serves_longer: Callable[[Entry, float], bool] = field(default=lambda entry, now: False, repr=False)
     tolerates: Callable[[Request, Entry], bool] = field(default=lambda request, entry: True, repr=False)
     tiering: Tiering | None = field(default=None, repr=False)
+    learnt: Callable[[Policy, Namespace, str], Policy] | None = field(default=None, repr=False)
+    check_chance: Callable[[Policy], float] | None = field(default=None, repr=False)
 
     @property
     def bottom(self) -> int:

@@ -21,6 +21,14 @@ class Opinions:
     scores: dict[str, float | None] = field(default_factory=dict)
     has_judged: bool = False
 
+    def most_sure(self, request: Request, grey: Sequence[Judged]) -> Judged:
+        """Of candidates that were not served the one that came nearest to it."""
+        scores = self.scores
+        known = [
+            one.scored(request.text, scores[key]) if (key := one.candidate.entry.key) in scores else one for one in grey
+        ]
+        return max(known, key=lambda one: one.confidence)
+
 
 def settle(request: Request, grey: Sequence[Judged], rules: Rules, opinions: Opinions) -> Flow[Judged | None]:
     """The candidate of the grey zone that may be served after all, or None. Each is held to its own policy: where the

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal, TypeAlias
@@ -76,8 +76,10 @@ class Shadowing:
         self._daemons = Daemons(_THREADS)
         self.after_fork()
 
-    def report_to(self, emit: Callable[[Event], None]) -> None:
+    def report_to(self, emit: Callable[[Event], None], failed: Callable[[str, BaseException], None]) -> None:
+        """Where events and failures go: to the cache."""
         self._emit = emit
+        self.comparison.report_to(failed)
 
     def after_fork(self) -> None:
         """In a forked child the lock may be held, and nobody compares what was waiting."""
@@ -231,7 +233,7 @@ class Shadowing:
     def _is_late(self, check: _Check) -> bool:
         return self._clock.monotonic() - check.at > self._timeout
 
-    def stats(self) -> Sequence[AdaptiveStats]:
+    def stats(self) -> tuple[AdaptiveStats, ...]:
         """What was checked and learnt, one for each error budget that was asked for."""
         with self._lock:
             found = []
@@ -254,7 +256,7 @@ class Shadowing:
                         check_chance=state.chance,
                     )
                 )
-            return found
+            return tuple(found)
 
 
 _OUTCOMES: dict[bool | None, Literal["agrees", "differs", "unknown"]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
+from llmcache_plugins.matching import Judged
 from llmcache_plugins.protocols import AsyncStore, Event, Store
 from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.types import Alias, Entry, FloatArray, Request
@@ -43,6 +44,8 @@ __all__ = [
     "Validate",
     "Verify",
     "VersionOf",
+    "Watch",
+    "Weigh",
     "WriteNote",
 ]
 
@@ -342,9 +345,30 @@ class Validate:
 
 
 @dataclass(slots=True)
+class Weigh:
+    """The `Fate` of a match that would be served (adaptive policy). `is_counted` is False when nothing is going to be
+    served."""
+
+    request: Request
+    key: str
+    match: Judged
+    is_counted: bool = True
+
+
+@dataclass(slots=True)
+class Watch:
+    """A candidate was not sure enough to be served; the model's answer will tell whether it was right (adaptive
+    policy)."""
+
+    request: Request
+    key: str
+    candidate: Judged
+
+
+@dataclass(slots=True)
 class Generate:
     """Call the user's model."""
 
 
 Asking: TypeAlias = Verify | AskJudge | Validate
-Step: TypeAlias = StoreStep | Announce | Fits | Embed | Asking | FlightStep | Wait | Pause | Generate
+Step: TypeAlias = StoreStep | Announce | Fits | Embed | Asking | Weigh | Watch | FlightStep | Wait | Pause | Generate

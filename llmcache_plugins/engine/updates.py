@@ -133,12 +133,19 @@ class Updates(Core):
             seen = yield from self._seen_flow(identity.key if flight is None else flight.key, answer, now)
         entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
+            self._compare(identity, None)
             return entry
         self._housekeeper.start()
         outcome = yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence)
+        self._compare(identity, None if outcome.reason == "invalidated" else answer)
         if outcome.stored and isinstance(identity, Followed) and self._follow_ups is not None:
             yield from self._keep_meaning(identity, entry, self._follow_ups.resolver_id, now)
         return outcome
+
+    def _compare(self, identity: Identity, answer: Answer | None) -> None:
+        """Tell what was checked whether this answer agrees; None is no evidence."""
+        if self._shadowing is not None:
+            self._shadowing.fresh(identity.key, answer)
 
     def _keep_meaning(self, identity: Followed, entry: Entry, resolver_id: str, now: float) -> Flow[None]:
         """Who asks the very same again, in whatever process, need not ask the resolver."""
