@@ -25,6 +25,11 @@ _SMALL = words_of(
     "been being being one ones way ways thing things something someone people other others am im dont really actually "
     "please each every after before through while during because since such same still even here then want need"
 )
+# Behind these stands a noun or what describes one: another noun asks for another thing, another verb is a slip.
+_BEFORE_NOUNS = words_of(
+    "the a an my your his her their our its of for in with about on at by from some any best good new these those "
+    "every into without between and or as many most free"
+)
 _WORD = re.compile(r"(?<![\w'/.@-])[A-Za-z][a-z]{3,}(?![\w'/@-]|\.\w)")
 _NAME = re.compile(r"(?<=[a-z] )(?:[A-Z][a-zA-Z.'-]*[a-z](?: (?=[A-Z]))?){1,4}(?![\w-])")
 _NUMBER_WORDS = [
@@ -121,11 +126,11 @@ class Followers:
         chance.shuffle(found)
         for match in found:
             word = match.group()
-            if word in _SMALL or are_synonyms(word, word[:-1] + "_"):
+            if word in _SMALL:
                 continue
             before = text[: match.start()].split()
             others = self._words.get((before[-1].lower(), _ending(word)), []) if before else []
-            if len(others) < 2:
+            if len(others) < 2 or before[-1].lower() not in _BEFORE_NOUNS:
                 continue
             new = chance.choice(others)
             if not are_synonyms(word, new) and new not in text.lower():
@@ -219,19 +224,19 @@ def negated(text: str, chance: random.Random) -> str | None:
 
 _NP = r"(?:(?:the|a|an|my) )?[\w.+#'-]+"
 _MORE = r"(?:(?:the|a|an|my) )?[\w.+#'-]+(?: (?=[A-Z])[\w.+#'-]+)?"
-_A, _B = rf"(?P<a>{_NP})", rf"(?P<b>{_NP})"
+_END = r"(?=$|[?,.]| (?:on|in|at|by|for|with|using|without|that|and|after|before)\b)"
+_A, _B = rf"(?P<a>{_NP})", rf"(?P<b>{_NP}){_END}"
 _ACTS = (
     "affect|cause|beat|defeat|support|replace|love|hate|like|help|kill|attack|invade|lead to|influence|own|acquire|buy"
 )
 _COMPARED = "better|worse|faster|slower|bigger|older|cheaper|safer|heavier|taller|stronger|more \\w+|less \\w+"
-_END = r"(?=$|[?,.]| (?:on|in|at|by|for|with|using|without|that|and|after|before)\b)"
 _EXCHANGES = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         rf"\bfrom (?P<a>{_MORE}) (?:in)?to (?P<b>{_MORE}){_END}",
-        rf"{_A} (?:instead of|rather than) {_B}{_END}",
+        rf"{_A} (?:instead of|rather than) {_B}",
         rf"\b(?:convert|change) {_A} (?:in)?to {_B}",
-        rf"\b(?:effects?|impact|influence|role) of {_A} (?:on|in) {_B}{_END}",
+        rf"\b(?:effects?|impact|influence|role) of {_A} (?:on|in) {_B}",
         rf"{_A} (?:{_COMPARED}) than {_B}",
         rf"\b(?:does|do|did|can|will|why does|how does) {_A} (?:{_ACTS}) {_B}",
         rf"{_A} (?:affects?|causes?|defeated|beat|supports?|replaces?|attacked|invaded) {_B}",
