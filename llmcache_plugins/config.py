@@ -68,6 +68,12 @@ class CacheConfig:
             another history, where that is talk and nothing more; False for equal histories only. See
             docs/conversations.md for what you accept with it. A cache with a `resolver` does so too.
         resolver_timeout: longest wait for the resolver.
+        policy: `"calibrated"` decides by the calibration alone; `"adaptive"` sends some would-be hits to the model,
+            compares its answer with the stored one, and keeps the error budget by what comes of that, whatever the
+            embedder and the traffic; see docs/adaptive.md.
+        shadow_rate: of the adaptive policy: would-be hits that may be sent to the model / requests, in (0, 0.5]; beyond
+            them the first 100.
+        answer_similarity: of the adaptive policy: least cosine of two answers that say the same, in (0.15, 1].
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -128,6 +134,9 @@ class CacheConfig:
     judge_cost: float = 0.0
     standalone_turns: bool = False
     resolver_timeout: float = 10.0
+    policy: Literal["calibrated", "adaptive"] = "calibrated"
+    shadow_rate: float = 0.05
+    answer_similarity: float = 0.85
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -185,6 +194,7 @@ class CacheConfig:
             "maintenance_interval",
         ):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
+        self._check_learning()
         _positive_or_none("judge_budget", self.judge_budget)
         _number("judge_cost", self.judge_cost, least=0.0)
         self._check_flights()
@@ -205,6 +215,17 @@ class CacheConfig:
         for name in ("standalone_turns", "use_guards", "store_truncated", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    def _check_learning(self) -> None:
+        if self.policy not in ("calibrated", "adaptive"):
+            raise ConfigError(f'policy must be "calibrated" or "adaptive", not {self.policy!r}')
+        _number("shadow_rate", self.shadow_rate, least=0.0, exclusive=True, most=_MOST_ERROR)
+        _number("answer_similarity", self.answer_similarity, least=0.15, exclusive=True, most=1.0)
+        if self.policy == "adaptive" and self.similarity_threshold is not None:
+            raise ConfigError(
+                f"similarity_threshold={self.similarity_threshold!r} and policy='adaptive' exclude each other: the "
+                f"policy learns its threshold; leave one of them out"
+            )
 
     def _check_flights(self) -> None:
         for name in ("stale_while_revalidate", "lazy_stale_limit"):

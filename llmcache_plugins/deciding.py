@@ -10,6 +10,7 @@ from typing import Any
 from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy, VerifiedPolicy
+from llmcache_plugins.matching.adaptive import AdaptivePolicy
 from llmcache_plugins.matching.calibration import Calibration, calibration_for
 from llmcache_plugins.matching.guards import DEFAULT_GUARDS
 from llmcache_plugins.matching.lexical import LexicalMatcher
@@ -66,8 +67,10 @@ def policies_for(
         known = ", ".join(QUERY_TYPES)
         raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
     guards = guards_of(guards, config) if guards is None else guards
+    is_adaptive = config.policy == "adaptive"  # it watches the grey zone, whoever is asked about it
+    make = _maker(config, embedder, guards, has_grey_zone or is_adaptive, verifier, is_always_asked)
     return Policies(
-        _maker(config, embedder, guards, has_grey_zone, verifier, is_always_asked),
+        (lambda budget: AdaptivePolicy(make(budget), budget)) if is_adaptive else make,
         config.max_error_rate,
         by_query_type=config.max_error_rate_by_query_type,
         by_namespace={as_namespace(start): rate for start, rate in config.max_error_rate_by_namespace.items()},
@@ -165,6 +168,8 @@ def _say_uncalibrated(config: CacheConfig, embedder: Embedder, threshold: float,
     """A default says so quietly; who set an error budget that cannot be kept is warned."""
     budgets = (*config.max_error_rate_by_query_type.values(), *config.max_error_rate_by_namespace.values())
     is_promised = config.is_budget_given or any(budgets)
+    if config.policy == "adaptive":
+        return _log.info("%s: nothing is served by meaning until checks have shown what is right", embedder.embedder_id)
     _log.log(
         logging.WARNING if is_promised else logging.INFO,
         "%s: a cosine of %g decides, whatever the error budget",

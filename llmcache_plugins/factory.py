@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import logging
 import os
 import threading
@@ -17,7 +18,9 @@ from llmcache_plugins.deciding import guards_of, policies_for, verifier_of, vers
 from llmcache_plugins.embedders import CachingEmbedder, OnnxEmbedder, VectorCacheFile, as_embedder, caching
 from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
+from llmcache_plugins.engine.comparing import Comparison
 from llmcache_plugins.engine.following import ResolveTurns, resolver_id_of
+from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
 from llmcache_plugins.judges import as_judge
@@ -31,7 +34,17 @@ from llmcache_plugins.policies.event_rules import EventRule, EventRules
 from llmcache_plugins.policies.placement import TierConfig
 from llmcache_plugins.policies.profile import RuleProfiler
 from llmcache_plugins.policies.tolerance import Tolerance
-from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Validator, Verifier
+from llmcache_plugins.protocols import (
+    AnswersAgree,
+    Clock,
+    Embedder,
+    Guard,
+    Judge,
+    Profiler,
+    Recorder,
+    Validator,
+    Verifier,
+)
 from llmcache_plugins.stack import open_stack, parse_url
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Statistics
 
@@ -55,6 +68,7 @@ def open_cache(
     judge: Any = None,
     validators: Sequence[Validator] = (),
     resolver: ResolveTurns | None = None,
+    answers_agree: AnswersAgree | None = None,
     recorders: Sequence[Recorder] = (),
     tiers: Sequence[TierConfig] | None = None,
     profiler: Profiler | Literal["default"] | None = "default",
@@ -80,6 +94,8 @@ def open_cache(
         validators: each must accept a match by meaning before it is served.
         resolver: turns a follow-up ("And the other one?") into the question that it means, by which it is then matched
             over any history: a callable that is given the turns; see docs/conversations.md.
+        answers_agree: says whether a fresh and a stored answer tell the same, in place of their similarity; for
+            `policy="adaptive"`.
         profiler: says of a question what type it is, how soon its answer is no longer true, and on what that depends;
             None to leave that to requests and `cache.context`. By default rules over its words.
         recorders: callables that hear every event.
@@ -125,6 +141,7 @@ def open_cache(
         on_close=(chosen.close,) if isinstance(chosen, CachingEmbedder) else (),
         profiler=chosen_profiler,
         resolver=_resolver(resolver),
+        shadowing=_shadowing(config, chosen, rules, advisers, answers_agree, clock),
     )
     _log.info("opened %r", cache)
     return cache
@@ -259,6 +276,26 @@ def _advisers(verifier: Verifier | None, given: Any, validators: Sequence[Valida
         judge_budget=config.judge_budget,
         judge_cost=config.judge_cost,
     )
+
+
+def _shadowing(
+    config: CacheConfig,
+    embedder: Embedder | None,
+    rules: Rules,
+    advisers: Advisers,
+    answers_agree: AnswersAgree | None,
+    clock: Clock,
+) -> Shadowing | None:
+    if answers_agree is not None and (not callable(answers_agree) or inspect.iscoroutinefunction(answers_agree)):
+        raise ConfigError("answers_agree must be a function of two texts, and no coroutine function")
+    if config.policy != "adaptive":
+        if answers_agree is not None:
+            raise ConfigError('answers_agree is for policy="adaptive"; leave it out otherwise')
+        return None
+    comparison = Comparison(
+        embedder, rules.guards, least=config.answer_similarity, answers_agree=answers_agree, advisers=advisers
+    )
+    return Shadowing(config.shadow_rate, comparison, timeout=2 * config.single_flight_timeout, clock=clock)
 
 
 def _resolver(given: Any) -> ResolveTurns | None:
