@@ -115,7 +115,7 @@ def _other_small_word(question: str, chance: random.Random) -> str | None:
     found = [
         (match, others)
         for old, others in _SMALL_WORDS.items()
-        if (match := re.search(rf"\\b{old}\\b", question, flags=re.IGNORECASE))
+        if (match := re.search(rf"\b{old}\b", question, flags=re.IGNORECASE))
     ]
     if not found:
         return None

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.quality.scored import PreparedVerifier
 from benchmarks.quality.split import PARTS, data_files, data_hash, split, write_rows
+from llmcache_plugins.config import CacheConfig
+from llmcache_plugins.deciding import verifier_of
 from llmcache_plugins.evaluation import LabelledFile, LabelledPair, PreparedEmbedder, Progress, VectorFile, read_file
 from llmcache_plugins.keys.fingerprint import identify
 from llmcache_plugins.protocols import Embedder
@@ -31,6 +34,7 @@ class Material:
         whole: the streams as they are, in order and complete.
         rewordings: part -> its English pairs of label 1, of the fit and the choose part. Guards alone are measured on
             them, which have nothing to fit.
+        verifier: the one that a cache with this embedder asks by default; None where it asks none.
     """
 
     embedder: PreparedEmbedder
@@ -38,6 +42,7 @@ class Material:
     whole: Mapping[str, LabelledFile]
     rewordings: Mapping[str, Sequence[LabelledPair]]
     data_hash: str
+    verifier: PreparedVerifier | None = None
 
 
 def load(data: Path, cache: Path, embedder: Embedder, progress: Progress, *, threads: int) -> Material:
@@ -64,7 +69,9 @@ def load(data: Path, cache: Path, embedder: Embedder, progress: Progress, *, thr
     requests = [request for file in [*report.values(), *whole.values()] for request in file.requests]
     requests += [request for rows in rewordings.values() for row in rows for request in (row.a, row.b)]
     prepared.prepare([request.text for request in requests], progress)
-    return Material(prepared, report, whole, rewordings, digest)
+    shipped = verifier_of("grey", CacheConfig(), prepared)
+    verifier = None if shipped is None else PreparedVerifier(shipped, cache / "scores", threads=threads)
+    return Material(prepared, report, whole, rewordings, digest, verifier)
 
 
 def _parts(files: Sequence[Path], folder: Path) -> dict[str, list[Path]]:

@@ -9,10 +9,11 @@ from benchmarks.quality.blind import run_blind
 from benchmarks.quality.confidence import reliability, timing
 from benchmarks.quality.curves import mean_over
 from benchmarks.quality.guards import NEAR, guard_vetoes, judged
+from benchmarks.quality.judged import judged_pairs, judged_stream
 from benchmarks.quality.material import Material, is_english, same_context
-from benchmarks.quality.pairs import BUDGETS, CHAIN, PairRuns, run_pairs
+from benchmarks.quality.pairs import BUDGETS, CHAIN, UNVERIFIED, PairRuns, run_pairs
 from benchmarks.quality.paraphrases import guard_aim
-from benchmarks.quality.streams import one_cosine, pooled, run_stream
+from benchmarks.quality.streams import SCORED, one_cosine, pooled, run_stream
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.evaluation import LabelledPair, Progress, StreamScores
@@ -42,14 +43,18 @@ def measure(
         timed: the timing of another run, to be told instead of timing again.
     """
     runs = {
-        name: run_pairs(material.report[name].pairs, material.embedder, progress(name))
+        name: run_pairs(material.report[name].pairs, material.embedder, material.verifier, progress(name))
         for name in ("pairs", "adversarial", "conversations")
         if name in material.report
     }
     streams = {
         part: {
             name.removeprefix("stream_"): run_stream(
-                files[name].stream, material.embedder, progress(f"{name}, {part}"), in_full=part == "report"
+                files[name].stream,
+                material.embedder,
+                material.verifier,
+                progress(f"{name}, {part}"),
+                in_full=part == "report",
             )
             for name in files
             if name.startswith("stream_")
@@ -61,6 +66,7 @@ def measure(
         "about": {**about(material), "disagreements": _disagreements(runs, material)},
         "pairs": {name: one.as_json() for name, one in sets.items()},
         "minimal": _minimal(sets[MINIMAL], material),
+        "judge": _judged(sets, material, progress),
         "conversations": _conversations(runs["conversations"]),
         "guards": {"near": NEAR, **_guarded(runs)},
         "guard aim": guard_aim(material),
@@ -75,7 +81,7 @@ def measure(
 
 def about(material: Material) -> dict[str, JsonValue]:
     """What the figures belong to: data, embedder, guards, calibration and policy."""
-    policy = policies_for(CacheConfig(), material.embedder).default
+    policy = policies_for(CacheConfig(), material.embedder, verifier=material.verifier).default
     calibration = calibration_for(material.embedder.embedder_id)
     return {
         "data_hash": material.data_hash,
@@ -85,15 +91,32 @@ def about(material: Material) -> dict[str, JsonValue]:
         "calibration_guards_version": None if calibration is None else calibration.guards_version,
         "policy": policy.policy_id,
         "min_confidence": policy.min_confidence,
+        "verifier": None if material.verifier is None else material.verifier.verifier_id,
+        "grey_from": policy.grey_from,
+        "sure_from": policy.sure_from,
         "floor": policy.floor,
         "rows": {name: len(file) for name, file in material.report.items()},
     }
 
 
 def _disagreements(runs: Mapping[str, PairRuns], material: Material) -> int:
-    """Rows that the public look-up decides otherwise than the confidence does that the curves are drawn of."""
+    """Rows that the public look-up decides otherwise than the confidence does that the curves are drawn of, without a
+    verifier: with one, a few are decided without asking it."""
     least = policies_for(CacheConfig(), material.embedder).default.min_confidence
-    return sum(int(((one.scores[CHAIN] >= least) != one.hits[CHAIN]).sum()) for one in runs.values())
+    return sum(int(((one.scores[UNVERIFIED] >= least) != one.hits[UNVERIFIED]).sum()) for one in runs.values())
+
+
+def _judged(
+    sets: Mapping[str, PairRuns], material: Material, progress: Callable[[str], Progress]
+) -> dict[str, JsonValue]:
+    """What a judge that is always right would add to pairs, and to the streams one mean is taken over."""
+    pairs = {name: judged_pairs(sets[name].rows, material, progress(f"{name}, judged")) for name in (FOW, NATURAL)}
+    streams = {
+        name: judged_stream(file.stream, material, progress(f"{name}, judged"))
+        for name, file in material.report.items()
+        if name.removeprefix("stream_") in SCORED or "hint3" in name
+    }
+    return {"pairs": pairs, "streams": streams}
 
 
 def _clear(row: LabelledPair) -> bool:

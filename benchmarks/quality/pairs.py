@@ -13,6 +13,7 @@ from benchmarks.quality.curves import Scores, curve_of
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.material import same_context, similarities
 from benchmarks.quality.peers import FIXED
+from benchmarks.quality.scored import PreparedVerifier
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.deciding import policies_for
 from llmcache_plugins.evaluation import (
@@ -30,14 +31,18 @@ from llmcache_plugins.matching.guards import judge
 from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.protocols import Embedder
-from llmcache_plugins.types import Hit
+from llmcache_plugins.types import Hit, Verdict
 
-__all__ = ["BUDGETS", "CHAIN", "COSINES", "LEXICAL", "PairRuns", "run_pairs"]
+__all__ = ["ABLATION", "BUDGETS", "CHAIN", "COSINES", "LEXICAL", "UNVERIFIED", "PairRuns", "run_pairs"]
 
 BoolArray = NDArray[np.bool_]
 COSINES = (*(round(0.80 + 0.01 * step, 2) for step in range(20)),)
 BUDGETS = (0.005, 0.01, 0.02, 0.05)
 CHAIN, LEXICAL = "whole chain", "LexicalMatcher (no model)"
+UNVERIFIED = "without the verifier"
+UNCHECKED, UNWEIGHED, ALONE = "without the guards", "verifier and guards alone", "verifier alone"
+ABLATION = (UNCHECKED, UNWEIGHED, ALONE)
+_UNGUARDED = (UNCHECKED, ALONE)
 _EXACT, _NORMALISED = 3.0, 2.0  # scores above every confidence: these matches rest on no judgement
 
 
@@ -97,7 +102,9 @@ def _best_json(best: Any) -> dict[str, Any]:
     }
 
 
-def run_pairs(rows: Sequence[LabelledPair], embedder: PreparedEmbedder, progress: Progress) -> PairRuns:
+def run_pairs(
+    rows: Sequence[LabelledPair], embedder: PreparedEmbedder, verifier: PreparedVerifier | None, progress: Progress
+) -> PairRuns:
     """Every method on these rows. What is ours goes through the public cache; of peers only the rule is computed, on
     the same vectors, with every question and context given to it that it would see."""
     similarity = similarities(embedder, rows).astype(np.float64)
@@ -116,9 +123,11 @@ def run_pairs(rows: Sequence[LabelledPair], embedder: PreparedEmbedder, progress
     for title, guards in GUARD_SETS.items():
         served = _replayed(rows, embedder, progress, similarity_threshold=0.95, guards=guards)
         hits[with_set(title)] = served != ""
-    hits[CHAIN] = _replayed(rows, embedder, progress) != ""
+    hits[UNVERIFIED] = _replayed(rows, embedder, progress, verifier=None) != ""
     hits[LEXICAL] = _replayed(rows, LexicalMatcher(), progress) != ""
-    return PairRuns(rows, similarity, hits, *_scores(rows, embedder, near, exact, scope, progress))
+    found = _scores(rows, embedder, verifier, near, exact, scope, progress)  # prepares the verifier for the chain too
+    hits[CHAIN] = _replayed(rows, embedder, progress, verifier=verifier) != ""
+    return PairRuns(rows, similarity, hits, *found)
 
 
 def _replayed(
@@ -133,35 +142,64 @@ def _replayed(
 def _scores(
     rows: Sequence[LabelledPair],
     embedder: PreparedEmbedder,
+    verifier: PreparedVerifier | None,
     near: Scores,
     exact: BoolArray,
     scope: BoolArray,
     progress: Progress,
 ) -> tuple[dict[str, Scores], Scores]:
-    """Scores of four methods for each row, and the bare confidence where the chain works one out."""
-    policy, matcher = policies_for(CacheConfig(), embedder, has_grey_zone=True).default, LexicalMatcher()
+    """Scores of each method for each row, and the bare confidence of the chain where it works one out."""
+    decider = _Decider(embedder, verifier)
     cosine = np.where(exact, _EXACT, np.where(near > -1.0, near, -np.inf))
-    guarded, chain = cosine.copy(), np.full(len(rows), -np.inf)
-    confidence, lexical = np.full(len(rows), np.nan), chain.copy()
-    for at, row in enumerate(rows):
-        progress("judging", at + 1, len(rows))
-        if exact[at]:
-            chain[at] = lexical[at] = _EXACT
-            continue
-        if not scope[at]:
-            continue
+    scores = {name: np.where(exact, _EXACT, -np.inf) for name in (UNVERIFIED, LEXICAL, CHAIN, *ABLATION)}
+    scores["cosine"], scores["cosine and guards"] = cosine, cosine.copy()
+    confidence = np.full(len(rows), np.nan)
+    open_rows = [at for at, row in enumerate(rows) if scope[at] and not exact[at]]
+    decider.prepare([(rows[at].b.text, rows[at].a.text) for at in open_rows if near[at] >= decider.floor], progress)
+    for done, at in enumerate(open_rows, 1):
+        progress("judging", done, len(open_rows))
+        row = rows[at]
         verdicts = judge(row.b.text, row.a.text)
-        if has_conflict(verdicts):
-            guarded[at] = -np.inf
-            continue
+        is_vetoed = has_conflict(verdicts)
+        if is_vetoed:
+            scores["cosine and guards"][at] = -np.inf
         if row.a.exact_only or row.b.exact_only or payload_of(row.a.text) or payload_of(row.b.text):
             continue
-        if matcher.fits(row.a.text) and matcher.fits(row.b.text):
-            lexical[at] = matcher.score(row.b.text, row.a.text)
+        if not is_vetoed and decider.matcher.fits(row.a.text) and decider.matcher.fits(row.b.text):
+            scores[LEXICAL][at] = decider.matcher.score(row.b.text, row.a.text)
         if near[at] <= -1.0:
             continue
-        if normalise_text(row.a.text) == normalise_text(row.b.text):
-            chain[at] = _NORMALISED
-        elif near[at] >= policy.floor:
-            chain[at] = confidence[at] = policy.confidence(row.b.text, row.a.text, float(near[at]), (), verdicts)
-    return {"cosine": cosine, "cosine and guards": guarded, CHAIN: chain, LEXICAL: lexical}, confidence
+        if normalise_text(row.a.text) == normalise_text(row.b.text) and not is_vetoed:
+            for name in (UNVERIFIED, CHAIN, *ABLATION):
+                scores[name][at] = _NORMALISED
+        elif near[at] >= decider.floor:
+            for name, score in decider.scores(row.b.text, row.a.text, float(near[at]), verdicts).items():
+                if not is_vetoed or name in _UNGUARDED:
+                    scores[name][at] = score
+            if not is_vetoed:
+                confidence[at] = scores[CHAIN][at]
+    return scores, confidence
+
+
+class _Decider:
+    """Every score of a pair that rests on a model or on fitted trees. The verifier is asked of every pair here, so that
+    a curve can be drawn for any threshold; in service it is asked in its zone alone."""
+
+    def __init__(self, embedder: PreparedEmbedder, verifier: PreparedVerifier | None) -> None:
+        self.matcher = LexicalMatcher()
+        self._verifier = verifier
+        self._plain = policies_for(CacheConfig(), embedder, has_grey_zone=True).default
+        self._verified = policies_for(CacheConfig(), embedder, verifier=verifier).default if verifier else None
+        self.floor = min(self._plain.floor, self._plain.floor if self._verified is None else self._verified.floor)
+
+    def prepare(self, pairs: Sequence[tuple[str, str]], progress: Progress) -> None:
+        if self._verifier is not None:
+            self._verifier.prepare(pairs, progress)
+
+    def scores(self, asked: str, stored: str, similarity: float, verdicts: Sequence[Verdict]) -> dict[str, float]:
+        plain = self._plain.confidence(asked, stored, similarity, (), verdicts)
+        score = None if self._verifier is None else self._verifier.score(asked, stored)
+        if score is None or self._verified is None:
+            return {UNVERIFIED: plain, CHAIN: plain, UNCHECKED: plain, ALONE: -np.inf, UNWEIGHED: -np.inf}
+        chain = self._verified.combine(asked, stored, similarity, (), verdicts, score)
+        return {UNVERIFIED: plain, CHAIN: chain, UNCHECKED: chain, ALONE: score, UNWEIGHED: score}

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
-from benchmarks.quality.pairs import BUDGETS, CHAIN, LEXICAL
+from benchmarks.quality.pairs import ABLATION, BUDGETS, CHAIN, LEXICAL, UNVERIFIED
 from benchmarks.quality.peers import FIXED
 from benchmarks.quality.split import PARTS
 from benchmarks.quality.streams import DELTAS, ERROR_RATES
@@ -27,9 +27,11 @@ _PAIR_METHODS = [
     *_PEERS,
     LEXICAL,
     _GUARDED,
+    UNVERIFIED,
     CHAIN,
 ]
-_CURVES = ("cosine", "cosine and guards", LEXICAL, CHAIN)
+_CURVES = ("cosine", "cosine and guards", LEXICAL, UNVERIFIED, CHAIN)
+_PARTS = (CHAIN, UNVERIFIED, *ABLATION, "cosine and guards", "cosine")
 _STREAM_METHODS = (
     "exact and normalised",
     "cosine 0.900",
@@ -38,6 +40,7 @@ _STREAM_METHODS = (
     *[f"vCache {delta:g}" for delta in DELTAS],
     LEXICAL,
     _GUARDED,
+    UNVERIFIED,
     CHAIN,
     *[f"{CHAIN} {rate:g}" for rate in ERROR_RATES],
 )
@@ -56,6 +59,8 @@ def blocks_of(results: Json) -> dict[str, str]:
         "families": _families(results["minimal"]["methods"]),
         "fow": _methods(results["pairs"][FOW]["methods"]),
         "fow-best": _best(results["pairs"][FOW]["curves"]),
+        "ablation": _ablation(results),
+        "judge": _judge(results["judge"]),
         "conversations": _conversations(results["conversations"]),
         "conversation-kinds": _kinds(results["conversations"][CHAIN]),
         "guards": _guards(results["guards"]),
@@ -77,7 +82,8 @@ def _about(about: Json) -> str:
             f"- embedder: `{about['embedder_id']}`",
             f"- guards: version {about['guards_version']}; {_calibration(about)}",
             f"- policy: {about['policy']}, judged from a cosine of "
-            f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}",
+            f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}; verifier "
+            f"`{about['verifier']}`, asked from {about['grey_from']:.3g} up to {about['sure_from']:.3g}",
             f"- the chain's confidence and the public look-up disagree on {about['disagreements']} rows",
             f"- data: sha256 `{about['data_hash'][:16]}`; rows of the report part: {rows}",
         )
@@ -155,6 +161,35 @@ def _best(curves: Json) -> str:
             right, positives, _, _ = curves[name]["best"][f"{most:g}"]["counts"]
             cells.append(_share(Rate(right, positives)))
         rows.append([_bold(name), f"{curves[name]['area']:.3f}", *cells])
+    return table(head, rows)
+
+
+def _ablation(results: Json) -> str:
+    """Hits at 1 % wrong by what decides, each part left out in turn; on streams where it can be had as a setting."""
+    head = ("what decides", *(f"{name}: hits at 1 % wrong" for name in (NATURAL, MINIMAL, FOW)), "mean hits, streams")
+    streams = {**results["streams"]["report"]["scored"], "cosine and guards": None, "cosine": None}
+    rows = []
+    for name in _PARTS:
+        cells = []
+        for part in (NATURAL, MINIMAL, FOW):
+            right, positives, _, _ = results["pairs"][part]["curves"][name]["best"]["0.01"]["counts"]
+            cells.append(_share(Rate(right, positives)))
+        stream = streams.get(name)
+        rows.append([_bold(name), *cells, f"{100 * stream['mean_hit_rate']:.1f}" if stream else "-"])
+    return table(head, rows)
+
+
+def _judge(judge: Json) -> str:
+    """With a judge that is always right in the grey zone."""
+    head = ("set", "hits", "wrong", "judged / look-ups")
+    rows = [
+        [name, _cell(one, "recall"), _cell(one, "wrong_hit_rate"), _share(Rate(*one["asked"]))]
+        for name, one in judge["pairs"].items()
+    ]
+    rows += [
+        [name.removeprefix("stream_"), _cell(one, "hit_rate"), _cell(one, "error_rate"), _share(Rate(*one["asked"]))]
+        for name, one in judge["streams"].items()
+    ]
     return table(head, rows)
 
 

@@ -28,6 +28,8 @@ class PreparedVerifier:
         threads: how many batches are read at once.
     """
 
+    is_local = True
+
     def __init__(self, verifier: Verifier, folder: Path, *, threads: int = 1) -> None:
         self._verifier = verifier
         name = hashlib.blake2b(verifier.verifier_id.encode(), digest_size=8).hexdigest()

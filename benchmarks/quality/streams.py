@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.material import vectors_of
-from benchmarks.quality.pairs import CHAIN, LEXICAL
+from benchmarks.quality.pairs import CHAIN, LEXICAL, UNVERIFIED
 from benchmarks.quality.peers import FIXED, VerifiedEntry, VerifiedPolicy
+from benchmarks.quality.scored import PreparedVerifier
 from llmcache_plugins.evaluation import (
     LabelledRequest,
     PreparedEmbedder,
@@ -143,7 +144,12 @@ def replay_ours(
 
 
 def run_stream(
-    rows: Sequence[LabelledRequest], embedder: PreparedEmbedder, progress: Progress, *, in_full: bool
+    rows: Sequence[LabelledRequest],
+    embedder: PreparedEmbedder,
+    verifier: PreparedVerifier | None,
+    progress: Progress,
+    *,
+    in_full: bool,
 ) -> dict[str, StreamScores]:
     """Scores by method. Not `in_full`: without the sets of guards and the sweeps over error rates."""
     stream = Stream.of(rows, embedder)
@@ -153,7 +159,8 @@ def run_stream(
         progress("cosines", number + 1, len(COSINES))
         scores[f"cosine {cosine:.3f}"] = stream.score(replay_cosine(stream, cosine))
     scores["cosine 0.95 and guards"] = stream.score(replay_ours(rows, embedder, progress, similarity_threshold=0.95))
-    scores[CHAIN] = stream.score(replay_ours(rows, embedder, progress))
+    scores[CHAIN] = stream.score(replay_ours(rows, embedder, progress, verifier=verifier))
+    scores[UNVERIFIED] = stream.score(replay_ours(rows, embedder, progress, verifier=None))
     scores[LEXICAL] = stream.score(replay_ours(rows, LexicalMatcher(), progress))
     has_messages = len(set(stream.scopes)) > 1
     alone = Stream.of(rows, embedder, last_turn_alone=True) if has_messages else stream
@@ -166,7 +173,7 @@ def run_stream(
         served = replay_ours(rows, embedder, progress, similarity_threshold=0.95, guards=guards)
         scores[with_set(title)] = stream.score(served)
     for rate in ERROR_RATES if in_full else ():
-        served = replay_ours(rows, embedder, progress, max_error_rate=rate)
+        served = replay_ours(rows, embedder, progress, verifier=verifier, max_error_rate=rate)
         scores[f"{CHAIN} {rate:g}"] = stream.score(served)
     return scores
 

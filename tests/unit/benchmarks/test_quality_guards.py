@@ -21,7 +21,7 @@ from llmcache_plugins.testing import FakeEmbedder
 def near(rows: list[LabelledPair], similarity: float = 0.97) -> PairRuns:
     """The rows under every method, the two questions of each near one another."""
     groups = {request.text: row.id for row in rows for request in (row.a, row.b)}
-    return run_pairs(rows, PreparedEmbedder(FakeEmbedder(groups, similarity=similarity)), lambda *step: None)
+    return run_pairs(rows, PreparedEmbedder(FakeEmbedder(groups, similarity=similarity)), None, lambda *step: None)
 
 
 def pair(number: int, a: str, b: str, label: int, **fields: str) -> LabelledPair:

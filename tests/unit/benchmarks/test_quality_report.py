@@ -135,7 +135,7 @@ def test_context_decides_for_us_and_not_for_a_rule_that_reads_the_last_turn_alon
         )
 
     row = LabelledPair(id="", a=chat("one"), b=chat("two"), label=0)
-    runs = run_pairs([row], PreparedEmbedder(Lookalike()), lambda *step: None)
+    runs = run_pairs([row], PreparedEmbedder(Lookalike()), None, lambda *step: None)
     assert not runs.hits[CHAIN][0]
     assert not runs.hits["redisvl (distance 0.1)"][0]
     assert runs.hits["GPTCache (cosine 0.60)"][0]
