@@ -137,7 +137,7 @@ _ENGLISH_NUMBER = re.compile(rf"(?:{_ENGLISH_BEFORE_NUMBER})-[$€£]?\d.*", re.
 _INITIALS = re.compile(rf"{_LETTER}(?:\.{_LETTER})+")
 _GLUED = re.compile(r"([^\W\d_]{2,}|\d+)\.([A-Z][^\W\d_]*)")
 _APOSTROPHE = re.compile(rf"{_LETTER}+'{_LETTER}*")
-_PIECES = re.compile(r"[^\W_]+(?:[.,']\w+)*%?|[$€£¥₹]?\d[\d.,]*%?|\w+")
+_PIECES = re.compile(r"[^\W_]+(?:[.,']\w+)*%?|[$€£¥₹]?\d+(?:[.,]\d+)*%?|\w+")
 _PER = re.compile(r"[kmgt]?(?:bits?|bytes?|b)/(?:s|sec)|(?:k?m|mi|ft)/(?:s|sec|h)", re.IGNORECASE)  # "Mb/s", "km/h"
 _OPERATORS = frozenset(
     {"&&", "||", "=", "==", "===", "!=", "!==", "<>", "<", ">", "<=", ">=", "<<", ">>", "->", "=>", ":="}

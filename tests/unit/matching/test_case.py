@@ -16,6 +16,8 @@ CONFLICTS = [
     ("Is this about US exports?", "Is this about us exports?"),
     ("How many kB are in an ISO image?", "How many kb are in an ISO image?"),
     ("Convert 8 MB to Mb", "Convert 8 MB to MB"),
+    ("How large is a 5 kB file?", "How large is a 5 kb file?"),
+    ("How large is a 5kB file?", "How large is a 5kb file?"),
 ]
 SILENT = [
     ("What are the BGP states?", "What are the bgp states?"),
@@ -27,6 +29,9 @@ SILENT = [
     ("rm -rf x", "rm -fr x"),
     ("How many KB are in an ISO image?", "How many kb are in an ISO image?"),  # "KB" is typed for both
     ("How many MB are in an ISO image?", "How many mb are in an ISO image?"),
+    ("How large is a 5 KB file?", "How large is a 5 kb file?"),
+    ("How large is a 5 MB file?", "How large is a 5 mb file?"),
+    ("How large is a 1 GB file?", "How large is an 8 Gb file?"),  # converted: numbers compare it
     ("What's the CEO's name?", "What's the ceo's name?"),
 ]
 

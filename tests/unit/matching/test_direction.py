@@ -31,12 +31,16 @@ TURNED = [
     ("VLAN 10 on rtr-001 and VLAN 20 on rtr-002", "VLAN 20 on rtr-001 and VLAN 10 on rtr-002"),
     ("How do I redistribute OSPF into BGP?", "How do I redistribute BGP into OSPF?"),
     ("redistribute ospf into bgp", "redistribute bgp into ospf"),
+    ("How do I merge into main?", "How do I merge from main?"),
+    ("How do I migrate to git?", "How do I migrate from git?"),
     ("flights from New York to San Francisco", "flights from San Francisco to New York"),
     ("Is Python faster than Java?", "Is Java faster than Python?"),
     ("Wie komme ich von 10.0.0.1 nach 10.0.0.2?", "Wie komme ich von 10.0.0.2 nach 10.0.0.1?"),
 ]
 NOT_TURNED = [
     ("show rtr-001 and rtr-002", "show rtr-002 and rtr-001"),
+    ("How do I merge from main into dev?", "How do I merge into dev from main?"),
+    ("Can I get access to the cloud?", "Can I be given access from the cloud console?"),
     ("add 10, 20 and 30", "add 30, 10 and 20"),
     ("ports 80 or 443", "ports 443 or 80"),
     ("notes of Rs. 500 and Rs. 1000", "notes of Rs. 1000 and Rs. 500"),
