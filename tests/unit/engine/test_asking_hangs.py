@@ -85,7 +85,7 @@ async def test_a_coroutine_that_will_not_be_cancelled_is_given_up() -> None:
 
 def test_a_verifier_that_hangs_is_left_alone_for_a_while(look: Look, verifier: Verifier) -> None:
     clock = FakeClock()
-    with opened(verifier, verifier_timeout=0.02, clock=clock) as cache:
+    with opened(verifier, verifier_timeout=0.3, clock=clock) as cache:
         for question in OTHERS[:5]:
             assert isinstance(look(cache, question), Miss)
         assert verifier.asked == 3

@@ -291,7 +291,7 @@ def test_a_call_that_never_comes_back_costs_what_the_last_one_did(look: Look, ha
     def judge(request: Request, entry: Entry) -> Any:
         return hanging(request, entry) if request.text == ASKED else Judgement(False, 0.25)
 
-    with opened(judge, judge_timeout=0.05, judge_budget=10.0) as cache:
+    with opened(judge, judge_timeout=0.5, judge_budget=10.0) as cache:
         look(cache, OTHERS[0])
         look(cache, ASKED)
         assert cache.stats().judge_cost == 0.5
@@ -299,7 +299,7 @@ def test_a_call_that_never_comes_back_costs_what_the_last_one_did(look: Look, ha
 
 def test_a_judge_that_hangs_is_left_alone_for_a_while(look: Look, hanging: Hanging) -> None:
     clock = FakeClock()
-    with opened(hanging, judge_timeout=0.02, clock=clock) as cache:
+    with opened(hanging, judge_timeout=0.3, clock=clock) as cache:
         for question in OTHERS[:5]:
             assert isinstance(look(cache, question), Miss)
         assert hanging.asked == 3
