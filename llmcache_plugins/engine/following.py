@@ -27,7 +27,7 @@ from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import normalise_text
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.policies.asking_limits import Breaker
-from llmcache_plugins.policies.standing_alone import says_what_it_means, stands_alone
+from llmcache_plugins.policies.standing_alone import leaning_of, says_what_it_means, stands_alone
 from llmcache_plugins.protocols import Clock, Event, ResolutionEvent, ResolutionOutcome
 from llmcache_plugins.types import Namespace, Request
 
@@ -255,7 +255,8 @@ def _usable(said: str | None, turn: str) -> str | None:
     if not question or len(question) > _LONGEST or payload_of(question):
         return None
     if normalise_text(question) == normalise_text(turn):  # then it must be a question by itself already
-        return question if stands_alone(turn) else None
+        is_named = leaning_of(turn) in ("pronoun", "demonstrative") and says_what_it_means(turn)
+        return question if stands_alone(turn) or is_named else None
     is_fragment = question.isascii() and len(question.split()) < 3
     return question if says_what_it_means(question) and not is_fragment else None
 

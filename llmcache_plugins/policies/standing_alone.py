@@ -34,6 +34,8 @@ _POINTERS = _set_of(
     "besides also too likewise similarly otherwise moreover one ones both either neither there here then "
     "mentioned said yours mine more"
 )
+_PRONOUNS = _set_of("he she him her his hers himself herself they them their theirs themselves it its itself")
+_DEMONSTRATIVES = _set_of("this that these those ones")
 _EXCUSED = _set_of("there more one both that than")  # some of their uses point nowhere
 _TELLING = _POINTERS | {"it", "that"}
 _TELLING_OR_THAN = _TELLING | {"than"}
@@ -54,6 +56,7 @@ _CONNECTIVES = _set_of(
     "and or but so because then also okay ok yes no yeah yep nope sure really wow cool nice great right well oh ah "
     "hmm actually alternatively besides instead any anything speaking regarding concerning maybe perhaps"
 )
+_GOING_ON = _set_of("and or but so because then also besides instead alternatively")
 _COMPARATIVES = _set_of(
     "better worse cheaper faster slower bigger smaller larger older younger higher lower longer shorter easier harder "
     "safer stronger weaker newer earlier later greater fewer less further farther taller heavier lighter"
@@ -173,21 +176,32 @@ def own_words(text: str) -> list[str]:
 
 
 def says_what_it_means(text: str) -> bool:
-    """May this text, made of a turn and its history, be taken for a question by itself? Not when a pronoun is left in
-    it that no name comes before. A text that is not English is believed.
+    """May this text be taken for a question by itself, when somebody says that it is one? Not when it goes on with
+    something ("And ..."), points to something ("that one"), or has a pronoun that no name comes before. What is not
+    English is believed.
 
     >>> says_what_it_means("What did Tesla do after he left Graz?"), says_what_it_means("What did he do in Graz?")
     (True, False)
     """
-    plain = text.strip()
+    plain = text.replace("\u2019", "'")
+    words = _WORD.findall(plain)
+    if words and words[0].lower() in _GOING_ON:
+        return False
     if pointer_of(plain) is None:
         return True
+    if _SAID_BEFORE.search(plain):
+        return False
+    plain = _THAT_OF_A_CLAUSE.sub(" ", _OWN_THING.sub("", _EMPTY_IT.sub(" ", plain)))
+    is_named = False
     for at, word in enumerate(_WORD.findall(plain)):
-        if at and not word.islower() and word not in ("I", "I'm", "I'd", "I've"):
-            return True
-        if word.lower().split("'")[0] in _POINTERS or word.lower().startswith(("it", "that")):
+        bare = word.lower().split("'")[0]
+        if bare in _DEMONSTRATIVES or (bare in _PRONOUNS and not is_named):
             return False
-    return False
+        is_named = is_named or (at > 0 and not word.islower() and bare != "i")
+    lower = plain.lower().split()
+    return ("one" not in lower or bool(_COUNTED_ONE.search(plain))) and (
+        "there" not in lower or bool(_EMPTY_THERE.search(plain))
+    )
 
 
 def pointer_of(text: str) -> str | None:
