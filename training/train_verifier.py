@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from export_embedder import TOKENIZER_SHA256, WEIGHTS_SHA256, checked
+from public_sources import spider_questions
 from sklearn.metrics import roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 from verifier_data import Example, Material, material_of, round_of
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and learning curve")
+    parser.add_argument("--public", type=Path, help="where public data lie or go; by default beside --work")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--made", type=int, default=MADE, help="made pairs in a round")
     parser.add_argument("--resume", action="store_true")
@@ -62,8 +64,9 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     files = data_files(arguments.data)
     parts = split(files, VERIFIER_PARTS)
+    spider, _ = spider_questions(arguments.public or arguments.work.parent)
     embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.work / "vectors"), threads=arguments.threads)
-    material = material_of(parts["train"], embedder.embed, SEED)
+    material = material_of(parts["train"], spider, embedder.embed, SEED)
     run = Training(arguments.source, arguments.work, arguments.rounds, arguments.made)
     if arguments.resume:
         run.resume()
@@ -101,7 +104,7 @@ class Training:
         head = [*self.model.hidden.parameters(), *self.model.out.parameters()]
         body = [value for value in self.model.encoder.parameters() if value.requires_grad]
         self._optimiser = torch.optim.AdamW(
-            [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01
+            [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01, fused=True
         )
         self._rates = [group["lr"] for group in self._optimiser.param_groups]
         self._steps_of_round = 0

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from made_cases import changed_questions, kept_questions
 from made_queries import queries
+from public_sources import LICENCES as PUBLIC_LICENCES
+from public_sources import SpiderQuestion
 from rewordings import reworded_pairs, swapped_pairs
 
 __all__ = ["LICENCES", "SOURCES", "Example", "Material", "material_of", "round_of"]
@@ -30,6 +32,7 @@ SOURCES: Mapping[str, float] = {
     "gptcache_mock": 0.5, "text2sql_advising": 3.0, "checklist_qqp": 0.7, "template": 1.0, "condaqa": 0.3,
     "scone": 0.3, "followbench": 0.5, "arena_hard_edit": 0.5, "gated_semantic_cache": 2.0, "cannot_semantoneg": 1.0,
     "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "stream_qqp_zipf_dev": 2.0, "stream_text2sql_dev": 4.0,
+    "spider_syn": 0.7,
 }  # fmt: skip
 LICENCES: Mapping[str, str] = {
     "qqp": "Quora's terms (as all-MiniLM-L6-v2)", "template:qqp": "as qqp", "paws_qqp": "PAWS: free, credit Google",
@@ -37,7 +40,7 @@ LICENCES: Mapping[str, str] = {
     "text2sql_advising": "CC BY 4.0", "checklist_qqp": "MIT", "template": "written for the data set",
     "condaqa": "Apache-2.0", "scone": "CC0", "followbench": "Apache-2.0", "arena_hard_edit": "Apache-2.0",
     "gated_semantic_cache": "MIT", "cannot_semantoneg": "CC BY-SA 4.0", "cannot_wikifactcheck": "CC BY-SA 4.0",
-    "timeqa_human": "BSD-3-Clause", "stream_qqp_zipf_dev": "as qqp",
+    "timeqa_human": "BSD-3-Clause", **PUBLIC_LICENCES, "stream_qqp_zipf_dev": "as qqp",
     "stream_text2sql_dev": "CC BY 4.0 (Advising alone)", "stream_banking77_dev": "CC BY 4.0 (questions alone)",
     "stream_clinc150_dev": "CC BY 3.0 (questions alone)", "stream_hwu64_dev": "CC BY 4.0 (questions alone)",
 }  # fmt: skip
@@ -75,17 +78,20 @@ class Material:
         return {source: (same, other) for source, (same, other) in sorted(found.items())}
 
 
-def material_of(files: Mapping[str, Sequence[Row]], embed: Any, seed: int) -> Material:
-    """From the fit part.
+def material_of(
+    files: Mapping[str, Sequence[Row]], spider: Sequence[SpiderQuestion], embed: Any, seed: int
+) -> Material:
+    """From the fit part, and from public questions.
 
     Args:
         embed: texts -> vectors of unit length, to mine neighbours with.
     """
     chance = random.Random(seed)
-    labelled = list(dict.fromkeys([*_rows(files), *_classes(files, chance), *_clusters(files, chance)]))
+    same = [*_rows(files), *_classes(files, chance), *_clusters(files, chance), *_of_one_query(spider, chance)]
+    labelled = list(dict.fromkeys(same))
     questions = sorted(set(_questions(files)))
     known = {frozenset((example.first, example.second)) for example in labelled}
-    mined = _mined(files, embed, known, chance)
+    mined = [*_mined(files, embed, known, chance), *_of_one_database(spider, embed, known, chance)]
     return Material(labelled, mined, questions)
 
 
@@ -139,6 +145,23 @@ def _together(groups: Iterable[Sequence[str]], source: str, chance: random.Rando
         pairs = list(combinations(sorted(set(group)), 2))
         for first, second in chance.sample(pairs, min(len(pairs), _MOST_OF_A_CLASS)):
             yield Example(first, second, True, source)
+
+
+def _of_one_query(spider: Sequence[SpiderQuestion], chance: random.Random) -> Iterator[Example]:
+    wordings: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for question in spider:
+        wordings[question.database, question.query].append(question.text)
+    yield from _together(wordings.values(), "spider_syn", chance)
+
+
+def _of_one_database(
+    spider: Sequence[SpiderQuestion], embed: Any, known: set[frozenset[str]], chance: random.Random
+) -> Iterator[Example]:
+    databases: dict[str, dict[str, str]] = defaultdict(dict)
+    for question in spider:
+        databases[question.database][question.text] = question.query
+    for _, queries_of in sorted(databases.items()):
+        yield from _neighbours(sorted(queries_of), queries_of, embed, (0.6, 1.01), known, "spider_syn", chance)
 
 
 def _is_allowed(name: str, row: Row) -> bool:
