@@ -72,9 +72,9 @@ $(WEIGHTS)/model.safetensors: | $(VENV)-train/.ready
 
 verifier: $(VENV)-train/.ready $(WEIGHTS)/model.safetensors
 	$(if $(DATA),,$(error give DATA=folder with the labelled data))
-	PYTHONPATH=. $(VENV)-train/bin/python training/train_verifier.py $(DATA) --source $(WEIGHTS) --work $(TRAIN)/verifier --resume $(VERIFIER)
+	PYTHONPATH=. $(VENV)-train/bin/python training/train_verifier.py $(DATA) --source $(WEIGHTS) --work $(TRAIN)/verifier --public $(TRAIN) --resume $(VERIFIER)
 	PYTHONPATH=. $(VENV)-train/bin/python training/export_verifier.py --source $(WEIGHTS) --checkpoint $(TRAIN)/verifier/checkpoint.pt
-	PYTHONPATH=. $(VENV)-train/bin/python training/fit_confidence.py $(DATA) --cache $(TRAIN)/vectors
+	PYTHONPATH=. $(VENV)-train/bin/python training/fit_confidence.py $(DATA) --cache $(TRAIN)/vectors --public $(TRAIN)
 
 tiers: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.tiers --data $(or $(DATA),$(error give DATA=folder with the labelled streams)) $(TIERS)

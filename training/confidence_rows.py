@@ -14,12 +14,22 @@ from dataclasses import dataclass
 import numpy as np
 from made_cases import changed_questions, kept_questions
 from made_queries import queries
+from public_sources import SpiderQuestion
 
 from benchmarks.quality.split import Row
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import FloatArray
 
-__all__ = ["SOURCES", "LabelledPair", "is_fitted_on", "made_pairs", "made_questions", "pairs_of", "stream_pairs"]
+__all__ = [
+    "SOURCES",
+    "LabelledPair",
+    "is_fitted_on",
+    "made_pairs",
+    "made_questions",
+    "pairs_of",
+    "spider_pairs",
+    "stream_pairs",
+]
 
 # Weight of one row of a source; found on the choose part. FAQ-like intents (banking77, clinc150, hwu64) are not among
 # them: one canned answer for quite different wishes teaches a confidence that is too easily sure.
@@ -28,7 +38,7 @@ SOURCES: Mapping[str, float] = {
     "rqe_amia2016": 1.0, "gptcache_mock": 1.0, "text2sql_advising": 1.0, "checklist_qqp": 1.0, "template": 1.0,
     "condaqa": 0.5, "scone": 0.5, "followbench": 0.5, "arena_hard_edit": 1.0, "gated_semantic_cache": 1.0,
     "cannot_semantoneg": 0.5, "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "qald9": 0.5, "xquad": 0.5,
-    "stream_qqp_zipf_dev": 1.0, "stream_text2sql_dev": 6.0, "made_kept": 0.5, "made_changed": 0.3, "made_query": 0.9,
+    "stream_qqp_zipf_dev": 1.0, "stream_text2sql_dev": 6.0, "spider_syn": 0.5, "made_kept": 0.5, "made_changed": 0.3, "made_query": 0.9,
 }  # fmt: skip
 _POOL = 2_000  # questions among which the other candidates of a pair are looked for: a cache is not empty for long
 _NEIGHBOURS = 3
@@ -83,6 +93,14 @@ def stream_pairs(files: Mapping[str, Sequence[Row]], embedder: Embedder, floor: 
         if name.startswith("stream_") and name in SOURCES:
             pairs.extend(_neighbours(name, [row for row in rows if is_fitted_on(name, row)], embedder, floor))
     return pairs
+
+
+def spider_pairs(questions: Sequence[SpiderQuestion], embedder: Embedder, floor: float) -> list[LabelledPair]:
+    """The same for the questions of each database, whose class is the query."""
+    rows: dict[str, list[Row]] = {}
+    for one in questions:
+        rows.setdefault(one.database, []).append({"query": one.text, "class": one.query})
+    return [pair for _, own in sorted(rows.items()) for pair in _neighbours("spider_syn", own, embedder, floor)]
 
 
 def is_fitted_on(name: str, row: Row) -> bool:

@@ -20,9 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from confidence_rows import SOURCES, LabelledPair, is_fitted_on, made_pairs, made_questions, pairs_of, stream_pairs
+from confidence_rows import (
+    SOURCES,
+    LabelledPair,
+    is_fitted_on,
+    made_pairs,
+    made_questions,
+    pairs_of,
+    spider_pairs,
+    stream_pairs,
+)
 from confidence_streams import Stream, error_curves, streams_of, texts_of
 from fit_verified import JUDGE_FROM, LEAST_LIKELY, choose_verified, fit_verified
+from public_sources import LICENCES as PUBLIC_LICENCES
+from public_sources import SpiderQuestion, spider_questions
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.quality.scored import PreparedVerifier
@@ -55,6 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "llmcache-vectors")
+    parser.add_argument("--public", type=Path, help="where public data lie or go; by default the cache")
     parser.add_argument("--verifier", type=Path, help="folder of the verifier; by default the shipped one")
     parser.add_argument("--output", type=Path, default=TARGET)
     arguments = parser.parse_args()
@@ -63,7 +75,8 @@ def main() -> None:
         parser.error(f"no *.jsonl.gz in {arguments.data}")
     parts = split(files)
     embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.cache), threads=2)
-    pairs = labelled_pairs(parts["fit"], embedder)
+    spider, spider_unseen = spider_questions(arguments.public or arguments.cache)
+    pairs = labelled_pairs(parts["fit"], [*spider, *spider_unseen], embedder)
     model, used, floors = fit(pairs)
     content = export(model, embedder.embedder_id, data_hash(files))
     content["floors"] = floors
@@ -73,7 +86,7 @@ def main() -> None:
     replayed = streams_of(plain, streams, embedder)
     content["budgets"], table = choose(replayed)
     verifier = PreparedVerifier(OnnxVerifier(arguments.verifier), arguments.cache / "scores", threads=2)
-    unseen = labelled_pairs(split(files, VERIFIER_PARTS)["calibrate"], embedder)
+    unseen = labelled_pairs(split(files, VERIFIER_PARTS)["calibrate"], spider_unseen, embedder)
     content["verified"], verified_used, verified_table = second_look(content, unseen, replayed, verifier)
     content["version"] = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
     arguments.output.parent.mkdir(exist_ok=True)
@@ -105,7 +118,9 @@ def second_look(
     return {**verified, **chosen}, used, table
 
 
-def labelled_pairs(files: dict[str, list[Row]], embedder: PreparedEmbedder) -> list[LabelledPair]:
+def labelled_pairs(
+    files: dict[str, list[Row]], spider: Sequence[SpiderQuestion], embedder: PreparedEmbedder
+) -> list[LabelledPair]:
     questions = sorted(
         {
             row["a"]
@@ -115,8 +130,10 @@ def labelled_pairs(files: dict[str, list[Row]], embedder: PreparedEmbedder) -> l
     )
     made = made_questions(questions, SEED)
     texts = [text for row in (*files["pairs_dev"], *files["adversarial_dev"]) for text in (row["a"], row["b"])]
-    embedder.prepare([*texts, *texts_of(files), *(text for case in made for text in case[:2])], progress)
+    texts += [*texts_of(files), *(one.text for one in spider), *(text for case in made for text in case[:2])]
+    embedder.prepare(texts, progress)
     pairs = pairs_of(files, embedder, SEED) + stream_pairs(files, embedder, FLOOR) + made_pairs(made, embedder)
+    pairs += spider_pairs(spider, embedder, FLOOR)
     return [pair for pair in pairs if pair.similarity >= FLOOR]
 
 
@@ -274,7 +291,7 @@ LICENCES = {
     "template": "written for the data set", "condaqa": "Apache-2.0", "scone": "CC0", "followbench": "Apache-2.0",
     "arena_hard_edit": "Apache-2.0", "gated_semantic_cache": "MIT", "cannot_semantoneg": "CC BY-SA 4.0",
     "cannot_wikifactcheck": "CC BY-SA 4.0", "timeqa_human": "BSD-3-Clause", "qald9": "MIT", "xquad": "CC BY-SA 4.0",
-    "stream_text2sql_dev": "CC BY 4.0 (Advising alone)",
+    "stream_text2sql_dev": "CC BY 4.0 (Advising alone)", **PUBLIC_LICENCES,
 }  # fmt: skip
 CARD_TEXT = """# Model card: the calibrated confidence
 
