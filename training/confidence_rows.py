@@ -38,7 +38,8 @@ SOURCES: Mapping[str, float] = {
     "rqe_amia2016": 1.0, "gptcache_mock": 1.0, "text2sql_advising": 1.0, "checklist_qqp": 1.0, "template": 1.0,
     "condaqa": 0.5, "scone": 0.5, "followbench": 0.5, "arena_hard_edit": 1.0, "gated_semantic_cache": 1.0,
     "cannot_semantoneg": 0.5, "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "qald9": 0.5, "xquad": 0.5,
-    "stream_qqp_zipf_dev": 1.0, "stream_text2sql_dev": 6.0, "spider_syn": 0.5, "made_kept": 0.5, "made_changed": 0.3, "made_query": 0.9,
+    "stream_qqp_zipf_dev": 1.0, "stream_text2sql_dev": 6.0, "spider_syn": 0.5,
+    "made_kept": 0.5, "made_changed": 0.3, "made_query": 0.9,
 }  # fmt: skip
 _POOL = 2_000  # questions among which the other candidates of a pair are looked for: a cache is not empty for long
 _NEIGHBOURS = 3
