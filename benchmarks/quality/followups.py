@@ -34,6 +34,7 @@ from llmcache_plugins.evaluation import (
     score_stream,
 )
 from llmcache_plugins.policies.standing_alone import stands_alone
+from llmcache_plugins.protocols import Verifier
 from llmcache_plugins.types import Hit, JsonValue, Request
 
 __all__ = ["SETTINGS", "blocks_of", "followups"]
@@ -56,15 +57,21 @@ def followups(
     streams: Mapping[str, Sequence[LabelledRequest]],
     embedder: PreparedEmbedder,
     progress: Callable[[str], Progress],
+    *,
+    verifier: Verifier | None = None,
 ) -> dict[str, JsonValue]:
     """Everything of this section.
 
     Args:
         pairs: labelled conversations.
         streams: part -> requests of a stream of conversations.
+        verifier: of the caches that are tried.
     """
     known = rewrites(pairs)
-    replayed = {name: _replayed(pairs, embedder, progress(f"follow-ups, {name}"), name, known) for name in SETTINGS}
+    settings = {name: {"verifier": verifier, **_settings(name, known)} for name in SETTINGS}
+    replayed = {
+        name: _replayed(pairs, embedder, progress(f"follow-ups, {name}"), given) for name, given in settings.items()
+    }
     equal = [same_context(row) for row in pairs]
     return {
         "turns": _turns(pairs),
@@ -82,8 +89,8 @@ def followups(
         },
         "streams": {
             part: {
-                name: _streamed(rows, embedder, progress(f"follow-ups, stream, {part}, {name}"), name, known)
-                for name in SETTINGS
+                name: _streamed(rows, embedder, progress(f"follow-ups, stream, {part}, {name}"), given)
+                for name, given in settings.items()
             }
             for part, rows in streams.items()
         },
@@ -105,7 +112,7 @@ def rewrites(pairs: Sequence[LabelledPair]) -> dict[tuple[str, ...], str]:
 
 def _turns_of(request: Request) -> tuple[str, ...]:
     dialogue = dialogue_of(request.context)
-    return (*(text for _, text in dialogue.said if dialogue is not None), request.text) if dialogue else (request.text,)
+    return (*(text or "" for _, text in dialogue.said), request.text) if dialogue else (request.text,)
 
 
 def _turns(pairs: Sequence[LabelledPair]) -> dict[str, JsonValue]:
@@ -155,13 +162,12 @@ def _replayed(
     pairs: Sequence[LabelledPair],
     embedder: PreparedEmbedder,
     progress: Progress,
-    name: str,
-    known: Mapping[tuple[str, ...], str],
+    settings: Mapping[str, Any],
 ) -> list[bool]:
     """Whether the second request of each pair is answered with what was stored for the first, which was looked up
     before, as in service: that is when a resolver is asked."""
     hits: list[bool] = []
-    with open_replay_cache(embedder, rows=len(pairs), **_settings(name, known)) as cache:
+    with open_replay_cache(embedder, rows=len(pairs), **settings) as cache:
         for number, row in enumerate(pairs):
             space = (_SPACE, str(number))
             first = replace(row.a, namespace=space)
@@ -177,10 +183,9 @@ def _streamed(
     rows: Sequence[LabelledRequest],
     embedder: PreparedEmbedder,
     progress: Progress,
-    name: str,
-    known: Mapping[tuple[str, ...], str],
+    settings: Mapping[str, Any],
 ) -> dict[str, JsonValue]:
-    with open_replay_cache(embedder, rows=len(rows), **_settings(name, known)) as cache:
+    with open_replay_cache(embedder, rows=len(rows), **settings) as cache:
         served = replay_stream(cache, [row.request for row in rows], progress)
     return score_stream(rows, [one.row for one in served]).as_json()
 
@@ -231,10 +236,10 @@ def _served_table(conversations: Json) -> str:
     kinds = sorted({kind for one in conversations.values() for kind in one["by_kind"]})
     by_kind = []
     for kind in kinds:
-        counts = [one["by_kind"][kind]["counts"] for one in conversations.values()]
-        served = [f"{one['right'] + one['wrong']}" for one in counts]
-        is_right = counts[0]["right"] + counts[0]["missed"] > 0
-        by_kind.append([kind, "1" if is_right else "0", str(sum(counts[0].values())), *served])
+        found = [one["by_kind"][kind]["fractions"] for one in conversations.values()]
+        rate = "recall" if found[0]["recall"][1] else "wrong_hit_rate"
+        label = "1" if rate == "recall" else "0"
+        by_kind.append([kind, label, str(found[0][rate][1]), *(str(one[rate][0]) for one in found)])
     return f"{table(head, rows)}\n\n{table(('hits by kind', 'label', 'rows', *conversations), by_kind)}"
 
 

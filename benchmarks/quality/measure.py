@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.quality.blind import run_blind
 from benchmarks.quality.confidence import reliability, timing
 from benchmarks.quality.curves import mean_over
+from benchmarks.quality.followups import followups
 from benchmarks.quality.guards import NEAR, guard_vetoes, judged
 from benchmarks.quality.judged import judged_pairs, judged_stream
 from benchmarks.quality.material import Material, is_english, same_context
@@ -25,6 +26,7 @@ from llmcache_plugins.types import JsonValue
 __all__ = ["FOW", "MINIMAL", "NATURAL", "about", "measure"]
 
 NATURAL, MINIMAL, FOW = "natural English pairs", "English minimal pairs", "fow_cache"
+_TALKS = "stream_conversations"
 _TIMED_STREAM = "stream_qqp_zipf"
 
 
@@ -68,6 +70,7 @@ def measure(
         "minimal": _minimal(sets[MINIMAL], material),
         "judge": _judged(sets, material, progress),
         "conversations": _conversations(runs["conversations"]),
+        "followups": _followups(material, progress),
         "guards": {"near": NEAR, **_guarded(runs)},
         "guard aim": guard_aim(material),
         "blind": run_blind(material.embedder, progress),
@@ -104,6 +107,14 @@ def _disagreements(runs: Mapping[str, PairRuns], material: Material) -> int:
     verifier: with one, a few are decided without asking it."""
     least = policies_for(CacheConfig(), material.embedder).default.min_confidence
     return sum(int(((one.scores[UNVERIFIED] >= least) != one.hits[UNVERIFIED]).sum()) for one in runs.values())
+
+
+def _followups(material: Material, progress: Callable[[str], Progress]) -> dict[str, JsonValue]:
+    """Turns that stand alone and follow-ups, on the conversations and their stream."""
+    parts = {"report": material.report, "whole": material.whole}
+    streams = {part: files[_TALKS].stream for part, files in parts.items() if _TALKS in files}
+    pairs = material.report["conversations"].pairs
+    return followups(pairs, streams, material.embedder, progress, verifier=material.verifier)
 
 
 def _judged(

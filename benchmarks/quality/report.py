@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.quality import followups
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
 from benchmarks.quality.pairs import ABLATION, BUDGETS, CHAIN, LEXICAL, UNVERIFIED
@@ -63,6 +64,7 @@ def blocks_of(results: Json) -> dict[str, str]:
         "judge": _judge(results["judge"]),
         "conversations": _conversations(results["conversations"]),
         "conversation-kinds": _kinds(results["conversations"][CHAIN]),
+        **followups.blocks_of(results["followups"]),
         "guards": _guards(results["guards"]),
         "guard-aim": _guard_aim(results["guard aim"]),
         "guard-sets": _guard_sets(results["pairs"], results["streams"]["report"]["scored"]),
