@@ -59,15 +59,12 @@ class Shadowing:
         shadow_rate: checks of would-be hits / requests.
         comparison: says whether two answers agree.
         timeout: seconds after which no fresh answer is expected any more.
-        seed: of the coin; None for one that nobody can foresee.
     """
 
-    def __init__(
-        self, shadow_rate: float, comparison: Comparison, *, timeout: float, clock: Clock, seed: int | None = None
-    ) -> None:
+    def __init__(self, shadow_rate: float, comparison: Comparison, *, timeout: float, clock: Clock) -> None:
         self._shadow_rate, self._timeout, self._clock = shadow_rate, timeout, clock
         self.comparison = comparison
-        self._random = Random(seed)
+        self._random = Random()
         self._learners: dict[float, Learner] = {}
         self._checks: OrderedDict[str, _Check] = OrderedDict()
         self._size = 0
@@ -80,6 +77,13 @@ class Shadowing:
         """Where events and failures go: to the cache."""
         self._emit = emit
         self.comparison.report_to(failed)
+
+    def toss_with(self, random: Random) -> None:
+        """Another coin, for replays that are to come out the same every time."""
+        with self._lock:
+            self._random = random
+            for learner in self._learners.values():
+                learner.random = random
 
     def after_fork(self) -> None:
         """In a forked child the lock may be held, and nobody compares what was waiting."""

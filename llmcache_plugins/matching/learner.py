@@ -70,7 +70,8 @@ class Learner:
     def __init__(self, max_error_rate: float, prior: float, shadow_rate: float, random: random.Random) -> None:
         self.max_error_rate = max_error_rate
         self.checks = 0
-        self._prior, self._shadow_rate, self._random = prior, shadow_rate, random
+        self.random = random
+        self._prior, self._shadow_rate = prior, shadow_rate
         self._ledger = Ledger(max_error_rate, loan=LOAN)
         windows = tuple(max(1, round(wrong / max_error_rate)) for wrong in _WINDOWS)
         self._windows = windows
@@ -124,7 +125,7 @@ class Learner:
             return Weighed("leave", CLOSED)
         known = chance * self._answered_share()  # the chance that a check is drawn and comes to an end
         self._ledger.serve(known)
-        if self._random.random() >= chance:
+        if self.random.random() >= chance:
             return Weighed("serve", known)
         self.checks += 1
         return Weighed("check", known)

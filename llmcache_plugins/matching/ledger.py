@@ -102,7 +102,7 @@ class Ledger:
     def _least_chance(self) -> float:
         for ahead in (_AHEAD, 1):
             for chance in _CHANCES:
-                if self._bound_of(_after(self._costs, chance, ahead)) <= self.allowed:
+                if self._is_beyond(self.allowed, _after(self._costs, chance, ahead)):
                     return chance
         return CLOSED
 
@@ -118,13 +118,21 @@ class Ledger:
         low, high = 0.0, min((self._target - base) / rate for base, rate in alive)
         while high - low > _PRECISION:
             middle = (low + high) / 2
-            logs = [base + rate * middle for base, rate in alive]
-            most = max(logs)
-            if most + math.log(sum(math.exp(one - most) for one in logs)) < self._target:
-                low = middle
-            else:
+            if self._is_beyond(middle, costs):
                 high = middle
+            else:
+                low = middle
         return high
+
+    def _is_beyond(self, wrong: float, costs: list[float]) -> bool:
+        """Would so many wrong hits have brought the martingale to its limit?"""
+        logs = [
+            weight - cost + rate * wrong
+            for weight, cost, rate in zip(_LOG_WEIGHTS, costs, _RATES, strict=True)
+            if cost < math.inf
+        ]
+        most = max(logs, default=-math.inf)
+        return bool(logs) and most + math.log(sum(math.exp(one - most) for one in logs)) >= self._target
 
 
 def _after(costs: list[float], chance: float, found: int) -> list[float]:
