@@ -145,9 +145,7 @@ class Shadowing:
         with self._lock:
             learner = self._learner(policy)
             learner.saw(candidate.confidence)
-            under_way = self._checks.get(key)
-            if under_way is None or not under_way.is_drawn:
-                self._expect(key, learner, request, candidate, CLOSED, is_drawn=False)
+            self._expect(key, learner, request, candidate, CLOSED, is_drawn=False)
 
     # ---------------------------------------------------------------- fresh answers
     def fresh(self, key: str, answer: Answer | None) -> None:
@@ -210,9 +208,16 @@ class Shadowing:
     def _expect(
         self, key: str, learner: Learner, request: Request, judged: Judged, chance: float, *, is_drawn: bool
     ) -> None:
+        known = self._checks.get(key)
+        if known is not None and not self._is_late(known):
+            if known.is_drawn or not is_drawn:
+                return  # several callers ask the same: one answer will do
+            self._taken(key)
+            known.learner.dismiss(known.partition)
+        self._lose(key)
         entry = replace(judged.candidate.entry, vector=None)
         partition = _partition(request.namespace, entry.scope)
-        self._lose(key)
+        learner.expect(partition)
         check = _Check(learner, partition, request, entry, judged.confidence, chance, is_drawn, self._clock.monotonic())
         self._checks[key] = check
         self._size += check.size

@@ -134,6 +134,19 @@ class Learner:
         """A request had a candidate of this score."""
         self._scores.append((self._ledger.requests, score))
 
+    def expect(self, partition: Partition) -> None:
+        """A check is under way; `learn` or `dismiss` ends it."""
+        for trust in self._trusts(partition):
+            trust.pending += 1
+
+    def dismiss(self, partition: Partition) -> None:
+        """A check is given up for another one of the same request."""
+        for trust in self._trusts(partition):
+            trust.pending = max(0, trust.pending - 1)
+
+    def _trusts(self, partition: Partition) -> list[Trust]:
+        return [self._whole, *(self._parts[name] for name in partition if name in self._parts)]
+
     def learn(self, partition: Partition, entry: str, score: float, chance: float, agrees: bool | None) -> None:
         """A check has come to an end, of a would-be hit or of a candidate that was not sure enough.
 
@@ -141,15 +154,14 @@ class Learner:
             chance: that it had, 1 for what was not to be served.
             agrees: None when nobody could say, or no answer came.
         """
+        self.dismiss(partition)
         share = self._answered_share()
         self._answered.append(agrees is not None)
         if agrees is not False:
             return
         weight = 1.0 / (share if chance >= CLOSED else chance)
-        self._whole.found_wrong(score, weight)
-        for name in partition:
-            if name in self._parts:
-                self._parts[name].found_wrong(score, weight)
+        for trust in self._trusts(partition):
+            trust.found_wrong(score, weight)
         if chance < CLOSED:
             self._ledger.found_wrong(chance)
             self._setting = None

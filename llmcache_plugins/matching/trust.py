@@ -43,6 +43,7 @@ class Trust:
 
     def __init__(self, windows: tuple[int, ...]) -> None:
         self.requests = 0
+        self.pending = 0  # checks under way: what they will find is not known yet
         self._windows = tuple(sorted(windows))
         self._wrong: deque[_Wrong] = deque()  # as they came
         self._ranked: list[_Wrong] = []  # the same, the surest first
@@ -78,7 +79,7 @@ class Trust:
     def _threshold(self, prior: float, rate: float) -> float:
         objected = max(self._least(window, rate * window, 0.0) for window in self._windows)
         longest = self._windows[-1]
-        proven = self._least(longest, rate * min(self.requests, longest), _SURENESS)
+        proven = self._least(longest, rate * min(self.requests - self.pending, longest), _SURENESS)
         return max(objected, min(prior, proven))
 
     def _least(self, window: int, allowed: float, sureness: float) -> float:
