@@ -28,14 +28,14 @@ onnxruntime.
 
 The cache asks it in the grey zone alone, where its score can change the decision (`verifier="grey"`, the default with
 the extra `local`); `verifier="always"` asks it about sure matches too, `verifier="off"` never. Its score is no
-probability: the calibrated confidence weighs it with all other evidence ([confidence.md](confidence.md)). What it adds is
-measured in [quality.md](quality.md).
+probability: the calibrated confidence weighs it with all other evidence ([confidence.md](confidence.md)). What it adds
+is measured in [quality.md](quality.md).
 
 ## Trained on
 
-Two thirds of the fit part of the labelled data (digest `{data}...`, seed {seed}), and what is made of it. The other third
-is kept to calibrate the scores on. Nothing of the choose or report part was seen, nor any other copy of a source that
-the data measure with.
+Two thirds of the fit part of the labelled data (digest `{data}...`, seed {seed}), and what is made of it. The other
+third is kept to calibrate the scores on. Nothing of the choose or report part was seen, nor any other copy of a source
+that the data measure with.
 
 | source | licence | same | other |
 |---|---|---:|---:|
@@ -46,9 +46,9 @@ duplicate questions and is distributed under Apache-2.0. No text of any source c
 without a licence that allows it only measure. `mined_qqp` are near questions of different clusters.
 
 In each round about {made:,} pairs are made anew by program, out of real questions (`training/rewordings.py`,
-`training/made_cases.py`, `training/made_queries.py`): rewordings that keep the answer, up to four in a row, and on top of
-them small changes that do not: numbers, units, dates, names, places and identifiers exchanged, negation, opposites, order
-of arguments, scope, format, another aspect. All word lists were written for this.
+`training/made_cases.py`, `training/made_queries.py`): rewordings that keep the answer, up to four in a row, and on top
+of them small changes that do not: numbers, units, dates, names, places and identifiers exchanged, negation, opposites,
+order of arguments, scope, format, another aspect. All word lists were written for this.
 
 ## Learning curve
 
@@ -110,12 +110,7 @@ def card(facts: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], manifest:
         pairs=sum(line["pairs"] for line in lines),
         rounds=len(lines),
         hours=sum(line["seconds"] for line in lines) / 3600,
-        heads=" | ".join(
-            name.replace("_", " ")
-            .replace("hits at 0.01", "hits at 1 % wrong")
-            .replace("hits at 0.05", "hits at 5 % wrong")
-            for name in FIGURES
-        ),
+        heads=" | ".join(name.replace("_", " ").replace("hits at", "hits, share wrong") for name in FIGURES),
         rule="---:|" * len(FIGURES),
         curve="\n".join(curve),
     )
