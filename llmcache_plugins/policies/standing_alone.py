@@ -39,6 +39,11 @@ _DEMONSTRATIVES = _set_of("this that these those ones")
 _EXCUSED = _set_of("there more one both that than")  # some of their uses point nowhere
 _TELLING = _POINTERS | {"it", "that"}
 _TELLING_OR_THAN = _TELLING | {"than"}
+_DEFINES = re.compile(
+    r"(?:what|who)(?:'s|\s+(?:is|are|was|were))\s+(?:(?:an?|the)\s+)?[\w-]+(?:\s+[\w-]+)?\W*$"
+    r"|(?:define|explain|what\s+causes)\s+(?:an?\s+)?[\w-]+\W*$|how\s+(?:do|does)\s+[\w-]+\s+work\W*$",
+    re.IGNORECASE,
+)
 _KIND = re.compile(r"(?:what|which) (?:kind|type|sort|part)s? of \w+$")
 # Of languages that begin questions with a word that is English too.
 _FOREIGN = _set_of(
@@ -74,6 +79,11 @@ _UNIQUE = _set_of(
     "stock economy media police army law web"
 )
 _EMPTY = _set_of(
+    # Of something, that is not named by them: "Are there side effects?", "Is it necessary?"
+    "alternative alternatives benefit benefits advantage advantages disadvantage disadvantages risk risks cause causes "
+    "treatment symptom symptoms side option options requirement requirements step steps feature features limitation "
+    "limitations downside downsides pros cons difference differences price prices cost costs dose recovery necessary "
+    "effective required available included include includes take takes need needs start stop next other each "
     "a an the and or of in on at for to from with without by between about into as like than is are was were be been "
     "being do does did done can could should would will has have had may might must am what who whose whom where when "
     "why how which that if it i you we me my your our us not no any some there much many more most best good kind sort "
@@ -113,6 +123,9 @@ _ABSENT = re.compile(
     r"^(?:what(?:'s|\u2019s| else)?\s+(?:happen|happens|happened|about|if|next|then|now)\b|how\s+(?:about|so|come)\b"
     r"|(?:was|were)\s+there\b|what\s+the\b|why\s+(?:not|so|two|then)\b|who\s+(?:was|were|is)\s+that\b"
     r"|(?:did|do|does|have|has|had|can|could|will|would|are|were)\s+(?:any|some)\b"
+    r"|how\s+many\s+(?:are|were|is|do|does|did|can|could|have|has|had|will|should)\b"
+    r"|(?:can|could|would|will)\s+you\s+(?:please\s+)?(?:translate|summari[sz]e|rephrase|rewrite|shorten|expand|"
+    r"elaborate|simplify|continue|repeat|clarify)\b"
     r"|.*\bto help\W*$|how\s+(?:much|many)\s+(?:has|have|had|was|were|is|are|did)\s+(?:been|they|it)\b|.*\.\.+$"
     r"|(?:did|do|does)\s+you\b|have\s+you\b|are\s+you\b|were\s+you\b|can\s+i\s+not\b)",
     re.IGNORECASE,
@@ -166,7 +179,9 @@ def leaning_of(text: str) -> str | None:
         return "comparative"
     if _points_to_one_thing(words, lower):
         return "definite"
-    return None if own_words(plain) else "vague"
+    own = own_words(plain)
+    is_named = any(not word.islower() for word in own if word != words[0])
+    return None if len(own) > 1 or is_named or (own and _DEFINES.match(plain)) else "vague"
 
 
 def own_words(text: str) -> list[str]:
@@ -283,4 +298,5 @@ def _is_known(phrase: list[str]) -> bool:
         return True
     if first.endswith("est") or first in ("most", "least", "best", "worst"):
         return len(phrase) > 2
-    return any(not word.islower() for word in phrase[:3])
+    # `the CEO`, `the API`: there are many; `the Beatles`, `the United States`: those are names.
+    return any(not word.islower() and not (word.isupper() and word.isalpha()) for word in phrase[:3])
