@@ -34,7 +34,17 @@ from llmcache_plugins.evaluation import (
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import Hit, JsonValue
 
-__all__ = ["ADAPTIVE", "BUDGETS", "COSINE", "VERIFIED", "adaptive_blocks", "plot_adaptive", "replay", "run_adaptive"]
+__all__ = [
+    "ADAPTIVE",
+    "BUDGETS",
+    "COSINE",
+    "PICTURE",
+    "VERIFIED",
+    "adaptive_blocks",
+    "plot_adaptive",
+    "replay",
+    "run_adaptive",
+]
 
 BUDGETS = (0.01, 0.02, 0.05)
 ADAPTIVE, COSINE, VERIFIED = "adaptive", "adaptive, cosine alone", "vCache"
@@ -43,7 +53,7 @@ _COLOURS = {VERIFIED: "#8e5ea2", CHAIN: "#9a9a9a", COSINE: "#d9822b", ADAPTIVE: 
 _NO_LABELS = ("querylog",)  # every class there is known by its text only, so that no hit is wrong
 _SEED = 1
 _DOCS = Path(__file__).parent.parent.parent / "docs"
-_PICTURE = "adaptive.png"
+PICTURE = "adaptive.png"
 
 Json = Mapping[str, Any]
 
@@ -229,14 +239,14 @@ def plot_adaptive(results: Json, folder: Path) -> None:
         here.tick_params(labelsize=8)
         here.grid(alpha=0.25)
         here.legend(fontsize=7)
-    figure.savefig(folder / _PICTURE, dpi=100)
+    figure.savefig(folder / PICTURE, dpi=100)
     plt.close(figure)
 
 
 # ---------------------------------------------------------------- alone
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and renew the part of docs/quality.json and what is made from it."""
-    from benchmarks.quality.command import _known, _model, _reporter, write
+    """Measure, and renew this part of docs/quality.json and what is made from it; all else stays as it is."""
+    from benchmarks.quality.command import _model, _reporter, _slim
     from benchmarks.quality.material import load
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality.adaptive", description=__doc__)
@@ -247,11 +257,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = _reporter()
     material = load(options.data, options.cache, _model(), report("vectors"), threads=os.cpu_count() or 1)
     streams = {name.removeprefix("stream_"): file.stream for name, file in material.whole.items()}
-    results = {**_known(), "adaptive": run_adaptive(streams, material.embedder, material.verifier, report)}
-    write(json.loads(json.dumps(results)), options.output)
-    for name, block in adaptive_blocks(results["adaptive"]).items():
-        print(f"{name}\n\n{block}\n")
+    renew(_slim(run_adaptive(streams, material.embedder, material.verifier, report)), options.output)
     return 0
+
+
+def renew(results: Json, folder: Path) -> None:
+    """Write these results into quality.json, quality.md and the picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {**json.loads((_DOCS / "quality.json").read_text(encoding="utf-8")), "adaptive": results}
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(part)}" for name, part in parts.items())
+    (folder / "quality.json").write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    document = (_DOCS / "quality.md").read_text(encoding="utf-8")
+    for name, block in adaptive_blocks(results).items():
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        before, rest = document.split(begin)
+        document = f"{before}{begin}\n{block}\n{end}{rest.split(end)[1]}"
+    (folder / "quality.md").write_text(document, encoding="utf-8")
+    plot_adaptive(results, folder)
 
 
 if __name__ == "__main__":

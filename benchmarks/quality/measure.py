@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.quality.adaptive import run_adaptive
 from benchmarks.quality.blind import run_blind
 from benchmarks.quality.confidence import reliability, timing
 from benchmarks.quality.curves import mean_over
@@ -17,7 +18,7 @@ from benchmarks.quality.paraphrases import guard_aim
 from benchmarks.quality.streams import SCORED, one_cosine, pooled, run_stream
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.deciding import policies_for
-from llmcache_plugins.evaluation import LabelledPair, Progress, StreamScores
+from llmcache_plugins.evaluation import LabelledPair, LabelledRequest, Progress, StreamScores
 from llmcache_plugins.matching.calibration import calibration_for
 from llmcache_plugins.matching.guards import GUARDS_VERSION
 from llmcache_plugins.protocols import Embedder
@@ -76,6 +77,7 @@ def measure(
         "blind": run_blind(material.embedder, progress),
         "reliability": {name: reliability(one) for name, one in sets.items()},
         "streams": {part: _streams(found) for part, found in streams.items()},
+        "adaptive": run_adaptive(_whole_streams(material), material.embedder, material.verifier, progress),
         "timing": dict(timed)
         if timed is not None
         else timing(material.whole[_TIMED_STREAM].stream, material.embedder, model),
@@ -107,6 +109,10 @@ def _disagreements(runs: Mapping[str, PairRuns], material: Material) -> int:
     verifier: with one, a few are decided without asking it."""
     least = policies_for(CacheConfig(), material.embedder).default.min_confidence
     return sum(int(((one.scores[UNVERIFIED] >= least) != one.hits[UNVERIFIED]).sum()) for one in runs.values())
+
+
+def _whole_streams(material: Material) -> dict[str, Sequence[LabelledRequest]]:
+    return {name.removeprefix("stream_"): file.stream for name, file in material.whole.items()}
 
 
 def _followups(material: Material, progress: Callable[[str], Progress]) -> dict[str, JsonValue]:

@@ -13,6 +13,7 @@ matplotlib.use("Agg")  # before pyplot: there is no screen
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks.quality.adaptive import plot_adaptive
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
 from benchmarks.quality.pairs import CHAIN, LEXICAL
 from benchmarks.quality.streams import COSINES, DELTAS, ERROR_RATES
@@ -34,7 +35,7 @@ _COLOURS = {
 
 
 def plot_all(results: Json, folder: Path) -> None:
-    """Write every picture of `PLOTS` into the folder."""
+    """Write every picture of `PLOTS` into the folder, and that of the adaptive policy."""
     drawn = (
         _curves(results["pairs"]),
         _streams(results["streams"]["report"]),
@@ -44,6 +45,7 @@ def plot_all(results: Json, folder: Path) -> None:
     for name, figure in zip(PLOTS, drawn, strict=True):
         figure.savefig(folder / name, dpi=100)
         plt.close(figure)
+    plot_adaptive(results["adaptive"], folder)
 
 
 def _finish(axes: Axes, title: str, across: str, up: str) -> None:

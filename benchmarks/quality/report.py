@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.quality import followups
+from benchmarks.quality.adaptive import adaptive_blocks
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
 from benchmarks.quality.pairs import ABLATION, BUDGETS, CHAIN, LEXICAL, UNVERIFIED
@@ -72,6 +73,7 @@ def blocks_of(results: Json) -> dict[str, str]:
         "streams-report": _streams(results["streams"]["report"]),
         "streams-whole": _streams(results["streams"]["whole"]),
         "means": _means(results["streams"]),
+        **adaptive_blocks(results["adaptive"]),
         "reliability": _reliability(results["reliability"]),
         "timing": _timing(results["timing"]),
     }
