@@ -168,17 +168,18 @@ def adaptive_blocks(results: Json) -> dict[str, str]:
 
 
 def _means(results: Json) -> str:
-    head = ("method", *(f"{100 * float(budget):g} %: mean hits | worst error | checks" for budget in results))
+    head = ("method", *(f"{100 * float(budget):g} %: mean hits / worst error / checks" for budget in results))
     rows = []
     for method in _METHODS:
         cells = []
         for methods in results.values():
             one = methods[method]
             told = [one["streams"][name] for name in one["streams"] if name.startswith(SCORED)]
-            share = sum(stream["checks"].get("checked", 0) / stream["rows"] for stream in told) / max(1, len(told))
-            cells.append(f"{100 * one['mean_hit_rate']:.1f} / {100 * one['worst_error_rate']:.2f} / {100 * share:.1f}")
+            checked = [stream["checks"].get("checked", 0) / stream["rows"] for stream in told]
+            share = "-" if method == VERIFIED else f"{100 * sum(checked) / max(1, len(checked)):.1f}"
+            cells.append(f"{100 * one['mean_hit_rate']:.1f} / {100 * one['worst_error_rate']:.2f} / {share}")
         rows.append([method, *cells])
-    return _table([name.replace(" | ", " / ") for name in head], rows)
+    return _table(head, rows)
 
 
 def _streams(results: Json) -> str:
