@@ -53,6 +53,12 @@ class Comparison:
     def report_to(self, failed: Callable[[str, BaseException], None]) -> None:
         self._failed = failed
 
+    @property
+    def has_judge(self) -> bool:
+        """Is there one that can be asked in a thread? A coroutine function is for the loops of those who look up."""
+        judge = None if self._advisers is None else self._advisers.judge
+        return judge is not None and not inspect.iscoroutinefunction(judge)
+
     def is_equal(self, fresh: JsonValue, entry: Entry) -> bool:
         """The same words. Cheap enough for whoever brings the answer."""
         return is_same_text(said_by(fresh), said_by(entry.answer))
@@ -91,8 +97,8 @@ class Comparison:
         return same_by_meaning(fresh, stored, similarity, self._guards, self._least)
 
     def _by_judge(self, request: Request, entry: Entry, fresh: str, stored: str) -> bool | None:
-        if self._advisers is None or self._advisers.judge is None or inspect.iscoroutinefunction(self._advisers.judge):
-            return None  # a coroutine function is for the loops of those who look up
+        if self._advisers is None or not self.has_judge:
+            return None
         opinion = self._advisers.ask(AskJudge(request, entry))
         if opinion is None:
             return None

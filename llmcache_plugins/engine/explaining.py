@@ -125,7 +125,14 @@ def _kind_of(outcome: Found | NotFound) -> str:
 def _policy_report(policy: Policy, rules: Rules) -> PolicyReport:
     is_anybody_asked = rules.has_verifier or rules.has_judge
     grey_from = policy.grey_from if is_anybody_asked else policy.min_confidence
-    return PolicyReport(policy.policy_id, policy.max_error_rate, policy.floor, policy.min_confidence, grey_from)
+    return PolicyReport(
+        policy.policy_id,
+        policy.max_error_rate,
+        policy.floor,
+        policy.min_confidence,
+        grey_from,
+        is_learnt=rules.learnt is not None,
+    )
 
 
 def _report(

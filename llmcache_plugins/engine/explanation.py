@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from llmcache_plugins.types import MissReason, Verdict
@@ -11,20 +12,25 @@ __all__ = ["CandidateReport", "Explanation", "PolicyReport"]
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """What decides: `max_error_rate` is the budget the thresholds are calibrated for, None for a plain threshold."""
+    """What decides: `max_error_rate` is the budget the thresholds are calibrated for, None for a plain threshold. With
+    `is_learnt` they are those of the adaptive policy at this moment."""
 
     policy_id: str
     max_error_rate: float | None
     floor: float
     min_confidence: float
     grey_from: float
+    is_learnt: bool = False
 
     @property
     def is_calibrated(self) -> bool:
         return self.max_error_rate is not None
 
     def __str__(self) -> str:
-        kind = f"calibrated for {self.max_error_rate:g} wrong" if self.is_calibrated else "not calibrated"
+        if self.min_confidence == math.inf:
+            return f"{self.policy_id}: nothing was learnt yet, and nothing is served by meaning"
+        known = "learnt" if self.is_learnt else "calibrated"
+        kind = f"{known} for {self.max_error_rate:g} wrong" if self.is_calibrated else "not calibrated"
         grey = f", asked about from {self.grey_from:.3f}" if self.grey_from < self.min_confidence else ""
         return (
             f"{self.policy_id} ({kind}): judged from cosine {self.floor:.3f}, "

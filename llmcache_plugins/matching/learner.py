@@ -11,7 +11,6 @@ Every constant was chosen on the fit and choose parts of the labelled streams (d
 
 from __future__ import annotations
 
-import math
 import random
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -201,4 +200,4 @@ class Learner:
         spare = max(0.0, BURST + self._shadow_rate * requests - self.checks)
         hits = (self._shadow_rate + spare / _MADE_UP_OVER) / chance * (requests - self._scores[0][0] + 1)
         ranked = sorted((score for _, score in self._scores), reverse=True)
-        return math.nextafter(ranked[int(hits)], NEVER) if hits < len(ranked) else 0.0
+        return ranked[int(hits)] if hits < len(ranked) else 0.0  # of equal scores all: the limit itself still holds

@@ -80,6 +80,20 @@ def test_threshold_rises_where_all_would_be_hits_could_not_be_checked() -> None:
     assert 0.8 < one.threshold(HERE) < 1.0
 
 
+def test_equal_scores_are_served_within_what_checks_may_cost() -> None:
+    one, served = learner(rate=0.05, shadow_rate=0.05), 0
+    for number in range(3000):
+        ask(one, 1)
+        one.saw(0.95)
+        if one.threshold(HERE) <= 0.95:
+            weighed = one.weigh(f"entry {number}", 0.95)
+            served += weighed.fate == "serve"
+            if weighed.fate != "serve":
+                one.learn(HERE, f"entry {number}", 0.95, weighed.chance, True)
+    assert served > 500
+    assert one.checks <= BURST + 0.05 * 3000 + 1
+
+
 def test_checks_that_come_to_nothing_close_the_cache() -> None:
     one = learner()
     assert one.chance() < CLOSED
