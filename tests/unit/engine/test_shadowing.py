@@ -248,6 +248,21 @@ def test_judge_has_the_last_word_on_answers() -> None:
         assert cache.stats().adaptive[0].agreed == 1
 
 
+def test_verifier_scores_what_is_not_sure_and_its_word_is_learnt_from() -> None:
+    pairs: list[tuple[str, str]] = []
+
+    def verify(asked: Sequence[tuple[str, str]]) -> list[float]:
+        pairs.extend(asked)
+        return [0.9] * len(asked)
+
+    with adaptive(verifier=verify, max_error_rate=0.05) as cache:
+        cache.update("show 1", "up")
+        assert kind(cache, "display 1") == "low_confidence"  # nothing was learnt yet
+        cache.update("display 1", "up")
+        assert pairs == [("display 1", "show 1")]
+        assert cache.stats().adaptive[0].near_agreed == 1
+
+
 def test_recorders_hear_of_checks() -> None:
     heard: list[Event] = []
     with settled(CHECK, recorders=[heard.append]) as cache:
