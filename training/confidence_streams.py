@@ -128,7 +128,7 @@ class Stream:
         candidates = [(other, similarity) for other, similarity in self._earlier[place] if other in stored]
         candidates = candidates[:_CANDIDATES]
         enough = least if zone is None else zone.sure_from
-        grey: list[tuple[float, int, list[float]]] = []
+        grey: list[tuple[float, int]] = []
         for rank, (other, similarity) in enumerate(candidates):
             if similarity < self._calibration.floor:
                 break
@@ -137,24 +137,20 @@ class Stream:
             if confidence >= enough:
                 return other, False
             if zone is not None and confidence >= zone.grey_from:
-                grey.append((confidence, other, [similarity, *crowding_of(similarity, others)]))
+                grey.append((confidence, other))
         if zone is None or not grey:
             return None, False
-        best = max((self._second_look(place, one, least, zone) for one in grey), key=lambda found: found[0])
+        best = max((self._second_look(place, one, least, zone), one[1]) for one in grey)
         return (best[1] if best[0] >= 0.0 else None), True
 
-    def _second_look(
-        self, place: int, one: tuple[float, int, list[float]], least: float, zone: Zone
-    ) -> tuple[float, int]:
-        """(confidence, candidate); a negative one where it is not enough."""
-        confidence, other, near = one
+    def _second_look(self, place: int, one: tuple[float, int], least: float, zone: Zone) -> float:
+        """The confidence; a negative one where it is not enough."""
+        confidence, other = one
         score = zone.score(self._texts[place], self._texts[other])
         if score is None:
-            return (confidence if confidence >= zone.silent_from else -1.0), other
-        evidence = self._evidence[place, other]
-        assert evidence is not None  # a vetoed one has no confidence
-        found = zone.verified.probability([*near, *evidence[3:]], score)
-        return (found if found >= least else -1.0), other
+            return confidence if confidence >= zone.silent_from else -1.0
+        found = zone.verified.probability(confidence, score)
+        return found if found >= least else -1.0
 
     def _confidence_of(self, place: int, other: int, similarity: float, others: Sequence[float]) -> float:
         pair = (place, other)

@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "llmcache-vectors")
     parser.add_argument("--public", type=Path, help="where public data lie or go; by default the cache")
     parser.add_argument("--verifier", type=Path, help="folder of the verifier; by default the shipped one")
+    parser.add_argument("--without-verifier", action="store_true", help="no second look")
     parser.add_argument("--output", type=Path, default=TARGET)
     arguments = parser.parse_args()
     files = data_files(arguments.data)
@@ -85,9 +86,16 @@ def main() -> None:
     plain = Calibration(content)
     replayed = streams_of(plain, streams, embedder)
     content["budgets"], table = choose(replayed)
-    verifier = PreparedVerifier(OnnxVerifier(arguments.verifier), arguments.cache / "scores", threads=2)
-    unseen = labelled_pairs(split(files, VERIFIER_PARTS)["calibrate"], spider_unseen, embedder)
-    content["verified"], verified_used, verified_table = second_look(content, unseen, replayed, verifier)
+    verified_used: Counter[tuple[str, bool]] = Counter()
+    verified_table = ""
+    if not arguments.without_verifier:
+        verifier = PreparedVerifier(OnnxVerifier(arguments.verifier), arguments.cache / "scores", threads=2)
+        finer = split(files, VERIFIER_PARTS)
+        seen, _, _ = fit(labelled_pairs(finer["train"], spider, embedder))
+        first = Calibration({**export(seen, embedder.embedder_id, ""), "floors": floors, "budgets": content["budgets"]})
+        unseen = labelled_pairs(finer["calibrate"], spider_unseen, embedder)
+        found = second_look(plain, first, unseen, replayed, verifier)
+        content["verified"], verified_used, verified_table = found
     content["version"] = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=6).hexdigest()
     arguments.output.parent.mkdir(exist_ok=True)
     arguments.output.write_text(json.dumps(content) + "\n")
@@ -98,17 +106,21 @@ def main() -> None:
 
 
 def second_look(
-    content: dict[str, Any],
-    pairs: Sequence[LabelledPair],
+    plain: Calibration,
+    first: Calibration,
+    unseen: Sequence[LabelledPair],
     streams: Mapping[str, Stream],
     verifier: PreparedVerifier,
 ) -> tuple[dict[str, Any], Counter[tuple[str, bool]], str]:
-    """The part `verified` of a calibration, what it has seen, and the table of its budgets."""
-    plain = Calibration(content)
-    model, used, both = fit_verified(pairs, plain, verifier, MODEL["monotonic_cst"], SEED, progress)
+    """The part `verified` of a calibration, what it has seen, and the table of its budgets.
+
+    Args:
+        first: fitted without the `unseen` pairs, which the verifier was not trained on either.
+    """
+    weights, used, both = fit_verified(unseen, first, verifier, progress)
     verified = {
         "verifier_id": verifier.verifier_id,
-        **trees_of(model),
+        "weights": weights,
         "judge_from": JUDGE_FROM,
         "budgets": [(0.01, 0.5)],
         "grey_from": [(0.01, 0.5)],
@@ -276,10 +288,9 @@ def card(
         rows=rows,
         floor=FLOOR,
         table=table,
-        verifier=content["verified"]["verifier_id"],
-        verified_trees=len(content["verified"]["leaves"]),
         likely=LEAST_LIKELY,
-        verified_table=verified_table,
+        second_look=SECOND_LOOK.format(**content["verified"]) if "verified" in content else "",
+        verified_table=VERIFIED_TABLE.format(table=verified_table) if verified_table else "",
     )
 
 
@@ -293,6 +304,17 @@ LICENCES = {
     "cannot_wikifactcheck": "CC BY-SA 4.0", "timeqa_human": "BSD-3-Clause", "qald9": "MIT", "xquad": "CC BY-SA 4.0",
     "stream_text2sql_dev": "CC BY 4.0 (Advising alone)", **PUBLIC_LICENCES,
 }  # fmt: skip
+SECOND_LOOK = """Where the verifier `{verifier_id}` is asked, a logistic regression weighs its score with that
+confidence, on their logits: {weights[0]:.2f} + {weights[1]:.2f} confidence + {weights[2]:.2f} score. A verifier is too
+sure of what it was trained on, and so are the trees: it is fitted on the third of the fit part that neither had seen.
+
+"""
+VERIFIED_TABLE = """With the verifier, which is asked between "asked from" and "sure from"; "asked" is its share of the
+look-ups that no exact match answered. Of the decisions that a score could still change 2 % are given up at either end.
+
+{table}
+
+"""
 CARD_TEXT = """# Model card: the calibrated confidence
 
 Version `{version}`, for vectors of `{embedder}`, fitted behind guards of version {guards}. Made by
@@ -305,10 +327,7 @@ show. The package evaluates them with numpy. The output is the probability that 
 no guard objects. How well it is calibrated, and what it gains, is measured in [quality.md](quality.md) on data that
 nothing was fitted or chosen on.
 
-A second set of {verified_trees} trees reads the score of `{verifier}` as well. A verifier is too sure of what it was
-trained on, so these are fitted on the third of the fit part that it was not trained on.
-
-## Fitted on
+{second_look}## Fitted on
 
 Pairs at cosine {floor} or more that no guard vetoes, of the fit part alone. For the second
 look: those with a confidence of {likely} or more.
@@ -333,13 +352,8 @@ wrong hit of each stream is put down to its labels, of which about 2 in 1,000 ar
 
 {table}
 
-With the verifier, which is asked between "asked from" and "sure from"; "asked" is its share of the look-ups that no
-exact match answered. Of the decisions that a score could still change 2 % are given up at either end.
-
-{verified_table}
-
-Between the budgets the confidence is interpolated, below the smallest the doubt shrinks in proportion, above the
-largest it stays.
+{verified_table}Between the budgets the confidence is interpolated, below the smallest the doubt shrinks in proportion,
+above the largest it stays.
 
 ## Limits
 

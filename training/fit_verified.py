@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from confidence_rows import LabelledPair
 from confidence_streams import Stream, Zone
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.scored import PreparedVerifier
 from llmcache_plugins.evaluation import Progress
 from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
-from llmcache_plugins.matching.evidence import EVIDENCE, evidence_of
 from llmcache_plugins.matching.guards import judge
 
 __all__ = ["LEAST_LIKELY", "choose_verified", "fit_verified"]
@@ -24,53 +23,44 @@ JUDGE_FROM = 0.35
 FLIPPED = (
     0.02  # share of the decisions that the score could still change and that are given up at either end of the zone
 )
-MODEL = {
-    "max_iter": 250, "learning_rate": 0.04, "max_leaf_nodes": 8, "l2_regularization": 10.0, "min_samples_leaf": 40,
-    "max_features": 0.5,
-}  # fmt: skip
 
 
 def fit_verified(
-    pairs: Sequence[LabelledPair],
-    calibration: Calibration,
-    verifier: PreparedVerifier,
-    monotonic: Sequence[int],
-    seed: int,
-    progress: Progress,
-) -> tuple[HistGradientBoostingClassifier, Counter[tuple[str, bool]], tuple[np.ndarray, np.ndarray]]:
-    """The trees, how many pairs of which source and label they have seen, and of these pairs the confidence without a
-    score and with it.
+    pairs: Sequence[LabelledPair], calibration: Calibration, verifier: PreparedVerifier, progress: Progress
+) -> tuple[list[float], Counter[tuple[str, bool]], tuple[np.ndarray, np.ndarray]]:
+    """The weights (bias, confidence, score), how many pairs of which source and label they have seen, and of these
+    pairs the confidence without a score and with it.
 
     Args:
-        pairs: none that the verifier was trained on.
-        monotonic: of each number of the evidence, +1, 0 or -1; more score is always more.
+        pairs: none that the verifier or the calibration was fitted on: both are too sure of what they have seen.
+        calibration: one that was fitted without these pairs.
     """
-    judged = [(pair, judge(pair.asked, pair.stored)) for pair in pairs]
-    free = [(pair, verdicts) for pair, verdicts in judged if all(one.verdict != "conflict" for one in verdicts)]
-    evidence = [evidence_of(one.asked, one.stored, one.similarity, one.others, verdicts) for one, verdicts in free]
-    plain = np.array([calibration.probability(row) for row in evidence])
-    likely = [at for at in range(len(free)) if plain[at] >= LEAST_LIKELY]
-    verifier.prepare([(free[at][0].asked, free[at][0].stored) for at in likely], progress)
-    rows, labels, weights, kept = [], [], [], []
+    rows, labels, weights = [], [], []
     used: Counter[tuple[str, bool]] = Counter()
-    for at in likely:
-        pair = free[at][0]
+    likely: list[tuple[LabelledPair, float]] = []
+    for pair in pairs:
+        verdicts = judge(pair.asked, pair.stored)
+        if all(one.verdict != "conflict" for one in verdicts):
+            found = calibration.confidence(pair.asked, pair.stored, pair.similarity, pair.others, verdicts)
+            if found >= LEAST_LIKELY:
+                likely.append((pair, found))
+    verifier.prepare([(pair.asked, pair.stored) for pair, _ in likely], progress)
+    for pair, found in likely:
         score = verifier.score(pair.asked, pair.stored)
-        if score is None:
-            continue
-        rows.append([*evidence[at], logit(score)])
-        labels.append(pair.is_right)
-        weights.append(pair.weight)
-        kept.append(at)
-        used[pair.source, pair.is_right] += 1
-    model = HistGradientBoostingClassifier(**MODEL, random_state=seed, monotonic_cst=[*monotonic, 1])
-    model.fit(np.array(rows), np.array(labels), sample_weight=np.array(weights))
-    return model, used, (plain[kept], model.predict_proba(np.array(rows))[:, 1])
+        if score is not None:
+            rows.append((logit(found), logit(score)))
+            labels.append(pair.is_right)
+            weights.append(pair.weight)
+            used[pair.source, pair.is_right] += 1
+    model = LogisticRegression().fit(np.array(rows), np.array(labels), sample_weight=np.array(weights))
+    plain = 1.0 / (1.0 + np.exp(-np.array(rows)[:, 0]))
+    fitted = [float(model.intercept_[0]), *(float(weight) for weight in model.coef_[0])]
+    return [round(weight, 4) for weight in fitted], used, (plain, model.predict_proba(np.array(rows))[:, 1])
 
 
-def logit(score: float) -> float:
-    score = min(max(score, 1e-6), 1.0 - 1e-6)
-    return math.log(score / (1.0 - score))
+def logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-6), 1.0 - 1e-6)
+    return math.log(clipped / (1.0 - clipped))
 
 
 def zone_of(
@@ -136,6 +126,3 @@ def choose_verified(
         )
         progress("choosing", done, len(budgets))
     return chosen, "\n".join(lines)
-
-
-assert EVIDENCE[:3] == ("similarity", "margin", "crowd"), "the replay puts these three in itself"

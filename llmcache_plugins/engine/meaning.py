@@ -101,7 +101,7 @@ def _match(
         match = decision.match or (yield from settle(request, decision.grey, rules, opinions))
         if match is None:
             if rules.learnt is not None and key and decision.grey:
-                yield Watch(request, key, opinions.most_sure(request, decision.grey))
+                yield Watch(request, key, opinions.most_sure(decision.grey))
             return troubles.miss(decision.reason, decision.near_misses)
         entry = match.candidate.entry
         if reports is None:

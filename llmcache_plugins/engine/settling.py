@@ -21,12 +21,10 @@ class Opinions:
     scores: dict[str, float | None] = field(default_factory=dict)
     has_judged: bool = False
 
-    def most_sure(self, request: Request, grey: Sequence[Judged]) -> Judged:
+    def most_sure(self, grey: Sequence[Judged]) -> Judged:
         """Of candidates that were not served the one that came nearest to it."""
         scores = self.scores
-        known = [
-            one.scored(request.text, scores[key]) if (key := one.candidate.entry.key) in scores else one for one in grey
-        ]
+        known = [one.scored(scores[key]) if (key := one.candidate.entry.key) in scores else one for one in grey]
         return max(known, key=lambda one: one.confidence)
 
 
@@ -37,7 +35,7 @@ def settle(request: Request, grey: Sequence[Judged], rules: Rules, opinions: Opi
         return None
     if rules.has_verifier:
         yield from _verify(request, grey, opinions)
-        scored = [one.scored(request.text, opinions.scores[one.candidate.entry.key]) for one in grey]
+        scored = [one.scored(opinions.scores[one.candidate.entry.key]) for one in grey]
         grey = sorted(scored, key=lambda one: -one.confidence)
         sure = next((one for one in grey if one.is_sure), None)
         if sure is not None:

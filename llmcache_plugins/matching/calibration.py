@@ -97,32 +97,36 @@ class Calibration:
 
 
 class VerifiedCalibration:
-    """The second look: the same evidence and the score of one certain verifier.
+    """The second look: the confidence and the score of one certain verifier, weighed by a logistic regression on their
+    logits (D. Wolpert, "Stacked generalization", Neural Networks 5, 1992).
 
     Args:
         content: the part `verified` of what `training/fit_confidence.py` wrote.
 
     Raises:
-        ConfigError: its trees do not fit together.
+        ConfigError: its weights are not three numbers of which the latter two are above 0.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self.verifier_id = str(content["verifier_id"])
-        self._trees = Trees(content)
+        weights = [float(weight) for weight in content["weights"]]
+        if len(weights) != 3 or min(weights[1:]) <= 0.0:
+            raise ConfigError("this calibration is damaged: of the verifier's weights one is missing or not above 0")
+        self._bias, self._of_confidence, self._of_score = weights
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = sorted((float(budget), float(least)) for budget, least in content["grey_from"])
         self._sure = sorted((float(budget), float(least)) for budget, least in content["sure_from"])
         self.judge_from = float(content["judge_from"])
 
-    def probability(self, evidence: Sequence[float], score: float) -> float:
+    def probability(self, confidence: float, score: float) -> float:
         """P(the stored answer is right), in (0, 1).
 
         Args:
-            evidence: one number for each name in `EVIDENCE`.
+            confidence: without a score, in [0, 1].
             score: of the verifier, in [0, 1].
         """
-        score = min(max(score, 1e-6), 1.0 - 1e-6)
-        return self._trees.probability([*evidence, math.log(score / (1.0 - score))])
+        logit = self._bias + self._of_confidence * _logit(confidence) + self._of_score * _logit(score)
+        return 1.0 / (1.0 + math.exp(-logit))
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence with the score that keeps the budget; between budgets as for a `Calibration`."""
@@ -135,6 +139,11 @@ class VerifiedCalibration:
     def sure_from(self, max_error_rate: float) -> float:
         """The confidence without a score above which hardly a score makes it too little."""
         return _least_at(self._sure, max_error_rate)
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-6), 1.0 - 1e-6)
+    return math.log(clipped / (1.0 - clipped))
 
 
 def _least_at(budgets: Sequence[tuple[float, float]], max_error_rate: float) -> float:

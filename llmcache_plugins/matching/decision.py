@@ -23,7 +23,7 @@ class Judged:
     `verifier_score` is None until a verifier was asked, and where it could not say.
 
     `policy` is what decides about it, the stricter one where the stored question has the smaller budget; None when it
-    was not judged, or must never be matched by meaning. `others` are the cosines of the other candidates.
+    was not judged, or must never be matched by meaning.
 
     `served_from` is the least confidence that is served with what is known so far, `asked_from` the least for which
     the next one is asked.
@@ -35,7 +35,6 @@ class Judged:
     reason: MissReason | None = None
     verifier_score: float | None = None
     policy: Policy | None = field(default=None, repr=False, compare=False)
-    others: tuple[float, ...] = field(default=(), repr=False, compare=False)
     served_from: float = field(default=math.inf, repr=False, compare=False)
     asked_from: float = field(default=math.inf, repr=False, compare=False)
 
@@ -49,7 +48,7 @@ class Judged:
         """Sure enough to ask somebody."""
         return self.confidence >= self.asked_from
 
-    def scored(self, asked: str, score: float | None) -> Judged:
+    def scored(self, score: float | None) -> Judged:
         """The same candidate once a verifier was asked; where it could not say (None), what is known without it has to
         do, and nobody else is asked."""
         policy = self.policy
@@ -57,10 +56,9 @@ class Judged:
             return self
         if score is None:
             return replace(self, served_from=policy.silent_from, asked_from=math.inf)
-        entry, similarity = self.candidate.entry, self.candidate.similarity
         return replace(
             self,
-            confidence=policy.combine(asked, entry.text, similarity, self.others, self.verdicts, score),
+            confidence=policy.combine(self.confidence, score),
             verifier_score=score,
             served_from=policy.min_confidence,
             asked_from=policy.judge_from,
@@ -155,7 +153,7 @@ def judged(
     verdicts = guards(asked, entry.text)
     if has_conflict(verdicts):
         return Judged(candidate, 0.0, verdicts, MissReason.GUARD_CONFLICT)
-    others = tuple(other.similarity for at, other in enumerate(candidates) if at != place)
+    others = [other.similarity for at, other in enumerate(candidates) if at != place]
     confidence = own.confidence(asked, entry.text, similarity, others, verdicts)
     reason = None if confidence >= own.sure_from else MissReason.LOW_CONFIDENCE
     return Judged(
@@ -164,7 +162,6 @@ def judged(
         verdicts,
         refused.get(entry.key, reason),
         policy=own,
-        others=others,
         served_from=own.sure_from,
         asked_from=own.grey_from,
     )

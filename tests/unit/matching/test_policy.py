@@ -20,7 +20,7 @@ from llmcache_plugins import (
     Request,
     SemanticCache,
     Verdict,
-    factory,
+    deciding,
     open_cache,
 )
 from llmcache_plugins.matching import ConfidencePolicy, Policies, SimilarityPolicy
@@ -89,7 +89,7 @@ def test_grey_zone_never_ends_above_what_is_served() -> None:
 
 
 def test_the_verifier_has_the_last_word() -> None:
-    assert SimilarityPolicy(0.9).combine("a", "b", 0.85, (), (), 0.3) == 0.3
+    assert SimilarityPolicy(0.9).combine(0.85, 0.3) == 0.3
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def filled(**settings: Any) -> SemanticCache:
 
 @pytest.fixture
 def calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(factory, "calibration_for", lambda embedder_id: FakeCalibration())
+    monkeypatch.setattr(deciding, "calibration_for", lambda embedder_id: FakeCalibration())
 
 
 @pytest.mark.usefixtures("calibrated")
@@ -310,7 +310,7 @@ def test_namespace_with_a_budget_of_zero_is_matched_exactly_only() -> None:
 
 
 def test_alias_made_under_a_larger_budget_is_judged_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(factory, "calibration_for", lambda embedder_id: FakeCalibration())
+    monkeypatch.setattr(deciding, "calibration_for", lambda embedder_id: FakeCalibration())
     url, embedder = f"disk://{tmp_path}/c.db", FakeEmbedder({"abc": "x", "axy": "x"})
     with open_cache(url, embedder=embedder, max_error_rate=0.01) as cache:
         cache.update("abc", "1")

@@ -31,10 +31,9 @@ def steps(feature: int, *steps: tuple[float, float]) -> dict[str, Any]:
 
 
 def calibration(**changes: Any) -> Calibration:
-    """By the cosine alone: up to 0.7 hopeless (0.05), up to 0.9 grey (0.5), above sure (0.95). With a score: 0.05 where
-    it is below a half, 0.95 above."""
+    """By the cosine: up to 0.7 hopeless (0.05), up to 0.9 grey (0.5), above sure (0.95). A score counts the same."""
     verified: dict[str, Any] = {
-        "verifier_id": "fake", **steps(len(EVIDENCE), (0.0, -3.0), (0.0, 3.0)), "judge_from": 0.3,
+        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0], "judge_from": 0.3,
         "budgets": [[0.01, 0.9]], "grey_from": [[0.01, 0.4]], "sure_from": [[0.01, 0.93]],
     }  # fmt: skip
     return Calibration(
@@ -98,7 +97,7 @@ def test_a_hit_tells_the_score_and_the_confidence_with_it() -> None:
     found = looked_up(0.8, FakeVerifier(0.99))
     assert isinstance(found, Hit)
     assert found.evidence["verifier_score"] == pytest.approx(0.99)
-    assert found.confidence == pytest.approx(1.0 / (1.0 + 2.718281828459045**-3.0))
+    assert found.confidence == pytest.approx(0.99)  # 0.5 without a score says nothing
 
 
 def test_a_verifier_that_breaks_costs_the_grey_hits_alone() -> None:
@@ -155,5 +154,11 @@ def test_budgets_of_the_zone_are_interpolated() -> None:
 def test_a_score_of_exactly_nothing_or_everything_is_a_number() -> None:
     verified = calibration().verified
     assert verified is not None
-    evidence = [0.0] * len(EVIDENCE)
-    assert 0.0 < verified.probability(evidence, 0.0) < verified.probability(evidence, 1.0) < 1.0
+    assert 0.0 < verified.probability(0.5, 0.0) < verified.probability(0.5, 1.0) < 1.0
+    assert 0.0 < verified.probability(0.0, 0.0) < verified.probability(1.0, 1.0) < 1.0
+
+
+@pytest.mark.parametrize("weights", [[0.0, 1.0], [0.0, 1.0, -1.0], [0.0, 0.0, 1.0]])
+def test_damaged_weights_are_refused(weights: list[float]) -> None:
+    with pytest.raises(ConfigError, match="damaged"):
+        calibration(weights=weights)
