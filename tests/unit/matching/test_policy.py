@@ -34,6 +34,7 @@ class FakeCalibration:
     """Sure of pairs that share their first letter; a smaller budget asks for more."""
 
     version: str = "7"
+    verified: None = None
 
     def confidence(
         self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
