@@ -158,8 +158,8 @@ def verifier_of(
         return shipped
     if given == "always":
         raise ConfigError(
-            "verifier='always' needs the default embedder with its calibration: no similarity_threshold, and all "
-            "default guards; give a verifier of your own otherwise"
+            "verifier='always' needs a local verifier that the embedder's calibration knows, no similarity_threshold, "
+            "and all default guards; give a verifier of your own otherwise"
         )
     return None
 

@@ -86,9 +86,10 @@ def open_cache(
             embedder, and says so once.
         config: settings as one value; not together with `settings`.
         guards: the rules that may veto a candidate, in place of the default ones.
-        verifier: reads asked and stored question together where the confidence alone does not decide: `"grey"`, the
-            local model of the extra `local`, where its score can change the decision; `"always"`, it is asked about
-            sure matches too; `"off"` or None; a `Verifier` of your own, or a function of pairs, whose word counts.
+        verifier: reads asked and stored question together where the confidence alone does not decide: a `Verifier` of
+            your own or a function of pairs, whose word counts; `"off"` or None. `"grey"` asks the local model of
+            `llmcache-plugins-models`, where that has one and the embedder's calibration knows it; `"always"` asks it
+            about sure matches too.
         judge: asked last, about the best candidate that is still undecided: a callable (see `Judge`), a model of
             LangChain, a client of the Anthropic SDK; see docs/judge.md.
         validators: each must accept a match by meaning before it is served.

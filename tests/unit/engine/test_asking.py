@@ -409,7 +409,7 @@ async def test_validator_may_be_an_object_with_a_coroutine() -> None:
     ("parts", "message"),
     [
         ({"verifier": "never"}, "verifier must be 'grey', 'always', 'off'"),
-        ({"verifier": "always"}, "needs the default embedder with its calibration"),
+        ({"verifier": "always"}, "needs a local verifier that the embedder's calibration knows"),
         ({"verifier": object()}, "verifier must have verifier_id and verify, or be callable; object is not"),
         ({"judge": "me"}, "judge must be callable, a model of LangChain or a client of the Anthropic SDK, not str"),
         ({"validators": lambda request, entry: True}, "validators must be a list or tuple of callables"),
