@@ -33,7 +33,18 @@ from llmcache_plugins.policies import payload_of
 from llmcache_plugins.protocols import Embedder
 from llmcache_plugins.types import Hit, Verdict
 
-__all__ = ["ABLATION", "BUDGETS", "CHAIN", "COSINES", "LEXICAL", "UNVERIFIED", "PairRuns", "run_pairs"]
+__all__ = [
+    "ABLATION",
+    "ALONE",
+    "BUDGETS",
+    "CHAIN",
+    "COSINES",
+    "LEXICAL",
+    "UNVERIFIED",
+    "UNWEIGHED",
+    "PairRuns",
+    "run_pairs",
+]
 
 BoolArray = NDArray[np.bool_]
 COSINES = (*(round(0.80 + 0.01 * step, 2) for step in range(20)),)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.quality.adaptive import plot_adaptive
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
-from benchmarks.quality.pairs import CHAIN, LEXICAL
+from benchmarks.quality.pairs import ABLATION, CHAIN, LEXICAL, UNVERIFIED
 from benchmarks.quality.streams import COSINES, DELTAS, ERROR_RATES
 from llmcache_plugins.evaluation import Rate
 
@@ -29,6 +29,7 @@ _COLOURS = {
     "cosine 0.90": "#9a9a9a",
     "cosine 0.95 and guards": "#d9822b",
     LEXICAL: "#4c9f70",
+    UNVERIFIED: "#7fb3d5",
     CHAIN: "#1b6ca8",
     "vCache": "#8e5ea2",
 }
@@ -61,7 +62,7 @@ def _curves(pairs: Json) -> Any:
     figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
     for column, name in enumerate((NATURAL, MINIMAL, FOW)):
         for score, curve in pairs[name]["curves"].items():
-            if not curve["points"]:
+            if not curve["points"] or score in ABLATION:
                 continue
             hits, precision, wrong = zip(*curve["points"], strict=True)
             label = f"{score}: area {curve['area']:.3f}"

@@ -9,7 +9,7 @@ from benchmarks.quality import followups
 from benchmarks.quality.adaptive import adaptive_blocks
 from benchmarks.quality.guard_sets import GUARD_SETS, with_set
 from benchmarks.quality.measure import FOW, MINIMAL, NATURAL
-from benchmarks.quality.pairs import ABLATION, BUDGETS, CHAIN, LEXICAL, UNVERIFIED
+from benchmarks.quality.pairs import ABLATION, ALONE, BUDGETS, CHAIN, LEXICAL, UNVERIFIED, UNWEIGHED
 from benchmarks.quality.peers import FIXED
 from benchmarks.quality.split import PARTS
 from benchmarks.quality.streams import DELTAS, ERROR_RATES
@@ -86,12 +86,17 @@ def _about(about: Json) -> str:
             f"- embedder: `{about['embedder_id']}`",
             f"- guards: version {about['guards_version']}; {_calibration(about)}",
             f"- policy: {about['policy']}, judged from a cosine of "
-            f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}; verifier "
-            f"`{about['verifier']}`, asked from {about['grey_from']:.3g} up to {about['sure_from']:.3g}",
+            f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}; {_verifier(about)}",
             f"- the chain's confidence and the public look-up disagree on {about['disagreements']} rows",
             f"- data: sha256 `{about['data_hash'][:16]}`; rows of the report part: {rows}",
         )
     )
+
+
+def _verifier(about: Json) -> str:
+    if about["verifier"] is None:
+        return "no verifier"
+    return f"verifier `{about['verifier']}`, asked from {about['grey_from']:.3g} up to {about['sure_from']:.3g}"
 
 
 def _calibration(about: Json) -> str:
@@ -174,6 +179,8 @@ def _ablation(results: Json) -> str:
     streams = {**results["streams"]["report"]["scored"], "cosine and guards": None, "cosine": None}
     rows = []
     for name in _PARTS:
+        if results["about"]["verifier"] is None and name in (UNVERIFIED, UNWEIGHED, ALONE):
+            continue
         cells = []
         for part in (NATURAL, MINIMAL, FOW):
             right, positives, _, _ = results["pairs"][part]["curves"][name]["best"]["0.01"]["counts"]
