@@ -78,6 +78,7 @@ def test_document_has_a_place_for_every_table(results: dict[str, Any], tmp_path:
     document = (tmp_path / "quality.md").read_text(encoding="utf-8")
     assert all(block.strip() for block in blocks_of(results).values())
     assert {path.name for path in tmp_path.glob("*.png")} == {
+        "adaptive.png",
         "quality-curves.png",
         "quality-streams.png",
         "quality-families.png",
