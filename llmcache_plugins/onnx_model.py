@@ -165,16 +165,17 @@ def shipped_folder(name: str, what: str) -> Path:
     """A folder of `llmcache-plugins-models`.
 
     Raises:
-        MissingExtraError: that package is not installed, or older than this model.
+        MissingExtraError: that package is not installed, or has no such model.
     """
     try:
         import llmcache_plugins_models as models
     except ImportError as error:
         raise MissingExtraError(what, "local") from error
     find = getattr(models, f"{name}_path", None)
-    if find is None:
+    folder = None if find is None else Path(find())
+    if folder is None or not folder.is_dir():
         raise MissingExtraError(what, "local")
-    return Path(find())
+    return folder
 
 
 def _read_manifest(folder: Path, facts: Sequence[str]) -> Mapping[str, Any]:

@@ -76,7 +76,6 @@ def main() -> None:
         parser.error(f"no *.jsonl.gz in {arguments.data}")
     parts = split(files)
     embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.cache), threads=2)
-    spider, spider_unseen = spider_questions(arguments.public or arguments.cache)
     pairs = labelled_pairs(parts["fit"], (), embedder)
     model, used, floors = fit(pairs)
     content = export(model, embedder.embedder_id, data_hash(files))
@@ -90,6 +89,7 @@ def main() -> None:
     verified_table = ""
     if not arguments.without_verifier:
         verifier = PreparedVerifier(OnnxVerifier(arguments.verifier), arguments.cache / "scores", threads=2)
+        spider, spider_unseen = spider_questions(arguments.public or arguments.cache)
         finer = split(files, VERIFIER_PARTS)
         seen, _, _ = fit(labelled_pairs(finer["train"], spider, embedder))
         first = Calibration({**export(seen, embedder.embedder_id, ""), "floors": floors, "budgets": content["budgets"]})

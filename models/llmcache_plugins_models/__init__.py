@@ -17,7 +17,7 @@ def embedder_path() -> Path:
 
 
 def verifier_path() -> Path:
-    """The folder with `model.onnx`, `tokenizer.json` and `manifest.json` of the default verifier."""
+    """The folder of the default verifier, with the same three files, in versions that hold one."""
     return Path(__file__).resolve().parent / "verifier"
 
 
