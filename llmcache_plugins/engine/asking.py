@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llmcache_plugins.engine.daemons import Daemons, awaited
-from llmcache_plugins.engine.judging import JudgeCalls, Listener
+from llmcache_plugins.engine.judging import JudgeCalls
+from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.engine.steps import Asking, AskJudge, Validate, Verify
 from llmcache_plugins.engine.verdicts import as_probability, finished
 from llmcache_plugins.policies.asking_limits import Breaker

@@ -16,13 +16,14 @@ from llmcache_plugins.engine.clock import Every
 from llmcache_plugins.engine.drivers import AsyncPerformer, Health, Parts, Performer, Tier
 from llmcache_plugins.engine.epochs import Epochs
 from llmcache_plugins.engine.flow import NotFound, Rules
-from llmcache_plugins.engine.following import FollowUps, Heard, ResolveTurns
+from llmcache_plugins.engine.following import FollowUps, ResolveTurns
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.gradual import Spread
 from llmcache_plugins.engine.housekeeper import Housekeeper
 from llmcache_plugins.engine.joining import Joining
 from llmcache_plugins.engine.leads import is_on_loop
 from llmcache_plugins.engine.leasing import Holders, Leasing
+from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.engine.maintaining import Upkeep
 from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
@@ -99,7 +100,7 @@ class Core(Shared):
         self._sweeps = Every(config.sweep_interval, clock)
         self._build_resolving(profiler, knows_dialogues=config.standalone_turns or resolver is not None)
         bypassed = partial(self._surroundings.entered, Around(is_bypassed=True))
-        heard = Heard(clock, self._emit, self._health.failed, self._health.succeeded, bypassed)
+        heard = Listener(clock, self._emit, self._health.failed, self._health.succeeded, bypassed)
         self._follow_ups = resolver and FollowUps(resolver, timeout=config.resolver_timeout, heard=heard)
         self._advisers.report_to(clock, self._emit, self._health.failed, self._health.succeeded, bypassed)
         self._event_rules = EventRules() if event_rules is None else event_rules

@@ -13,9 +13,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -23,15 +22,16 @@ from llmcache_plugins.engine.daemons import Daemons, awaited
 from llmcache_plugins.engine.dialogue import turns_to_resolve
 from llmcache_plugins.engine.layers import inside
 from llmcache_plugins.engine.leads import is_on_loop
+from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import normalise_text
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.policies.asking_limits import Breaker
 from llmcache_plugins.policies.standing_alone import leaning_of, says_what_it_means, stands_alone
-from llmcache_plugins.protocols import Clock, Event, ResolutionEvent, ResolutionOutcome
+from llmcache_plugins.protocols import ResolutionEvent, ResolutionOutcome
 from llmcache_plugins.types import Namespace, Request
 
-__all__ = ["COMPONENT", "FollowUps", "Heard", "ResolveTurns", "resolver_id_of"]
+__all__ = ["COMPONENT", "FollowUps", "ResolveTurns", "resolver_id_of"]
 
 ResolveTurns: TypeAlias = Callable[[Sequence[dict[str, str]]], str | Awaitable[str | None] | None]
 """Given the dialogue, oldest first and the follow-up last, as `{"role": "user" | "assistant", "content": text}`, says
@@ -48,25 +48,6 @@ _LONGEST = 500  # characters of a question
 _is_resolving: ContextVar[bool] = ContextVar("llmcache_is_resolving", default=False)
 
 
-def _silent(*heard: Any) -> None:
-    """Where nobody listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Where events and failures go, and what is to hold around a call: that of the cache that asks.
-
-    Args:
-        bypassed: a context in which the cache neither answers nor stores.
-    """
-
-    clock: Clock
-    emit: Callable[[Event], None] = _silent
-    failed: Callable[[str, BaseException], None] = _silent
-    succeeded: Callable[[str], None] = _silent
-    bypassed: Callable[[], AbstractContextManager[None]] = nullcontext
-
-
 class FollowUps:
     """Asks one resolver, and remembers what it said by the key of the request.
 
@@ -75,7 +56,7 @@ class FollowUps:
         timeout: seconds after which it has said nothing.
     """
 
-    def __init__(self, resolver: ResolveTurns, *, timeout: float, heard: Heard) -> None:
+    def __init__(self, resolver: ResolveTurns, *, timeout: float, heard: Listener) -> None:
         self._resolver = resolver
         self._aresolver = _coroutine_function(resolver)
         self.resolver_id = resolver_id_of(resolver)

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,41 +18,23 @@ from typing import Any
 from llmcache_plugins.engine.daemons import Daemons, awaited
 from llmcache_plugins.engine.layers import inside
 from llmcache_plugins.engine.leads import is_on_loop
+from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.engine.steps import AskJudge
 from llmcache_plugins.engine.verdicts import finished, outcome_of, word_for
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import fingerprint
 from llmcache_plugins.policies.asking_limits import Breaker, Budget, Verdicts
-from llmcache_plugins.protocols import Clock, Event, Judge, JudgeEvent, JudgeOutcome
+from llmcache_plugins.protocols import Judge, JudgeEvent, JudgeOutcome
 from llmcache_plugins.quality import Judgement
 from llmcache_plugins.types import Namespace
 
-__all__ = ["JudgeCalls", "Listener"]
+__all__ = ["JudgeCalls"]
 
 _log = logging.getLogger(__name__)
 _MINUTE = 60.0
 _THREADS = 32  # as many calls may hang; the breaker lets a few an hour begin
 # A judge is often a model behind this very cache: its own questions must not be put before a judge again.
 _is_judging: ContextVar[bool] = ContextVar("llmcache_is_judging", default=False)
-
-
-def _silent(*heard: Any) -> None:
-    """Where nobody listens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Where events and failures go, and what is to hold around a call: that of the cache that asks.
-
-    Args:
-        bypassed: a context in which the cache neither answers nor stores.
-    """
-
-    clock: Clock
-    emit: Callable[[Event], None] = _silent
-    failed: Callable[[str, BaseException], None] = _silent
-    succeeded: Callable[[str], None] = _silent
-    bypassed: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(slots=True, eq=False)
