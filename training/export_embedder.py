@@ -147,8 +147,9 @@ def layer_weights(weights: Mapping[str, Array], index: int) -> dict[str, Array]:
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def layer(graph: Graph, name: str, weights: Mapping[str, Array], x: str) -> str:
-    attended = _attention(graph, f"{name}.attention", weights, x)
+def layer(graph: Graph, name: str, weights: Mapping[str, Array], x: str, closed: str | None = None) -> str:
+    """One layer of the encoder. `closed`, if any, is added to the scores of the attention: it keeps tokens apart."""
+    attended = _attention(graph, f"{name}.attention", weights, x, closed)
     dense = graph.linear(
         f"{name}.attention.dense",
         attended,
@@ -176,7 +177,7 @@ def layer(graph: Graph, name: str, weights: Mapping[str, Array], x: str) -> str:
     )
 
 
-def _attention(graph: Graph, name: str, weights: Mapping[str, Array], x: str) -> str:
+def _attention(graph: Graph, name: str, weights: Mapping[str, Array], x: str, closed: str | None) -> str:
     """Self-attention over all tokens. Query, key and value share one product; 1/sqrt(head width) is in the query."""
     scale = np.float32((WIDTH // HEADS) ** -0.5)
     parts = [("query", scale), ("key", np.float32(1)), ("value", np.float32(1))]
@@ -190,8 +191,11 @@ def _attention(graph: Graph, name: str, weights: Mapping[str, Array], x: str) ->
     query = graph.node("Transpose", f"{name}.query_t", outputs[0], perm=[0, 2, 1, 3])
     key = graph.node("Transpose", f"{name}.key_t", outputs[1], perm=[0, 2, 3, 1])
     value = graph.node("Transpose", f"{name}.value_t", outputs[2], perm=[0, 2, 1, 3])
-    scores = graph.node("Softmax", f"{name}.weights", graph.node("MatMul", f"{name}.scores", query, key), axis=-1)
-    mixed = graph.node("MatMul", f"{name}.mixed", scores, value)
+    scores = graph.node("MatMul", f"{name}.scores", query, key)
+    if closed is not None:
+        scores = graph.node("Add", f"{name}.apart", scores, closed)
+    shares = graph.node("Softmax", f"{name}.weights", scores, axis=-1)
+    mixed = graph.node("MatMul", f"{name}.mixed", shares, value)
     rows = graph.node("Transpose", f"{name}.rows", mixed, perm=[0, 2, 1, 3])
     return graph.node("Reshape", f"{name}.out", rows, graph.constant(f"{name}.join_shape", np.array([0, 0, WIDTH])))
 

@@ -2,8 +2,9 @@
 
     python training/export_verifier.py --source FOLDER --checkpoint FILE [--output FOLDER] [--float]
 
-Needs numpy, onnx, safetensors and torch (to read the checkpoint). The graph takes `input_ids` and `segments` of shape
-(batch, length), without padding and without a mask, and gives `score` of shape (batch,) in [0, 1].
+Needs what training needs. The graph takes `input_ids` and `segments` of shape (batch, length): the tokens of the first
+question and behind them those of the second, each with its own markers, and 0 or 1 for each. No padding, no mask. It
+gives `score` of shape (batch,) in [0, 1].
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -34,6 +36,7 @@ from export_embedder import (
     tokenizer_json,
 )
 from onnx import TensorProto, helper
+from verifier_model import ALONE
 
 MODEL = "llmcache-verifier-minilm-l6"
 MAX_TOKENS = 256  # both questions together
@@ -44,18 +47,25 @@ def merged(source: Path, checkpoint: Path) -> dict[str, Array]:
     weights = read_weights(source / "model.safetensors")
     trained = torch.load(checkpoint, weights_only=True)["model"]
     for name, value in trained.items():
-        weights[name.removeprefix("encoder.") if not name.startswith(("hidden", "out")) else name] = (
-            value.float().numpy()
-        )
+        weights[name.removeprefix("encoder.")] = value.float().numpy()
     return weights
 
 
 def build(weights: Mapping[str, Array], *, is_float: bool) -> onnx.ModelProto:
     graph = Graph(is_float=is_float)
-    x = _embeddings(graph, weights)
-    for index in range(LAYERS):
+    second = graph.node("Cast", "second", "segments", to=TensorProto.FLOAT)
+    first = graph.node("Sub", "first", graph.constant("one", np.array(1, np.float32)), second)
+    tokens = graph.constant("tokens", np.array([1]))  # the axis they lie along
+    places = _places(graph, first, second, tokens)
+    x = _embeddings(graph, weights, places)
+    closed = _closed(graph, second, tokens)
+    for index in range(ALONE):
+        x = layer(graph, f"layer{index}", layer_weights(weights, index), x, closed)
+    sides = graph.constant("sides.table", weights["side.weight"])
+    x = graph.node("Add", "together", x, graph.node("Gather", "sides", sides, "segments"))
+    for index in range(ALONE, LAYERS):
         x = layer(graph, f"layer{index}", layer_weights(weights, index), x)
-    _head(graph, weights, x)
+    _head(graph, weights, x, _Sides(first, second, places, tokens))
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"])
         for name in ("input_ids", "segments")
@@ -64,43 +74,82 @@ def build(weights: Mapping[str, Array], *, is_float: bool) -> onnx.ModelProto:
     return onnx_model(graph, MODEL, inputs, output)
 
 
-def _embeddings(graph: Graph, weights: Mapping[str, Array]) -> str:
-    shape = graph.node("Shape", "length", "input_ids", start=1, end=2)
-    zero, axis = graph.constant("zero", np.array([0])), graph.constant("first_axis", np.array([0]))
-    positions = weights["embeddings.position_embeddings.weight"][:MAX_TOKENS].astype(np.float32)
-    rows = graph.node("Slice", "positions.out", graph.constant("positions.table", positions), zero, shape, axis)
+class _Sides(NamedTuple):
+    """Names of values: 1.0 for the tokens of a question, else 0.0, and each token's place in its own question."""
+
+    first: str
+    second: str
+    places: str
+    tokens: str
+
+
+def _places(graph: Graph, first: str, second: str, tokens: str) -> str:
+    """The place of each token in its own question."""
+    length = graph.node("ReduceSum", "places.first", first, tokens, keepdims=1)
+    zero, step = graph.constant("places.zero", np.array(0)), graph.constant("places.step", np.array(1))
+    end = graph.node("Squeeze", "places.end", graph.node("Shape", "places.shape", "input_ids", start=1, end=2))
+    counted = graph.node(
+        "Cast", "places.counted", graph.node("Range", "places.all", zero, end, step), to=TensorProto.FLOAT
+    )
+    before = graph.node("Mul", "places.before", second, length)
+    return graph.node("Cast", "places", graph.node("Sub", "places.own", counted, before), to=TensorProto.INT64)
+
+
+def _closed(graph: Graph, second: str, tokens: str) -> str:
+    """(batch, 1, length, length): 0 between tokens of one question, and so little between the two that attention never
+    sees it."""
+    last = graph.constant("closed.last", np.array([2]))
+    column = graph.node("Unsqueeze", "closed.column", second, last)
+    row = graph.node("Unsqueeze", "closed.row", second, tokens)
+    differs = graph.node("Abs", "closed.differs", graph.node("Sub", "closed.difference", column, row))
+    low = graph.node("Mul", "closed.low", differs, graph.constant("closed.by", np.array(-1e4, np.float32)))
+    return graph.node("Unsqueeze", "closed", low, tokens)
+
+
+def _embeddings(graph: Graph, weights: Mapping[str, Array], places: str) -> str:
+    """As the embedder has them: the segment it knows is always 0, and its row joins the positions."""
+    positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    table = graph.constant("positions.table", positions[:MAX_TOKENS].astype(np.float32))
+    rows = graph.node("Gather", "positions.out", table, places)
     words = graph.lookup("words", "input_ids", weights["embeddings.word_embeddings.weight"])
-    kinds = graph.constant("segments.table", weights["embeddings.token_type_embeddings.weight"])
-    kind = graph.node("Gather", "segments.out", kinds, "segments")
-    total = graph.node("Add", "embeddings.placed", words, rows)
     return graph.layer_norm(
         "embeddings.norm",
-        graph.node("Add", "embeddings.sum", total, kind),
+        graph.node("Add", "embeddings.sum", words, rows),
         weights["embeddings.LayerNorm.weight"],
         weights["embeddings.LayerNorm.bias"],
     )
 
 
-def _head(graph: Graph, weights: Mapping[str, Array], x: str) -> None:
-    """See `CrossEncoder.forward`: the first marker, and what the means of both questions have apart and in common."""
-    one, axis = graph.constant("head.one", np.array(1, np.float32)), graph.constant("head.axis", np.array([2]))
-    second = graph.node("Cast", "head.second", "segments", to=TensorProto.FLOAT)
-    first = graph.node("Sub", "head.first", one, second)
-    tokens = graph.constant("head.tokens", np.array([1]))  # the axis they lie along
-    markers = graph.node("Gather", "head.markers", x, graph.constant("head.place", np.array([0])), axis=1)
-    marker = graph.node("Squeeze", "head.marker", markers, tokens)
-    left = _mean(graph, "head.left", x, first, (axis, tokens))
-    right = _mean(graph, "head.right", x, second, (axis, tokens))
+def _head(graph: Graph, weights: Mapping[str, Array], x: str, sides: _Sides) -> None:
+    """See `CrossEncoder.forward`: both first markers, what the means have apart and in common, and their cosine."""
+    axis = graph.constant("head.axis", np.array([2]))
+    zero = graph.constant("head.zero", np.array(0))
+    is_first = graph.node(
+        "Cast", "head.begins", graph.node("Equal", "head.equal", sides.places, zero), to=TensorProto.FLOAT
+    )
+    axes = axis, sides.tokens
+    left_mark = _mean(graph, "head.left_mark", x, graph.node("Mul", "head.left_first", is_first, sides.first), axes)
+    right_mark = _mean(graph, "head.right_mark", x, graph.node("Mul", "head.right_first", is_first, sides.second), axes)
+    left = _mean(graph, "head.left", x, sides.first, axes)
+    right = _mean(graph, "head.right", x, sides.second, axes)
     apart = graph.node("Abs", "head.apart", graph.node("Sub", "head.difference", left, right))
     common = graph.node("Mul", "head.common", left, right)
-    read = graph.node("Concat", "head.read", marker, apart, common, axis=1)
+    read = graph.node("Concat", "head.read", left_mark, right_mark, apart, common, axis=1)
     hidden = gelu(
         graph, "head.gelu", graph.linear("head.hidden", read, weights["hidden.weight"].T, weights["hidden.bias"])
     )
-    logit = graph.node("MatMul", "head.product", hidden, graph.constant("head.out", weights["out.weight"].T))
-    logit = graph.node("Add", "head.logit", logit, graph.constant("head.bias", weights["out.bias"]))
-    score = graph.node("Sigmoid", "head.score", logit)
-    graph.node("Squeeze", "score", score, tokens)
+    more = graph.node("MatMul", "head.product", hidden, graph.constant("head.out", weights["out.weight"].T))
+    dot = graph.node("ReduceSum", "head.dot", common, sides.tokens, keepdims=1)
+    lengths = [
+        graph.node("ReduceL2", f"head.length.{name}", value, axes=[1], keepdims=1)
+        for name, value in (("left", left), ("right", right))
+    ]
+    cosine = graph.node("Div", "head.cosine", dot, graph.node("Mul", "head.lengths", *lengths))
+    slope, start = (np.array([value], np.float32) for value in weights["cosine"])
+    line = graph.node("Mul", "head.line", cosine, graph.constant("head.slope", slope))
+    line = graph.node("Add", "head.line_from", line, graph.constant("head.start", start + weights["out.bias"]))
+    logit = graph.node("Add", "head.logit", line, more)
+    graph.node("Squeeze", "score", graph.node("Sigmoid", "head.score", logit), sides.tokens)
 
 
 def _mean(graph: Graph, name: str, x: str, weights: str, axes: tuple[str, str]) -> str:

@@ -1,13 +1,13 @@
 """Train the verifier: a cross-encoder that says whether two questions deserve the same answer.
 
-    python training/train_verifier.py DATA --source FOLDER --work FOLDER [--rounds 8] [--resume]
+    python training/train_verifier.py DATA --source FOLDER --teacher FOLDER --work FOLDER [--rounds 6] [--resume]
 
 DATA is the folder of labelled files; only two thirds of its fit part are learnt from, and its choose part shows how far
 it is (see `benchmarks/quality/split.py`). FOLDER of `--source` holds `model.safetensors` and `tokenizer.json` of
-all-MiniLM-L6-v2.
-Two CPU cores are enough: the word embeddings stay as they are, the pairs are short, and with `--resume` a run goes on
-where it was stopped. `export_verifier.py` makes the shipped file of the result. Needs torch and transformers; see
-`training/README.md`.
+all-MiniLM-L6-v2, that of `--teacher` all-mpnet-base-v2.
+Two CPU cores are enough: the embeddings and the lower layers stay as they are, the pairs are short, and with `--resume`
+a run goes on where it was stopped. `export_verifier.py` makes the shipped file of the result. Needs torch and
+transformers; see `training/README.md`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ import torch
 from export_embedder import TOKENIZER_SHA256, WEIGHTS_SHA256, checked
 from public_sources import spider_questions
 from sklearn.metrics import roc_auc_score
+from teacher import Teacher
 from torch.nn.functional import binary_cross_entropy_with_logits
 from verifier_data import Example, Material, material_of, round_of
-from verifier_model import CrossEncoder, Reader, batches_of, tensors
+from verifier_model import CrossEncoder, Reader, batches_of, padded
 
 from benchmarks.quality.split import VERIFIER_PARTS, data_files, data_hash, split
 from llmcache_plugins.embedders import OnnxEmbedder
@@ -38,11 +39,14 @@ SEED = 11
 RATE = 1e-4
 HEAD_RATE = 5e-4
 WARM_STEPS = 300
-DECAY = 0.3  # of all steps: the learning rate falls to nothing in the last ones
+DECAY = 0.4  # of all steps: the learning rate falls to nothing in the last ones
 PAIRS = 64  # in a batch
 LONGEST = 128  # tokens of both questions together
-SMOOTHING = 0.03  # about as many of Quora's labels are wrong
-MADE = 45_000  # made pairs in a round
+MINED_LONGEST = 600  # characters
+SMOOTHING = 0.02
+TAUGHT = 0.4  # of the target of a labelled pair that the teacher can judge; the rest is the label
+MADE = 16_000  # made pairs in a round: where they are most, the few that people worded are forgotten
+UNLABELLED = 24_000  # pairs in a round that the teacher alone judges
 NATURAL = ("qqp", "mqp", "osschat", "paraphrasing_squad", "rqe_amia2016", "sts2016_question")
 
 
@@ -50,12 +54,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--teacher", type=Path, required=True, help="folder of all-mpnet-base-v2")
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and learning curve")
     parser.add_argument("--public", type=Path, help="where public data lie or go; by default beside --work")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--made", type=int, default=MADE, help="made pairs in a round")
+    parser.add_argument("--unlabelled", type=int, default=UNLABELLED, help="pairs in a round without a label")
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--start-from", type=Path, help="a checkpoint whose weights this run begins with")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -66,15 +71,61 @@ def main() -> None:
     parts = split(files, VERIFIER_PARTS)
     spider, _ = spider_questions(arguments.public or arguments.work.parent)
     embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.work / "vectors"), threads=arguments.threads)
+    embedder.prepare([*texts_of(parts["train"]), *(one.text for one in spider)], progress)
     material = material_of(parts["train"], spider, embedder.embed, SEED)
-    run = Training(arguments.source, arguments.work, arguments.rounds, arguments.made)
+    targets = Targets(material, Teacher(arguments.teacher, arguments.work, is_bfloat16=_is_bfloat16_fast()))
+    run = Training(arguments.source, arguments.work, arguments.rounds, targets)
     if arguments.resume:
         run.resume()
-    elif arguments.start_from:
-        run.start_from(arguments.start_from)
-    facts = {"data_hash": data_hash(files), "seed": SEED, "rounds": arguments.rounds, "made": arguments.made}
-    (arguments.work / "facts.json").write_text(json.dumps({**facts, "labelled": material.counts()}, indent=1) + "\n")
-    run.train(material, held_out(parts["choose"]))
+    facts = {
+        "data_hash": data_hash(files),
+        "seed": SEED,
+        "rounds": arguments.rounds,
+        "made": arguments.made,
+        "unlabelled": arguments.unlabelled,
+        "unlabelled_of": len(material.unlabelled),
+        "taught": TAUGHT,
+        "labelled": material.counts(),
+    }
+    (arguments.work / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    held = held_out(parts["choose"])
+    run.train(lambda at: round_of(material, SEED * 1000 + at, arguments.made, arguments.unlabelled), held)
+
+
+def texts_of(files: Mapping[str, Sequence[dict[str, Any]]]) -> list[str]:
+    """What neighbours are mined among."""
+    rows = [row for name, rows in files.items() if "conversations" not in name for row in rows]
+    texts = [row[side] for row in rows for side in ("a", "b", "query") if side in row]
+    return [text for text in texts if len(text) < MINED_LONGEST]
+
+
+def progress(stage: str, done: int, total: int) -> None:
+    print(f"\r{stage} {done:,} of {total:,}", end="\n" if done == total else "", flush=True)
+
+
+class Targets:
+    """What the score of a pair should be: the label, softened by the teacher's judgement where it has one."""
+
+    def __init__(self, material: Material, teacher: Teacher) -> None:
+        taught = material.taught()
+        pairs = [(one.first, one.second) for one in taught]
+        teacher.prepare(text for pair in pairs for text in pair)
+        people = [one for one in taught if one.source == "qqp"]
+        judgement = teacher.judgement(
+            [(one.first, one.second) for one in people], [bool(one.is_same) for one in people]
+        )
+        likely = judgement.predict_proba(teacher.similarities(pairs)[:, None])[:, 1]
+        self._likely = {frozenset(pair): float(value) for pair, value in zip(pairs, likely, strict=True)}
+
+    def of(self, example: Example) -> float:
+        likely = self._likely.get(frozenset((example.first, example.second))) if example.is_natural else None
+        if example.is_same is None:
+            if likely is None:
+                raise ValueError(f"a pair of {example.source} has neither a label nor a teacher's judgement")
+            return likely
+        if likely is None:
+            return example.is_same * (1.0 - 2 * SMOOTHING) + SMOOTHING
+        return (1.0 - TAUGHT) * example.is_same + TAUGHT * likely
 
 
 def held_out(files: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[Example]]:
@@ -92,26 +143,26 @@ def held_out(files: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, list[Ex
 class Training:
     """One run: its weights, optimiser and place, all of which a checkpoint keeps."""
 
-    def __init__(self, source: Path, work: Path, rounds: int, made: int) -> None:
+    def __init__(self, source: Path, work: Path, rounds: int, targets: Targets) -> None:
         torch.manual_seed(SEED)
         self.model = CrossEncoder(source)
         self.read = Reader(source / "tokenizer.json")
         self._work = work
         self._rounds = rounds
-        self._made = made
+        self._targets = targets
         self._round = 0
         self._step = 0
-        head = [*self.model.hidden.parameters(), *self.model.out.parameters()]
         body = [value for value in self.model.encoder.parameters() if value.requires_grad]
+        head = [value for name, value in self.model.named_parameters() if not name.startswith("encoder.")]
         self._optimiser = torch.optim.AdamW(
             [{"params": body, "lr": RATE}, {"params": head, "lr": HEAD_RATE}], weight_decay=0.01, fused=True
         )
         self._rates = [group["lr"] for group in self._optimiser.param_groups]
         self._steps_of_round = 0
 
-    def train(self, material: Material, held: Mapping[str, Sequence[Example]]) -> None:
+    def train(self, round_at: Callable[[int], list[Example]], held: Mapping[str, Sequence[Example]]) -> None:
         while self._round < self._rounds:
-            examples = round_of(material, SEED * 1000 + self._round, self._made)
+            examples = round_at(self._round)
             loss, seconds = self._one_round(examples)
             self._round += 1
             line = {
@@ -130,15 +181,15 @@ class Training:
         began = time.monotonic()
         self.model.train()
         read = self.read([(one.first, one.second) for one in examples], LONGEST)
-        kept = [(pair, one) for pair, one in zip(read, examples, strict=True) if pair is not None]
-        lengths = [len(pair[0]) for pair, _ in kept]
-        batches = batches_of(lengths, range(len(kept)), PAIRS)
+        kept = [(pair, self._targets.of(one)) for pair, one in zip(read, examples, strict=True) if pair is not None]
+        pairs = [pair for pair, _ in kept]
+        batches = batches_of(pairs, range(len(kept)), PAIRS)
         random.Random(self._round).shuffle(batches)
         self._steps_of_round = len(batches)
         total = 0.0
         for done, batch in enumerate(batches, 1):
-            labels = torch.tensor([float(kept[at][1].is_same) for at in batch])
-            total += self._one_step(tensors([kept[at][0] for at in batch]), labels)
+            targets = torch.tensor([kept[at][1] for at in batch])
+            total += self._one_step(padded([pairs[at] for at in batch]), targets)
             if done % 50 == 0:
                 pace = done / (time.monotonic() - began)
                 print(
@@ -149,15 +200,14 @@ class Training:
                 )
         return total / len(batches), round(time.monotonic() - began, 1)
 
-    def _one_step(self, pairs: tuple[torch.Tensor, torch.Tensor, torch.Tensor], labels: torch.Tensor) -> float:
+    def _one_step(self, pairs: tuple[torch.Tensor, ...], targets: torch.Tensor) -> float:
         self._step += 1
         rate = self._rate()
         for group, full in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = full * rate
         with torch.autocast("cpu", torch.bfloat16, enabled=_is_bfloat16_fast()):
             logits = self.model(*pairs)
-        smooth = labels * (1 - 2 * SMOOTHING) + SMOOTHING
-        loss = binary_cross_entropy_with_logits(logits.float(), smooth)
+        loss = binary_cross_entropy_with_logits(logits.float(), targets)
         self._optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -188,13 +238,12 @@ class Training:
         read = self.read(pairs, 2 * LONGEST)
         scores = np.full(len(pairs), math.nan)
         kept = [at for at, pair in enumerate(read) if pair is not None]
-        lengths = [len((read[at] or ((), ()))[0]) for at in kept]
+        rows = [pair for pair in read if pair is not None]
         with torch.no_grad():
-            for batch in batches_of(lengths, range(len(kept)), PAIRS):
-                places = [kept[at] for at in batch]
-                rows = [pair for at in places if (pair := read[at]) is not None]
+            for batch in batches_of(rows, range(len(rows)), PAIRS):
                 with torch.autocast("cpu", torch.bfloat16, enabled=_is_bfloat16_fast()):
-                    scores[places] = self.model(*tensors(rows)).float().numpy()
+                    found = self.model(*padded([rows[at] for at in batch]))
+                scores[[kept[at] for at in batch]] = found.float().numpy()
         return scores
 
     def _save(self) -> None:
@@ -219,9 +268,6 @@ class Training:
         self._round, self._step = state["round"], state["step"]
         torch.set_rng_state(state["random"])
         print(f"going on after round {self._round}")
-
-    def start_from(self, path: Path) -> None:
-        self.model.load_state_dict(torch.load(path, weights_only=True)["model"], strict=False)
 
 
 def _is_bfloat16_fast() -> bool:

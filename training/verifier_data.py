@@ -1,4 +1,5 @@
-"""The pairs the verifier learns from: the fit part of the labelled data, mined neighbours, and cases made by program.
+"""The pairs the verifier learns from: the fit part of the labelled data, mined neighbours, cases made by program, and
+unlabelled questions that a teacher judges.
 
 Only sources whose licence allows it are learnt from (`SOURCES`); the others only measure. The Quora questions are among
 them for the reason that they are among the training data of the weights it starts from: all-MiniLM-L6-v2 was trained on
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from made_cases import changed_questions, kept_questions
 from made_queries import queries
+from network_questions import network_questions
 from public_sources import LICENCES as PUBLIC_LICENCES
 from public_sources import SpiderQuestion
 from rewordings import reworded_pairs, swapped_pairs
@@ -28,11 +30,11 @@ Row = dict[str, Any]
 
 # How often a labelled row of a source is seen in one round; a fraction is a chance.
 SOURCES: Mapping[str, float] = {
-    "qqp": 2.0, "template:qqp": 1.0, "paws_qqp": 2.0, "sts2016_question": 1.0, "nl2bash": 1.0, "rqe_amia2016": 1.0,
+    "qqp": 1.5, "template:qqp": 1.0, "paws_qqp": 2.0, "sts2016_question": 1.0, "nl2bash": 1.0, "rqe_amia2016": 1.0,
     "gptcache_mock": 0.5, "text2sql_advising": 3.0, "checklist_qqp": 0.7, "template": 1.0, "condaqa": 0.3,
     "scone": 0.3, "followbench": 0.5, "arena_hard_edit": 0.5, "gated_semantic_cache": 2.0, "cannot_semantoneg": 1.0,
-    "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "stream_qqp_zipf_dev": 2.0, "stream_text2sql_dev": 4.0,
-    "spider_syn": 0.7,
+    "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "stream_qqp_zipf_dev": 1.5, "stream_text2sql_dev": 4.0,
+    "spider_syn": 0.3,
 }  # fmt: skip
 LICENCES: Mapping[str, str] = {
     "qqp": "Quora's terms (as all-MiniLM-L6-v2)", "template:qqp": "as qqp", "paws_qqp": "PAWS: free, credit Google",
@@ -44,22 +46,35 @@ LICENCES: Mapping[str, str] = {
     "stream_text2sql_dev": "CC BY 4.0 (Advising alone)", "stream_banking77_dev": "CC BY 4.0 (questions alone)",
     "stream_clinc150_dev": "CC BY 3.0 (questions alone)", "stream_hwu64_dev": "CC BY 4.0 (questions alone)",
 }  # fmt: skip
+_NATURAL = frozenset(
+    {"qqp", "mined_qqp", "stream_qqp_zipf_dev", "sts2016_question", "rqe_amia2016", "nl2bash", "gptcache_mock",
+     "text2sql_advising", "stream_text2sql_dev", "unlabelled"}
+)  # fmt: skip
 # Intents are too coarse to say which questions deserve the same answer; their texts are good to make cases of.
 _QUESTIONS_ALONE = ("stream_banking77_dev", "stream_clinc150_dev", "stream_hwu64_dev")
 _LONGEST = 300  # characters: longer ones are passages, and cost more than they teach
 _MINED = (0.60, 0.88)  # cosine: below it is easy, above it many pairs are unlabelled duplicates
 _MINED_EACH = 2
+_NETWORK = 1_500  # questions of network engineers among those that cases are made of
+_NEAR = (6, 40)  # unlabelled partners of a question: some of the nearest, and some of those behind
+_NEAR_EACH = (3, 2)
+_LEAST_NEAR = 0.45  # cosine: below it nobody doubts
 _MOST_OF_A_CLASS = 12  # pairs of one class or cluster: a large one must not drown the others
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Two questions and whether a right answer to one is right for the other."""
+    """Two questions and whether a right answer to one is right for the other; None where only a teacher can say."""
 
     first: str
     second: str
-    is_same: bool
+    is_same: bool | None
     source: str
+
+    @property
+    def is_natural(self) -> bool:
+        """Whether people worded it for people: a teacher that knows how people write can judge it."""
+        return self.source in _NATURAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,12 @@ class Material:
 
     labelled: Sequence[Example]
     mined: Sequence[Example]
+    unlabelled: Sequence[Example]
     questions: Sequence[str]
+
+    def taught(self) -> list[Example]:
+        """Those that a teacher judges, alone or beside a label."""
+        return [one for one in (*self.labelled, *self.mined, *self.unlabelled) if one.is_natural]
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Source -> rows with label 1, with label 0."""
@@ -89,10 +109,10 @@ def material_of(
     chance = random.Random(seed)
     same = [*_rows(files), *_classes(files, chance), *_clusters(files, chance), *_of_one_query(spider, chance)]
     labelled = list(dict.fromkeys(same))
-    questions = sorted(set(_questions(files)))
+    questions = sorted({*_questions(files), *network_questions(_NETWORK, seed)})
     known = {frozenset((example.first, example.second)) for example in labelled}
     mined = [*_mined(files, embed, known, chance), *_of_one_database(spider, embed, known, chance)]
-    return Material(labelled, mined, questions)
+    return Material(labelled, mined, list(_unlabelled(questions, embed, chance)), questions)
 
 
 def _rows(files: Mapping[str, Sequence[Row]]) -> Iterator[Example]:
@@ -220,15 +240,32 @@ def _neighbours(
                 yield Example(text, other, False, source)
 
 
-def round_of(material: Material, seed: int, made: int) -> list[Example]:
-    """One round: every labelled row about as often as its source says, mined ones, and about `made` made ones, which
-    are new in each round. In random order, each pair in a random direction."""
+def _unlabelled(questions: Sequence[str], embed: Any, chance: random.Random) -> Iterator[Example]:
+    """Each question beside some of its neighbours."""
+    vectors = embed(questions)
+    near, far = _NEAR
+    seen: set[tuple[int, int]] = set()
+    for place in range(len(questions)):
+        similarities = vectors @ vectors[place]
+        similarities[place] = -1.0
+        ranked = np.argsort(-similarities)[:far].tolist()
+        for at in (*chance.sample(ranked[:near], _NEAR_EACH[0]), *chance.sample(ranked[near:], _NEAR_EACH[1])):
+            pair = min(place, at), max(place, at)
+            if similarities[at] >= _LEAST_NEAR and pair not in seen:
+                seen.add(pair)
+                yield Example(questions[place], questions[at], None, "unlabelled")
+
+
+def round_of(material: Material, seed: int, made: int, unlabelled: int) -> list[Example]:
+    """One round: every labelled row about as often as its source says, mined ones, about `unlabelled` unlabelled ones,
+    and about `made` made ones, which are new in each round. In random order, each pair in a random direction."""
     chance = random.Random(seed)
     examples = [
         example
         for example in (*material.labelled, *material.mined)
         for _ in range(_times(SOURCES.get(example.source, 0.5), chance))
     ]
+    examples += chance.sample(material.unlabelled, min(unlabelled, len(material.unlabelled)))
     examples += _made(material, chance, made)
     chance.shuffle(examples)
     return [

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.quality.adaptive import run_adaptive
+from benchmarks.quality.asked import asked_of_stream
 from benchmarks.quality.blind import run_blind
 from benchmarks.quality.confidence import reliability, timing
 from benchmarks.quality.curves import mean_over
@@ -70,6 +71,7 @@ def measure(
         "pairs": {name: one.as_json() for name, one in sets.items()},
         "minimal": _minimal(sets[MINIMAL], material),
         "judge": _judged(sets, material, progress),
+        "asked": _asked(material, progress),
         "conversations": _conversations(runs["conversations"]),
         "followups": _followups(material, progress),
         "guards": {"near": NEAR, **_guarded(runs)},
@@ -121,6 +123,15 @@ def _followups(material: Material, progress: Callable[[str], Progress]) -> dict[
     streams = {part: files[_TALKS].stream for part, files in parts.items() if _TALKS in files}
     pairs = material.report["conversations"].pairs
     return followups(pairs, streams, material.embedder, progress, verifier=material.verifier)
+
+
+def _asked(material: Material, progress: Callable[[str], Progress]) -> dict[str, JsonValue]:
+    """How often the verifier is asked on the whole streams that one mean is taken over."""
+    return {
+        name.removeprefix("stream_"): asked_of_stream(file.stream, material, progress(f"{name}, asked"))
+        for name, file in material.whole.items()
+        if name.removeprefix("stream_") in SCORED or "hint3" in name
+    }
 
 
 def _judged(

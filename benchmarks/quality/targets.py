@@ -13,6 +13,8 @@ from llmcache_plugins.evaluation import Rate
 __all__ = ["Target", "guard_targets", "targets_of"]
 
 _ISSUE_COSINE = 0.97  # the one threshold that was measured when the aims were set
+_ONE_COSINE, _HINDSIGHT = 0.15, 0.31  # mean hits then: of one cosine for all streams, of the best cosine for each
+_LARGE_FAMILY = 30  # rows
 _MOST_VETOED = 0.01
 _JUDGED_BY_TEXT = ("querylog",)  # every class there is known by its text only, so that no hit is wrong
 
@@ -44,7 +46,7 @@ class Target:
 
 def targets_of(results: Mapping[str, Any]) -> list[Target]:
     """Every aim, in order."""
-    found = [*_pairs(results), *_conversations(results), *_streams(results)]
+    found = [*_pairs(results), *_conversations(results), *_streams(results), *_asked(results)]
     return [*found, *guard_targets(results), *_timing(results)]
 
 
@@ -64,16 +66,23 @@ def _most(what: str, rate: Rate, limit: float | None) -> Target:
 def _pairs(results: Mapping[str, Any]) -> Iterator[Target]:
     minimal = results["minimal"]["methods"][CHAIN]
     mean = minimal["mean_wrong_hit_rate"]
-    yield Target(f"{MINIMAL}: mean over the families of wrong hits / label 0", mean, 0.08, True)
+    yield Target(f"{MINIMAL}: mean over the families of wrong hits / label 0", mean, 0.03, True)
+    families = {name: _rate(one, "wrong_hit_rate") for name, one in minimal["families"].items()}
+    large = {name: rate for name, rate in families.items() if rate.total >= _LARGE_FAMILY}
+    worst = max(large, key=lambda name: large[name].value)
+    yield _most(
+        f"{MINIMAL}: wrong hits / label 0 of the worst family with 30 rows or more ({worst})", large[worst], 0.1
+    )
     controls = _rate(minimal["readable"], "recall")
-    yield _least(f"{MINIMAL}: control rows hit that the embedder can read", controls, 0.45)
-    for name in (NATURAL, FOW):
-        for most, limit in (("0.01", 0.30), ("0.05", None)):
+    yield _least(f"{MINIMAL}: control rows hit that the embedder can read", controls, 0.55)
+    for name, least in ((NATURAL, 0.30), (FOW, 0.60)):
+        for most, limit in (("0.01", least), ("0.05", None)):
             right, positives, _, _ = results["pairs"][name]["curves"][CHAIN]["best"][most]["counts"]
             what = f"{name}: hits of label 1 at {100 * float(most):g} % wrong"
             yield _least(what, Rate(right, positives), limit)
         served = results["pairs"][name]["methods"][CHAIN]
-        yield _least(f"{name}: hits of label 1 at the default setting", _rate(served, "recall"), None)
+        wanted = 0.55 if name == NATURAL else None
+        yield _least(f"{name}: hits of label 1 at the default setting", _rate(served, "recall"), wanted)
         yield _most(f"{name}: wrong hits / label 0 at the default setting", _rate(served, "wrong_hit_rate"), None)
 
 
@@ -98,11 +107,28 @@ def _streams(results: Mapping[str, Any]) -> Iterator[Target]:
         ours, one = streams["scored"][CHAIN]["mean_hit_rate"], streams["one_cosine"]
         fixed = streams["scored"][f"cosine {_ISSUE_COSINE:.3f}"]["mean_hit_rate"]
         for cosine, theirs, limit in (
-            (one["threshold"], one["mean_hit_rate"], 1.5),
-            (_ISSUE_COSINE, fixed, 1.5 if part == "whole" else None),
+            (one["threshold"], one["mean_hit_rate"], 2.0),
+            (_ISSUE_COSINE, fixed, 2.0 if part == "whole" else None),
         ):
             what = f"streams, {part}: mean hit rate ({ours:.1%}) over that of the cosine {cosine:.3f} ({theirs:.1%})"
             yield Target(what, ours / max(theirs, 1e-9), limit, False, unit="times")
+
+        for what, share, times in (("one cosine", _ONE_COSINE, 2.0), ("the best cosine of each", _HINDSIGHT, 1.4)):
+            title = (
+                f"streams, {part}: mean hit rate; {times:g} times that of {what} when the aims were set ({share:.0%})"
+            )
+            yield Target(title, ours, times * share, False)
+
+
+def _asked(results: Mapping[str, Any]) -> Iterator[Target]:
+    """The verifier is asked seldom, and so is a judge, who finds nearly all."""
+    counts = results["asked"].values()
+    asked = Rate(sum(one[0] for one in counts), sum(one[1] for one in counts))
+    yield _most("streams, whole: look-ups without an exact match for which the verifier is asked", asked, 0.30)
+    judged = results["judge"]["pairs"][FOW]
+    yield _least(f"{FOW}: hits of label 1 with a judge that is always right", _rate(judged, "recall"), 0.95)
+    yield _most(f"{FOW}: wrong hits / label 0 with that judge", _rate(judged, "wrong_hit_rate"), 0.01)
+    yield _most(f"{FOW}: look-ups for which that judge is asked", Rate(*judged["asked"]), 0.30)
 
 
 def guard_targets(results: Mapping[str, Any]) -> Iterator[Target]:

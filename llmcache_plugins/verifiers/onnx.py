@@ -65,7 +65,11 @@ class OnnxVerifier:
     def _score(self, asked: str, stored: str) -> float:
         if len(asked) + len(stored) > self._model.max_tokens * MAX_CHARS_PER_TOKEN:
             return math.nan
-        read = self._model.encoded(asked, stored)
-        if read is None or not self._model.can_read(read.ids):
+        first, second = self._model.encoded(asked), self._model.encoded(stored)
+        if first is None or second is None:
             return math.nan
-        return float(self._model.run("score", {"input_ids": read.ids, "segments": read.type_ids}))
+        ids = [*first.ids, *second.ids]
+        if not self._model.can_read(ids):
+            return math.nan
+        segments = [0] * len(first.ids) + [1] * len(second.ids)
+        return float(self._model.run("score", {"input_ids": ids, "segments": segments}))
