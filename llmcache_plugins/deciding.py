@@ -47,6 +47,7 @@ def policies_for(
     has_grey_zone: bool = False,
     verifier: Verifier | None = None,
     is_always_asked: bool = False,
+    has_judge: bool = False,
 ) -> Policies:
     """The policies these settings ask for. A given threshold is a plain cosine; else the error budget decides by the
     embedder's calibration; an embedder without one gets a cosine of 0.95. A `LexicalMatcher` decides by its score.
@@ -57,6 +58,7 @@ def policies_for(
         has_grey_zone: a verifier or a judge is asked below a plain threshold too, down to 0.15 under it.
         verifier: the one in use. Where the embedder's calibration knows it, its score is weighed with all else.
         is_always_asked: it is asked about what is sure without it, too.
+        has_judge: a judge is asked behind that verifier.
 
     Raises:
         ConfigError: a budget names a query type that does not exist, or the matcher has a threshold of its own and
@@ -68,7 +70,8 @@ def policies_for(
         raise ConfigError(f"max_error_rate_by_query_type: unknown query type {', '.join(unknown)}; known are {known}")
     guards = guards_of(guards, config) if guards is None else guards
     is_adaptive = config.policy == "adaptive"  # it watches the grey zone, whoever is asked about it
-    make = _maker(config, embedder, guards, has_grey_zone or is_adaptive, verifier, is_always_asked)
+    verified = partial(VerifiedPolicy, is_always=is_always_asked, has_judge=has_judge)
+    make = _maker(config, embedder, guards, has_grey_zone or is_adaptive, verifier, verified)
     return Policies(
         (lambda budget: AdaptivePolicy(make(budget), budget)) if is_adaptive else make,
         config.max_error_rate,
@@ -85,7 +88,7 @@ def _maker(
     guards: Sequence[Guard],
     has_grey_zone: bool,
     verifier: Verifier | None,
-    is_always_asked: bool,
+    verified: Callable[[Calibration, float], Policy],
 ) -> Callable[[float], Policy]:
     threshold = config.similarity_threshold
     if isinstance(embedder, LexicalMatcher):
@@ -103,7 +106,7 @@ def _maker(
             _say_uncalibrated(config, embedder, threshold, _is_guarded(guards))
     if calibration is not None:
         if verifier is not None and _knows(calibration, verifier):
-            return partial(VerifiedPolicy, calibration, is_always=is_always_asked)
+            return partial(verified, calibration)
         return partial(ConfidencePolicy, calibration, has_grey_zone=has_grey_zone)
     assert threshold is not None
     plain = SimilarityPolicy(threshold, max(threshold - _GREY_WIDTH, 0.0) if has_grey_zone else None)

@@ -169,6 +169,7 @@ def _rules(
             has_grey_zone=has_grey_zone,
             verifier=advisers.verifier,
             is_always_asked=is_always_asked,
+            has_judge=advisers.judge is not None,
         ),
         guards=partial(judge_texts, guards=guards),
         max_candidates=config.max_candidates,

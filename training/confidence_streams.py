@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,12 @@ class Stream:
                 self._earlier[fitting[at]].append((fitting[other], float(similarities[other])))
         self._evidence: dict[tuple[int, int], list[float] | None] = {}
         self._confidence: dict[tuple[float, ...], float] = {}
+
+    def under(self, calibration: Calibration) -> Stream:
+        """The same stream, whose evidence is kept, judged by another calibration."""
+        other = copy(self)
+        other._calibration, other._confidence = calibration, {}
+        return other
 
     def likely_pairs(self, least: float) -> Iterator[tuple[str, str]]:
         """(asked, stored) that are at least this confident with nothing else stored: a verifier may be asked."""

@@ -16,13 +16,11 @@ from llmcache_plugins.evaluation import Progress
 from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
 from llmcache_plugins.matching.guards import judge
 
-__all__ = ["LEAST_LIKELY", "choose_verified", "fit_verified"]
+__all__ = ["JUDGE_FROM", "LEAST_LIKELY", "choose_verified", "fit_verified", "grey_from"]
 
-LEAST_LIKELY = 0.05  # confidence without a score below which nobody is ever asked
-JUDGE_FROM = 0.35
-FLIPPED = (
-    0.02  # share of the decisions that the score could still change and that are given up at either end of the zone
-)
+LEAST_LIKELY = 0.1  # confidence without a score below which nobody is ever asked
+JUDGE_FROM = 0.25  # confidence with a score from which a model call is worth it
+FLIPPED = 0.02  # share of the decisions a score could still change that are given up at either end of the zone
 
 
 def fit_verified(
@@ -74,14 +72,20 @@ def zone_of(
     """The zone in which a score changes decisions at this threshold: of the pairs that are enough with their score only
     a few lie below it without one, and of those above it only a few would be too little with their score."""
     plain, second = both
-    enough = plain[second >= least]
-    grey_from = float(np.quantile(enough, FLIPPED)) if len(enough) else least
+    asked_from = grey_from(least, both)
     order = np.argsort(-plain)
     refused = np.cumsum(second[order] < least) / np.arange(1, len(order) + 1)
     within = np.flatnonzero(refused <= FLIPPED)
     sure_from = float(plain[order[within[-1]]]) if len(within) else 1.0
     silent = calibration.min_confidence(budget)
-    return Zone(verified, verifier.score, round(grey_from, 3), round(max(sure_from, grey_from), 3), silent)
+    return Zone(verified, verifier.score, asked_from, round(max(sure_from, asked_from), 3), silent)
+
+
+def grey_from(least: float, both: tuple[np.ndarray, np.ndarray]) -> float:
+    """The confidence without a score that all but a few of the pairs have that reach `least` with one."""
+    plain, second = both
+    enough = plain[second >= least]
+    return round(float(np.quantile(enough, FLIPPED)), 3) if len(enough) else least
 
 
 def choose_verified(

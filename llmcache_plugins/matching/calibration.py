@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from llmcache_plugins.types import Verdict
 __all__ = ["Calibration", "VerifiedCalibration", "calibration_for"]
 
 _FILES = ("minilm_l6",)
+_RECORDS = EVIDENCE.index("asks_records")
 
 
 class Calibration:
@@ -49,6 +50,7 @@ class Calibration:
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = float(content["grey_from"])
         self._trees = Trees(content)
+        self._doubt = _RecordsDoubt(*map(float, content["records_doubt"]))
         if not self._budgets:
             raise ConfigError("this calibration is damaged: it knows no budgets")
         verified = content.get("verified")
@@ -73,7 +75,7 @@ class Calibration:
 
     def probability(self, evidence: Sequence[float]) -> float:
         """The same from evidence that is at hand; one number for each name in `EVIDENCE`."""
-        return self._trees.probability(evidence)
+        return self._doubt.applied(self._trees.probability(evidence), evidence[_RECORDS])
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence that keeps wrong hits / requests within `max_error_rate`, in (0, 1).
@@ -94,6 +96,20 @@ class Calibration:
 
     def __repr__(self) -> str:
         return f"Calibration({self.embedder_id!r}, version {self.version!r})"
+
+
+class _RecordsDoubt(NamedTuple):
+    """Questions for records are told apart by single ordinary words, and few of them could be learnt from: of two such
+    questions the trees are too sure. What is taken off the log odds rises from 0 to `by` between two log odds that a
+    question asks for records; the amount was chosen where thresholds are."""
+
+    since: float
+    until: float
+    by: float
+
+    def applied(self, probability: float, records: float) -> float:
+        share = min(max((records - self.since) / (self.until - self.since), 0.0), 1.0)
+        return probability if share == 0.0 else _probability(_logit(probability) - self.by * share)
 
 
 class VerifiedCalibration:
@@ -117,6 +133,7 @@ class VerifiedCalibration:
         self._grey = sorted((float(budget), float(least)) for budget, least in content["grey_from"])
         self._sure = sorted((float(budget), float(least)) for budget, least in content["sure_from"])
         self.judge_from = float(content["judge_from"])
+        self.judge_grey_from = float(content["judge_grey_from"])
 
     def probability(self, confidence: float, score: float) -> float:
         """P(the stored answer is right), in (0, 1).
@@ -126,7 +143,7 @@ class VerifiedCalibration:
             score: of the verifier, in [0, 1].
         """
         logit = self._bias + self._of_confidence * _logit(confidence) + self._of_score * _logit(score)
-        return 1.0 / (1.0 + math.exp(-logit))
+        return _probability(logit)
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence with the score that keeps the budget; between budgets as for a `Calibration`."""
@@ -139,6 +156,10 @@ class VerifiedCalibration:
     def sure_from(self, max_error_rate: float) -> float:
         """The confidence without a score above which hardly a score makes it too little."""
         return _least_at(self._sure, max_error_rate)
+
+
+def _probability(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit))
 
 
 def _logit(probability: float) -> float:

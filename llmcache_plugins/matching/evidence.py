@@ -12,15 +12,16 @@ from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.matching.guards.small_words import BEARING
 from llmcache_plugins.matching.query_types import query_type_of
+from llmcache_plugins.matching.records import asks_records
 from llmcache_plugins.matching.stems import stem_of
 from llmcache_plugins.types import Verdict
 
-__all__ = ["EVIDENCE", "EVIDENCE_VERSION", "Evidence", "crowding_of", "evidence_of"]
+__all__ = ["EVIDENCE", "EVIDENCE_VERSION", "Evidence", "crowding_of", "evidence_of", "stems_of"]
 
 Evidence: TypeAlias = list[float]
 """One number for each name in `EVIDENCE`, in that order."""
 
-EVIDENCE_VERSION = "1"
+EVIDENCE_VERSION = "2"
 """Changes whenever a number below may come out otherwise: a calibration fitted on older evidence is not used."""
 
 EVIDENCE: tuple[str, ...] = (
@@ -63,6 +64,7 @@ EVIDENCE: tuple[str, ...] = (
     "agreements",  # guards that found something and found it equal
     "is_ascii",  # 1 when neither side has letters beyond ASCII
     "sentences",  # sentence ends inside the longer question, at most 5
+    "asks_records",  # log odds that a question asks for records of some data, the greater of the two
 )
 
 _MARKS = frozenset(",.?")
@@ -127,6 +129,7 @@ class _Profile(NamedTuple):
     asking: str
     sentences: int
     is_ascii: bool
+    asks_records: float
 
 
 def evidence_of(
@@ -186,6 +189,7 @@ def evidence_of(
         float([verdict.verdict for verdict in verdicts].count("agree")),
         1.0 if left.is_ascii and right.is_ascii else 0.0,
         float(max(left.sentences, right.sentences)),
+        max(left.asks_records, right.asks_records),
     ]
 
 
@@ -198,11 +202,19 @@ def crowding_of(similarity: float, others: Sequence[float]) -> tuple[float, floa
     return margin, float(len([other for other in others if other > near]))
 
 
-def _profile(features: Features) -> _Profile:
+def stems_of(text: str) -> tuple[str, ...]:
+    """The stems of a text's words, in order."""
+    return tuple(map(stem_of, _words(features_of(text))))
+
+
+def _words(features: Features) -> tuple[str, ...]:
     words = tuple([word for word in features.words if word not in _MARKS])
+    return words if features.text.isascii() else tuple(piece for word in words for piece in _pieces(word))
+
+
+def _profile(features: Features) -> _Profile:
+    words = _words(features)
     is_ascii = features.text.isascii()
-    if not is_ascii:
-        words = tuple(piece for word in words for piece in _pieces(word))
     stems = tuple(map(stem_of, words))
     content = frozenset([stem for word, stem in zip(words, stems, strict=True) if word not in _FUNCTION])
     all_stems = frozenset(stems)
@@ -229,6 +241,7 @@ def _profile(features: Features) -> _Profile:
         asking=next((word for word in words if word in _ASKING), ""),
         sentences=min(_ends_inside(features.words), 5),
         is_ascii=is_ascii,
+        asks_records=asks_records(stems),
     )
 
 

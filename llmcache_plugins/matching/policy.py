@@ -143,14 +143,19 @@ class VerifiedPolicy(Policy):
         calibration: of the embedder in use, with a second look.
         max_error_rate: wrong hits / requests, in (0, 0.5].
         is_always: the verifier is asked about whatever is in its zone or above it.
+        has_judge: a judge is asked, too; so the zone begins where a score can still earn a judge's attention.
     """
 
-    def __init__(self, calibration: Calibration, max_error_rate: float, *, is_always: bool = False) -> None:
+    def __init__(
+        self, calibration: Calibration, max_error_rate: float, *, is_always: bool = False, has_judge: bool = False
+    ) -> None:
         verified = calibration.verified
         assert verified is not None  # whoever chooses this policy has looked
         self.max_error_rate = max_error_rate
         self.min_confidence = verified.min_confidence(max_error_rate)
         self.grey_from = verified.grey_from(max_error_rate)
+        if has_judge:
+            self.grey_from = min(self.grey_from, verified.judge_grey_from)
         self.floor = calibration.floor_at(self.grey_from)
         self.policy_id = f"calibration {calibration.version} verified error {max_error_rate:g}"
         self._sure_from = math.inf if is_always else verified.sure_from(max_error_rate)

@@ -37,7 +37,7 @@ from llmcache_plugins.types import Verdict
 
 __all__ = ["DEFAULT_GUARDS", "GUARDS_VERSION", "Finding", "Rule", "judge"]
 
-GUARDS_VERSION = "10"
+GUARDS_VERSION = "11"
 """Changes whenever a rule may judge a pair otherwise than before: what was judged by older rules is judged again."""
 
 DEFAULT_GUARDS: tuple[Guard, ...] = (

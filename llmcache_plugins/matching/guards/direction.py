@@ -31,6 +31,11 @@ _SYMMETRIC = words_of(
     distinguish vs versus distance far similar similarity similarities same equal unterschied différence diferencia
     differenza diferença verschil skillnad forskel"""
 )
+_JOURNEYS = words_of(
+    """flight flights fly flying train trains bus buses ferry ferries travel travels traveling travelling trip trips
+    journey journeys fare fares drive driving leaving leave leaves departing departure departures arriving arrival
+    ticket tickets move moving migrate migrating traffic sent sending"""
+)
 _BEFORE_INFINITIVE = words_of(
     """how want wants need needs like way ways try trying tried going able have has had possible command commands best
     steps order used me us i where what when who easy hard difficult safe script query ready wish need required
@@ -44,6 +49,7 @@ _SMALL = words_of(
 )
 _DIGITS = re.compile(r"\d")
 _MOST_VALUES = 12  # pairs of them are compared: no question has more that matter
+_BETWEEN = 10  # words behind "between" among which both ends are named
 _REACH = 3  # words between a preposition and its value ("from the new server rtr-001"), at most
 _VALUE_KINDS = frozenset({"number", "measure", "clock", "date", "version", "ip", "mac", "prefix", "slashed", "name"})
 
@@ -223,6 +229,8 @@ def _compare(asked: Features, stored: Features) -> Finding:
     exchanged = _exchanged(there, back) or _swapped(asked, stored)
     if exchanged is None and there.governed and back.governed and are_alike(asked, stored, most=0):
         exchanged = _turned_back(there, back)
+    if exchanged is None:
+        exchanged = _both_ways(there, stored.words) or _both_ways(back, asked.words)
     if exchanged is not None:
         return exchanged
     return agree if len(shared) > 1 else silent
@@ -277,6 +285,21 @@ def _turned_back(left: _Exchanges, right: _Exchanges) -> Finding | None:
         for word in _TOWARDS:
             if other.get(word) == source and other.get("from") != source:
                 return conflict([f"{word} {source}"], [f"from {source}"])
+    return None
+
+
+def _both_ways(directed: _Exchanges, words: tuple[str, ...]) -> Finding | None:
+    """ "flights from miami to new york" against "flights between new york and miami": who names both ends the other way
+    round does not ask for that direction. A link between two devices has none."""
+    start, end = directed.governed.get("from"), directed.governed.get("to")
+    if start is None or end is None or "between" not in words or _JOURNEYS.isdisjoint(words):
+        return None
+    after = [word for word in words[words.index("between") + 1 :][:_BETWEEN] if word not in _ARTICLES]
+    if "and" not in after[1:-1]:
+        return None
+    first, second = after[0], after[after.index("and") + 1]
+    if (first, second) == (end, start):
+        return conflict([f"from {start} to {end}"], [f"between {first} and {second}"])
     return None
 
 

@@ -35,6 +35,8 @@ TURNED = [
     ("How do I migrate to git?", "How do I migrate from git?"),
     ("flights from New York to San Francisco", "flights from San Francisco to New York"),
     ("Is Python faster than Java?", "Is Java faster than Python?"),
+    ("all flights from miami to new york", "flights between new york and miami"),
+    ("trains between the airport and the city", "trains from the city to the airport"),
     ("Wie komme ich von 10.0.0.1 nach 10.0.0.2?", "Wie komme ich von 10.0.0.2 nach 10.0.0.1?"),
 ]
 NOT_TURNED = [
@@ -61,6 +63,8 @@ NOT_TURNED = [
     ("What is 5 plus 10?", "What is 10 plus 5?"),
     ("the link from rtr-001 to rtr-002", "the link between rtr-002 and rtr-001"),
     ("How quickly can I learn Java?", "How can I quickly learn Java?"),
+    ("all flights from miami to boston", "flights between miami and boston"),
+    ("flights between miami", "flights from miami to boston"),
 ]
 
 

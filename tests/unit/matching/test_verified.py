@@ -33,7 +33,7 @@ def steps(feature: int, *steps: tuple[float, float]) -> dict[str, Any]:
 def calibration(**changes: Any) -> Calibration:
     """By the cosine: up to 0.7 hopeless (0.05), up to 0.9 grey (0.5), above sure (0.95). A score counts the same."""
     verified: dict[str, Any] = {
-        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0], "judge_from": 0.3,
+        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0], "judge_from": 0.3, "judge_grey_from": 0.15,
         "budgets": [[0.01, 0.9]], "grey_from": [[0.01, 0.4]], "sure_from": [[0.01, 0.93]],
     }  # fmt: skip
     return Calibration(
@@ -41,6 +41,7 @@ def calibration(**changes: Any) -> Calibration:
             "format": 1, "evidence_version": EVIDENCE_VERSION, "evidence": list(EVIDENCE), "embedder_ids": ["fake"],
             "version": "t", "guards_version": "1", "data_hash": "0", "floor": 0.5, "grey_from": 0.3,
             **steps(0, (0.0, -3.0), (0.7, 0.0), (0.9, 3.0)), "budgets": [[0.01, 0.94]], "floors": [],
+            "records_doubt": [0.0, 1.0, 0.0],
             "verified": {**verified, **changes},
         }
     )  # fmt: skip
@@ -149,6 +150,13 @@ def test_budgets_of_the_zone_are_interpolated() -> None:
     assert (policy.grey_from, policy.sure_from) == (0.2, 0.85)
     assert 0.2 < VerifiedPolicy(found, 0.02).grey_from < 0.4
     assert VerifiedPolicy(found, 0.02).policy_id != policy.policy_id
+
+
+def test_with_a_judge_the_zone_begins_where_a_score_still_earns_its_attention() -> None:
+    found = calibration()
+    assert VerifiedPolicy(found, 0.01).grey_from == 0.4
+    assert VerifiedPolicy(found, 0.01, has_judge=True).grey_from == 0.15
+    assert VerifiedPolicy(calibration(judge_grey_from=0.7), 0.01, has_judge=True).grey_from == 0.4
 
 
 def test_a_score_of_exactly_nothing_or_everything_is_a_number() -> None:
