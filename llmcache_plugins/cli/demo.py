@@ -18,7 +18,7 @@ from urllib.parse import quote
 from llmcache_plugins.cli.questions import Question, find_data, read_questions
 from llmcache_plugins.cli.summary import Served, Summary, summarise
 from llmcache_plugins.config import CacheConfig
-from llmcache_plugins.deciding import policies_for
+from llmcache_plugins.deciding import policies_for, verifier_of
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.matching import Policy
@@ -89,7 +89,7 @@ def run_demo(options: DemoOptions) -> int:
     config = options.config
     import_module("llmcache_plugins.cli.application")  # before anything is opened: it says which extra is missing
     embedder = OnnxEmbedder()  # named, so that a missing one is an error here and not a cache of exact matches
-    policy = policies_for(config, embedder).default
+    policy = policies_for(config, embedder, verifier=verifier_of("grey", config, embedder)).default
     url = options.url or default_url()
     listener = Listener()
     with _cache(url, embedder, config, listener, fresh=options.fresh), _application(options) as ask:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.config import CacheConfig
-from llmcache_plugins.deciding import policies_for
+from llmcache_plugins.deciding import policies_for, verifier_of
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.evaluation import (
@@ -106,8 +106,13 @@ def _config_of(options: EvalOptions, embedder: Embedder | None) -> dict[str, Jso
         **settings,
         "exact_only": options.exact_only,
         "embedder_id": None if embedder is None else embedder.embedder_id,
-        "policy": None if embedder is None else policies_for(config, embedder).default.policy_id,
+        "policy": None if embedder is None else _policy_id(config, embedder),
     }
+
+
+def _policy_id(config: CacheConfig, embedder: Embedder) -> str:
+    verifier = verifier_of("grey", config, embedder)
+    return policies_for(config, embedder, verifier=verifier).default.policy_id
 
 
 def _tables() -> Callable[[Mapping[str, FileScores], Mapping[str, JsonValue]], None]:

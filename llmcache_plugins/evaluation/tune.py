@@ -14,18 +14,18 @@ from hashlib import blake2b
 from typing import Any
 
 from llmcache_plugins.config import CacheConfig
-from llmcache_plugins.deciding import policies_for
+from llmcache_plugins.deciding import policies_for, verifier_of
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.evaluation.intervals import Interval, Rate
 from llmcache_plugins.evaluation.replay import open_replay_cache, replay_pairs
 from llmcache_plugins.evaluation.rows import LabelledPair
 from llmcache_plugins.evaluation.scores import PairCounts
 from llmcache_plugins.evaluation.vectors import Progress, silent
-from llmcache_plugins.matching import Policy, has_conflict, judged
+from llmcache_plugins.matching import Judged, Policy, VerifiedPolicy, has_conflict, judged
 from llmcache_plugins.matching.guards import judge
 from llmcache_plugins.matching.lexical import LexicalMatcher
-from llmcache_plugins.protocols import Embedder
-from llmcache_plugins.types import Candidate, Hit, JsonValue, Outcome, Request, Verdict
+from llmcache_plugins.protocols import Embedder, Verifier
+from llmcache_plugins.types import Candidate, Hit, JsonValue, MissReason, Outcome, Request, Verdict
 
 __all__ = ["Recommendation", "Setting", "Trial", "Tuning", "pairs_needed", "recommend", "settings_for", "tune"]
 
@@ -123,19 +123,27 @@ def settings_for(embedder: Embedder) -> list[Setting]:
     out.
     """
     thresholds = _LEXICAL_THRESHOLDS if isinstance(embedder, LexicalMatcher) else _THRESHOLDS
+    verifier = _verifier(embedder)
     found: list[Setting] = []
     for use_guards in (True, False):
-        budgets = _different([Setting(max_error_rate=one, use_guards=use_guards) for one in _BUDGETS], embedder)
-        plain = _different([Setting(similarity_threshold=one, use_guards=use_guards) for one in thresholds], embedder)
+        budgets = [Setting(max_error_rate=one, use_guards=use_guards) for one in _BUDGETS]
+        budgets = _different(budgets, embedder, verifier)
+        plain = [Setting(similarity_threshold=one, use_guards=use_guards) for one in thresholds]
+        plain = _different(plain, embedder, verifier)
         found += [*(budgets if len(budgets) > 1 else ()), *plain]
     return found
 
 
-def _different(settings: Sequence[Setting], embedder: Embedder) -> list[Setting]:
+def _verifier(embedder: Embedder) -> Verifier | None:
+    """The one that a cache with this embedder asks by default."""
+    return verifier_of("grey", CacheConfig(), embedder)
+
+
+def _different(settings: Sequence[Setting], embedder: Embedder, verifier: Verifier | None) -> list[Setting]:
     """The settings with their policies; of several with one policy the first."""
     found: dict[str, Setting] = {}
     for setting in settings:
-        policy = policies_for(CacheConfig(**setting.arguments), embedder).default
+        policy = policies_for(CacheConfig(**setting.arguments), embedder, verifier=verifier).default
         found.setdefault(policy.policy_id, replace(setting, policy=policy))
     return list(found.values())
 
@@ -164,6 +172,9 @@ def tune(
     _check_enough(pairs)
     settings = settings_for(embedder) if settings is None else settings
     found = _find([(pair.a, pair.b) for pair in pairs], embedder, progress)
+    verifier = _verifier(embedder)
+    if verifier is not None:
+        found = _scored(found, settings, verifier, progress)
     hits = [[one.is_hit(setting) for one in found] for setting in settings]
     labels = [pair.label for pair in pairs]
     folds = [_fold_of(pair) for pair in pairs]
@@ -192,20 +203,35 @@ class _Found:
     kind: str  # "" when there was nothing to be judged
     candidate: Candidate | None
     verdicts: tuple[Verdict, ...]
+    score: float | None = None  # of the verifier, where some setting asks it
 
     def is_hit(self, setting: Setting) -> bool:
         """Whether a cache of this setting would have served it."""
         if self.candidate is None or self.kind == "exact":
             return self.candidate is not None
-        verdicts = self.verdicts if setting.use_guards else ()
-        if has_conflict(verdicts) or setting.policy is None:
-            return False
         if self.kind == "normalised":
-            return True
-        seen = judged(
+            return not (setting.use_guards and has_conflict(self.verdicts)) and setting.policy is not None
+        seen = self._judged(setting)
+        if seen is None or seen.reason is None:
+            return seen is not None
+        return self._is_asked(seen) and seen.scored(self.score).is_sure
+
+    def is_asked(self, setting: Setting) -> bool:
+        """Whether a cache of this setting would ask the verifier about it."""
+        seen = self._judged(setting) if self.kind == "semantic" else None
+        return seen is not None and self._is_asked(seen)
+
+    @staticmethod
+    def _is_asked(seen: Judged) -> bool:
+        return seen.reason is MissReason.LOW_CONFIDENCE and seen.is_grey and isinstance(seen.policy, VerifiedPolicy)
+
+    def _judged(self, setting: Setting) -> Judged | None:
+        verdicts = self.verdicts if setting.use_guards else ()
+        if self.candidate is None or setting.policy is None or has_conflict(verdicts):
+            return None
+        return judged(
             self.asked, [self.candidate], 0, policy=setting.policy, guards=lambda asked, stored: verdicts, refused={}
         )
-        return seen.reason is None
 
 
 def _find(requests: Sequence[tuple[Request, Request]], embedder: Embedder, progress: Progress) -> list[_Found]:
@@ -213,6 +239,20 @@ def _find(requests: Sequence[tuple[Request, Request]], embedder: Embedder, progr
     with open_replay_cache(embedder, rows=len(requests), **settings) as cache:
         outcomes = replay_pairs(cache, requests, progress)
     return [_found(asked.text, outcome) for (_, asked), outcome in zip(requests, outcomes, strict=True)]
+
+
+def _scored(
+    found: Sequence[_Found], settings: Sequence[Setting], verifier: Verifier, progress: Progress
+) -> list[_Found]:
+    """With the verifier's score where one of the settings asks for it."""
+    scored: list[_Found] = []
+    for number, one in enumerate(found, 1):
+        if one.candidate is not None and any(one.is_asked(setting) for setting in settings):
+            score = float(verifier.verify([(one.asked, one.candidate.entry.text)])[0])
+            one = replace(one, score=None if math.isnan(score) else score)
+        scored.append(one)
+        progress("verifying", number, len(found))
+    return scored
 
 
 def _found(asked: str, outcome: Outcome) -> _Found:
