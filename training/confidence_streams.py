@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from benchmarks.quality.split import Row
 from llmcache_plugins.evaluation.vectors import PreparedEmbedder, Progress
 from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
-from llmcache_plugins.matching.evidence import EVIDENCE, crowding_of, evidence_of
+from llmcache_plugins.matching.evidence import EVIDENCE, crowding_of, evidence_of, records_share_of
 from llmcache_plugins.matching.guards import judge
 
 __all__ = ["Replayed", "Stream", "Zone", "error_curves", "streams_of", "texts_of"]
@@ -96,12 +95,6 @@ class Stream:
         self._evidence: dict[tuple[int, int], list[float] | None] = {}
         self._confidence: dict[tuple[float, ...], float] = {}
 
-    def under(self, calibration: Calibration) -> Stream:
-        """The same stream, whose evidence is kept, judged by another calibration."""
-        other = copy(self)
-        other._calibration, other._confidence = calibration, {}
-        return other
-
     def likely_pairs(self, least: float) -> Iterator[tuple[str, str]]:
         """(asked, stored) that are at least this confident with nothing else stored: a verifier may be asked."""
         for place, earlier in enumerate(self._earlier):
@@ -156,7 +149,8 @@ class Stream:
         score = zone.score(self._texts[place], self._texts[other])
         if score is None:
             return confidence if confidence >= zone.silent_from else -1.0
-        found = zone.verified.probability(confidence, score)
+        records = records_share_of(self._texts[place], self._texts[other])
+        found = zone.verified.probability(confidence, score, records)
         return found if found >= least else -1.0
 
     def _confidence_of(self, place: int, other: int, similarity: float, others: Sequence[float]) -> float:

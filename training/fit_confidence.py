@@ -52,8 +52,7 @@ FLOOR = 0.68  # cosine: hardly any right pair lies below, and judging more candi
 GREY_FROM = 0.35  # below it two of three candidates are wrong; a verifier would have to overturn the evidence
 FORGONE = 0.01  # share of the sure pairs that is given up so that farther candidates need not be judged
 SEED = 7
-DOUBTED = (-3.2, -2.6)  # log odds that a question asks for records between which the doubt rises
-DOUBTS = (0.0, 0.5, 1.0, 1.5)
+DRAWS = 3
 BUDGETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 RISES = ("similarity",)  # the confidence can only rise with these, and only fall with those
 FALLS = ("unmatched_most", "unmatched_share", "repeated")
@@ -78,14 +77,14 @@ def main() -> None:
         parser.error(f"no *.jsonl.gz in {arguments.data}")
     parts = split(files)
     embedder = PreparedEmbedder(OnnxEmbedder(), file=VectorFile(arguments.cache), threads=2)
-    pairs = labelled_pairs(parts["fit"], (), embedder)
+    pairs = drawn_pairs(parts["fit"], (), embedder)
     model, used, floors = fit(pairs)
     content = export(model, embedder.embedder_id, data_hash(files))
     content["floors"] = floors
     streams = chosen_streams(parts)
     embedder.prepare(texts_of(streams), progress)
-    replayed = with_doubt(content, streams, embedder)
     plain = Calibration(content)
+    replayed = streams_of(plain, streams, embedder)
     content["budgets"], table = choose(replayed)
     verified_used: Counter[tuple[str, bool]] = Counter()
     verified_table = ""
@@ -93,8 +92,8 @@ def main() -> None:
         verifier = PreparedVerifier(OnnxVerifier(arguments.verifier), arguments.cache / "scores", threads=2)
         spider, spider_unseen = spider_questions(arguments.public or arguments.cache)
         finer = split(files, VERIFIER_PARTS)
-        seen, _, _ = fit(labelled_pairs(finer["train"], spider, embedder))
-        kept = {name: content[name] for name in ("floors", "budgets", "records_doubt")}
+        seen, _, _ = fit(drawn_pairs(finer["train"], spider, embedder))
+        kept = {name: content[name] for name in ("floors", "budgets")}
         first = Calibration({**export(seen, embedder.embedder_id, ""), **kept})
         unseen = labelled_pairs(finer["calibrate"], spider_unseen, embedder)
         found = second_look(plain, first, unseen, replayed, verifier)
@@ -134,8 +133,16 @@ def second_look(
     return {**verified, **chosen}, used, table
 
 
-def labelled_pairs(
+def drawn_pairs(
     files: dict[str, list[Row]], spider: Sequence[SpiderQuestion], embedder: PreparedEmbedder
+) -> list[LabelledPair]:
+    """`DRAWS` times what chance has a part in: the made pairs, and what else is stored beside a pair. The confidence
+    must not hang on one draw."""
+    return [pair for draw in range(DRAWS) for pair in labelled_pairs(files, spider, embedder, SEED + draw)]
+
+
+def labelled_pairs(
+    files: dict[str, list[Row]], spider: Sequence[SpiderQuestion], embedder: PreparedEmbedder, seed: int = SEED
 ) -> list[LabelledPair]:
     questions = sorted(
         {
@@ -144,11 +151,11 @@ def labelled_pairs(
             if row["source"] in ("qqp", "text2sql_advising", "rqe_amia2016") and len(row["a"]) < 200
         }
     )
-    made = made_questions(questions, SEED)
+    made = made_questions(questions, seed)
     texts = [text for row in (*files["pairs_dev"], *files["adversarial_dev"]) for text in (row["a"], row["b"])]
     texts += [*texts_of(files), *(one.text for one in spider), *(text for case in made for text in case[:2])]
     embedder.prepare(texts, progress)
-    pairs = pairs_of(files, embedder, SEED) + stream_pairs(files, embedder, FLOOR) + made_pairs(made, embedder)
+    pairs = pairs_of(files, embedder, seed) + stream_pairs(files, embedder, FLOOR) + made_pairs(made, embedder)
     pairs += spider_pairs(spider, embedder, FLOOR)
     return [pair for pair in pairs if pair.similarity >= FLOOR]
 
@@ -166,8 +173,9 @@ def fit(
             continue
         rows.append(evidence_of(pair.asked, pair.stored, pair.similarity, pair.others, verdicts))
         labels.append(pair.is_right)
-        weights.append(pair.weight)
+        weights.append(pair.weight / DRAWS)
         used[pair.source, pair.is_right] += 1
+    used = Counter({seen: round(count / DRAWS) for seen, count in used.items()})
     model = HistGradientBoostingClassifier(**MODEL)
     model.fit(np.array(rows), np.array(labels), sample_weight=np.array(weights))
     similarities, confidences = np.array(rows)[:, 0], model.predict_proba(np.array(rows))[:, 1]
@@ -190,7 +198,6 @@ def export(model: HistGradientBoostingClassifier, embedder_id: str, data: str) -
         "grey_from": GREY_FROM,
         **trees_of(model),
         "budgets": [(0.01, 0.5)],
-        "records_doubt": [*DOUBTED, 0.0],
         "floors": [],
         "version": "",
     }
@@ -244,23 +251,6 @@ def chosen_streams(parts: dict[str, dict[str, list[Row]]]) -> dict[str, list[Row
     return streams
 
 
-def with_doubt(content: dict[str, Any], streams: dict[str, list[Row]], embedder: PreparedEmbedder) -> dict[str, Stream]:
-    """The streams under the doubt about questions for records that gives the most hits at 1 and 2 %, which is put into
-    `content`."""
-    found: list[tuple[float, float, dict[str, Stream]]] = []
-    plain = streams_of(Calibration(content), streams, embedder)
-    for doubt in DOUBTS:
-        content["records_doubt"] = [*DOUBTED, doubt]
-        replayed = {name: stream.under(Calibration(content)) for name, stream in plain.items()}
-        least_of = dict(choose(replayed)[0])
-        hits = [one.replay(least_of[budget]).hit_rate for budget in (0.01, 0.02) for one in replayed.values()]
-        found.append((sum(hits), doubt, replayed))
-        print(f"doubt {doubt:g}: {sum(hits) / len(hits):.1%} mean hits at 1 and 2 %")
-    _, doubt, replayed = max(found, key=lambda one: (one[0], -one[1]))
-    content["records_doubt"] = [*DOUBTED, doubt]
-    return replayed
-
-
 def choose(streams: Mapping[str, Stream]) -> tuple[list[tuple[float, float]], str]:
     """For each budget the least confidence from which on every stream stays within it; and the table that shows it. One
     wrong hit of each stream is put down to its labels, of which about 2 in 1,000 are wrong: in a stream of a hundred
@@ -309,9 +299,9 @@ def card(
         guards=content["guards_version"],
         rows=rows,
         floor=FLOOR,
-        doubt=content["records_doubt"][2],
         table=table,
         likely=LEAST_LIKELY,
+        draws=DRAWS,
         second_look=SECOND_LOOK.format(**content["verified"]) if "verified" in content else "",
         verified_table=VERIFIED_TABLE.format(table=verified_table) if verified_table else "",
     )
@@ -328,8 +318,9 @@ LICENCES = {
     "stream_text2sql_dev": "CC BY 4.0 (Advising alone)", **PUBLIC_LICENCES,
 }  # fmt: skip
 SECOND_LOOK = """Where the verifier `{verifier_id}` is asked, a logistic regression weighs its score with that
-confidence, on their logits: {weights[0]:.2f} + {weights[1]:.2f} confidence + {weights[2]:.2f} score. A verifier is too
-sure of what it was trained on, and so are the trees: it is fitted on the third of the fit part that neither had seen.
+confidence, on their logits: {weights[0]:.2f} + {weights[1]:.2f} confidence + {weights[2]:.2f} score, and where one
+looks like a question for records up to {weights[3]:.2f} score {weights[4]:+.2f} on top. A verifier is too sure of what
+it was trained on, and so are the trees: it is fitted on the third of the fit part that neither had seen.
 
 """
 VERIFIED_TABLE = """With the verifier, which is asked between "asked from" and "sure from"; "asked" is its share of the
@@ -352,8 +343,9 @@ nothing was fitted or chosen on.
 
 {second_look}## Fitted on
 
-Pairs at cosine {floor} or more that no guard vetoes, of the fit part alone. For the second
-look: those with a confidence of {likely} or more.
+Pairs at cosine {floor} or more that no guard vetoes, of the fit part alone; what chance has a part in (made pairs, what
+else is stored beside a pair) is drawn {draws} times, and the numbers are means. For the second look: those with a
+confidence of {likely} or more.
 
 | source | licence | right | wrong | second look: right | wrong | weight |
 |---|---|---:|---:|---:|---:|---:|
@@ -369,7 +361,6 @@ replaced, two words exchanged, a restriction put in), and exact queries in other
 
 That a question asks for records ("list all ...") is known by the weights of small words (`training/fit_records.py`:
 Spider-Syn, Advising and made queries against questions that people ask each other and assistants, of the fit part).
-Of two such questions {doubt:g} is taken off the log odds: exact queries of few databases could be fitted on.
 
 ## Chosen on
 

@@ -24,7 +24,7 @@ from public_sources import LICENCES as PUBLIC_LICENCES
 from public_sources import SpiderQuestion
 from rewordings import reworded_pairs, swapped_pairs
 
-__all__ = ["LICENCES", "SOURCES", "Example", "Material", "material_of", "round_of"]
+__all__ = ["LAST_SOURCES", "LICENCES", "SOURCES", "Example", "Material", "material_of", "round_of"]
 
 Row = dict[str, Any]
 
@@ -36,6 +36,8 @@ SOURCES: Mapping[str, float] = {
     "cannot_wikifactcheck": 0.5, "timeqa_human": 0.5, "stream_qqp_zipf_dev": 1.5, "stream_text2sql_dev": 4.0,
     "spider_syn": 0.3,
 }  # fmt: skip
+# In the last round: what people word for each other, and little else.
+LAST_SOURCES: Mapping[str, float] = {**SOURCES, "qqp": 2.0, "stream_qqp_zipf_dev": 2.0, "spider_syn": 0.0}
 LICENCES: Mapping[str, str] = {
     "qqp": "Quora's terms (as all-MiniLM-L6-v2)", "template:qqp": "as qqp", "paws_qqp": "PAWS: free, credit Google",
     "sts2016_question": "CC BY-SA 3.0", "nl2bash": "MIT", "rqe_amia2016": "CC BY 4.0", "gptcache_mock": "MIT",
@@ -256,14 +258,16 @@ def _unlabelled(questions: Sequence[str], embed: Any, chance: random.Random) -> 
                 yield Example(questions[place], questions[at], None, "unlabelled")
 
 
-def round_of(material: Material, seed: int, made: int, unlabelled: int) -> list[Example]:
+def round_of(
+    material: Material, seed: int, made: int, unlabelled: int, often: Mapping[str, float] = SOURCES
+) -> list[Example]:
     """One round: every labelled row about as often as its source says, mined ones, about `unlabelled` unlabelled ones,
     and about `made` made ones, which are new in each round. In random order, each pair in a random direction."""
     chance = random.Random(seed)
     examples = [
         example
         for example in (*material.labelled, *material.mined)
-        for _ in range(_times(SOURCES.get(example.source, 0.5), chance))
+        for _ in range(_times(often.get(example.source, 0.5), chance))
     ]
     examples += chance.sample(material.unlabelled, min(unlabelled, len(material.unlabelled)))
     examples += _made(material, chance, made)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from llmcache_plugins.types import Verdict
 __all__ = ["Calibration", "VerifiedCalibration", "calibration_for"]
 
 _FILES = ("minilm_l6",)
-_RECORDS = EVIDENCE.index("asks_records")
 
 
 class Calibration:
@@ -50,7 +49,6 @@ class Calibration:
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = float(content["grey_from"])
         self._trees = Trees(content)
-        self._doubt = _RecordsDoubt(*map(float, content["records_doubt"]))
         if not self._budgets:
             raise ConfigError("this calibration is damaged: it knows no budgets")
         verified = content.get("verified")
@@ -75,7 +73,7 @@ class Calibration:
 
     def probability(self, evidence: Sequence[float]) -> float:
         """The same from evidence that is at hand; one number for each name in `EVIDENCE`."""
-        return self._doubt.applied(self._trees.probability(evidence), evidence[_RECORDS])
+        return self._trees.probability(evidence)
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence that keeps wrong hits / requests within `max_error_rate`, in (0, 1).
@@ -98,20 +96,6 @@ class Calibration:
         return f"Calibration({self.embedder_id!r}, version {self.version!r})"
 
 
-class _RecordsDoubt(NamedTuple):
-    """Questions for records are told apart by single ordinary words, and few of them could be learnt from: of two such
-    questions the trees are too sure. What is taken off the log odds rises from 0 to `by` between two log odds that a
-    question asks for records; the amount was chosen where thresholds are."""
-
-    since: float
-    until: float
-    by: float
-
-    def applied(self, probability: float, records: float) -> float:
-        share = min(max((records - self.since) / (self.until - self.since), 0.0), 1.0)
-        return probability if share == 0.0 else _probability(_logit(probability) - self.by * share)
-
-
 class VerifiedCalibration:
     """The second look: the confidence and the score of one certain verifier, weighed by a logistic regression on their
     logits (D. Wolpert, "Stacked generalization", Neural Networks 5, 1992).
@@ -120,30 +104,32 @@ class VerifiedCalibration:
         content: the part `verified` of what `training/fit_confidence.py` wrote.
 
     Raises:
-        ConfigError: its weights are not three numbers of which the latter two are above 0.
+        ConfigError: its weights are not five numbers, or more confidence or score would not make it surer.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self.verifier_id = str(content["verifier_id"])
         weights = [float(weight) for weight in content["weights"]]
-        if len(weights) != 3 or min(weights[1:]) <= 0.0:
+        if len(weights) != 5 or min(weights[1], weights[2], weights[2] + weights[3]) <= 0.0:
             raise ConfigError("this calibration is damaged: of the verifier's weights one is missing or not above 0")
-        self._bias, self._of_confidence, self._of_score = weights
+        self._bias, self._of_confidence, self._of_score, self._of_score_for_records, self._of_records = weights
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = sorted((float(budget), float(least)) for budget, least in content["grey_from"])
         self._sure = sorted((float(budget), float(least)) for budget, least in content["sure_from"])
         self.judge_from = float(content["judge_from"])
         self.judge_grey_from = float(content["judge_grey_from"])
 
-    def probability(self, confidence: float, score: float) -> float:
+    def probability(self, confidence: float, score: float, records: float) -> float:
         """P(the stored answer is right), in (0, 1).
 
         Args:
             confidence: without a score, in [0, 1].
             score: of the verifier, in [0, 1].
+            records: share in [0, 1], see `records_share`: what a score is worth differs for exact queries.
         """
-        logit = self._bias + self._of_confidence * _logit(confidence) + self._of_score * _logit(score)
-        return _probability(logit)
+        of_score = self._of_score + self._of_score_for_records * records
+        logit = self._bias + self._of_confidence * _logit(confidence) + of_score * _logit(score)
+        return 1.0 / (1.0 + math.exp(-logit - self._of_records * records))
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence with the score that keeps the budget; between budgets as for a `Calibration`."""
@@ -156,10 +142,6 @@ class VerifiedCalibration:
     def sure_from(self, max_error_rate: float) -> float:
         """The confidence without a score above which hardly a score makes it too little."""
         return _least_at(self._sure, max_error_rate)
-
-
-def _probability(logit: float) -> float:
-    return 1.0 / (1.0 + math.exp(-logit))
 
 
 def _logit(probability: float) -> float:

@@ -12,11 +12,11 @@ from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.matching.guards.small_words import BEARING
 from llmcache_plugins.matching.query_types import query_type_of
-from llmcache_plugins.matching.records import asks_records
+from llmcache_plugins.matching.records import asks_records, records_share
 from llmcache_plugins.matching.stems import stem_of
 from llmcache_plugins.types import Verdict
 
-__all__ = ["EVIDENCE", "EVIDENCE_VERSION", "Evidence", "crowding_of", "evidence_of", "stems_of"]
+__all__ = ["EVIDENCE", "EVIDENCE_VERSION", "Evidence", "crowding_of", "evidence_of", "records_share_of", "stems_of"]
 
 Evidence: TypeAlias = list[float]
 """One number for each name in `EVIDENCE`, in that order."""
@@ -191,6 +191,12 @@ def evidence_of(
         float(max(left.sentences, right.sentences)),
         max(left.asks_records, right.asks_records),
     ]
+
+
+def records_share_of(asked: str, stored: str) -> float:
+    """How much the two look like questions for records, in [0, 1]."""
+    left, right = features_of(asked).get(_profile), features_of(stored).get(_profile)
+    return records_share(max(left.asks_records, right.asks_records))
 
 
 def crowding_of(similarity: float, others: Sequence[float]) -> tuple[float, float]:

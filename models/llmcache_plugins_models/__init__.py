@@ -1,4 +1,4 @@
-"""Model files for llmcache-plugins. Data and three functions that find it; nothing is imported or downloaded."""
+"""Model files for llmcache-plugins. Data and two functions that find it; nothing is imported or downloaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def embedder_path() -> Path:
 
 
 def verifier_path() -> Path:
-    """The folder with the same three files of the default verifier."""
+    """The folder of the default verifier, with the same three files, in versions that hold one."""
     return Path(__file__).resolve().parent / "verifier"
 
 

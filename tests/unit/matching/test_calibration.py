@@ -23,13 +23,13 @@ def small(**changes: Any) -> dict[str, Any]:
         "version": "t", "guards_version": "1", "data_hash": "0", "floor": 0.7, "grey_from": 0.3, "baseline": 0.0,
         "features": [[0, 0], [0, 0]], "thresholds": [[0.9, 1e300], [0.8, 0.95]], "left_leaves": [[1, 0], [1, 2]],
         "leaves": [[-1.0, 1.0, 0.0], [-2.0, 0.0, 2.0]], "budgets": [[0.01, 0.9], [0.05, 0.7]],
-        "floors": [[0.5, 0.75], [0.9, 0.85]], "records_doubt": [-3.0, -1.0, 2.0],
+        "floors": [[0.5, 0.75], [0.9, 0.85]],
     }  # fmt: skip
     return content | changes
 
 
 def evidence(similarity: float) -> list[float]:
-    return [similarity, *[0.0] * (len(EVIDENCE) - 2), -8.0]
+    return [similarity, *[0.0] * (len(EVIDENCE) - 1)]
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,6 @@ def evidence(similarity: float) -> list[float]:
 def test_trees_add_up(similarity: float, score: float) -> None:
     confidence = Calibration(small()).probability(evidence(similarity))
     assert confidence == pytest.approx(1.0 / (1.0 + 2.718281828459045**-score))
-
-
-@pytest.mark.parametrize(("records", "score"), [(-8.0, 3.0), (-3.0, 3.0), (-2.0, 2.0), (-1.0, 1.0), (4.0, 1.0)])
-def test_two_questions_for_records_are_doubted(records: float, score: float) -> None:
-    found = Calibration(small()).probability([*evidence(0.99)[:-1], records])
-    assert found == pytest.approx(1.0 / (1.0 + 2.718281828459045**-score))
 
 
 def test_budgets_are_interpolated_and_shrink_below_the_smallest() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmcache_plugins.matching.evidence import EVIDENCE, evidence_of, stems_of
-from llmcache_plugins.matching.records import asks_records, signs_of
+from llmcache_plugins.matching.records import asks_records, records_share, signs_of
 
 RECORDS = [
     "List the names of all courses with more than 3 credits",
@@ -32,6 +32,10 @@ def test_every_text_has_log_odds_in_range(text: str) -> None:
 def test_numbers_are_alike() -> None:
     assert signs_of(("take", "5")) == signs_of(("take", "12"))
     assert signs_of(("show", "all")) == {"^show", "show", "all", "show all"}
+
+
+def test_the_share_rises_between_two_log_odds() -> None:
+    assert [records_share(odds) for odds in (-8.0, -3.0, -2.0, -1.0, 4.0)] == [0.0, 0.0, 0.5, 1.0, 1.0]
 
 
 def test_the_evidence_holds_the_greater_of_both() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ def steps(feature: int, *steps: tuple[float, float]) -> dict[str, Any]:
 def calibration(**changes: Any) -> Calibration:
     """By the cosine: up to 0.7 hopeless (0.05), up to 0.9 grey (0.5), above sure (0.95). A score counts the same."""
     verified: dict[str, Any] = {
-        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0], "judge_from": 0.3, "judge_grey_from": 0.15,
+        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0, 0.0, 0.0], "judge_from": 0.3, "judge_grey_from": 0.15,
         "budgets": [[0.01, 0.9]], "grey_from": [[0.01, 0.4]], "sure_from": [[0.01, 0.93]],
     }  # fmt: skip
     return Calibration(
@@ -41,7 +42,6 @@ def calibration(**changes: Any) -> Calibration:
             "format": 1, "evidence_version": EVIDENCE_VERSION, "evidence": list(EVIDENCE), "embedder_ids": ["fake"],
             "version": "t", "guards_version": "1", "data_hash": "0", "floor": 0.5, "grey_from": 0.3,
             **steps(0, (0.0, -3.0), (0.7, 0.0), (0.9, 3.0)), "budgets": [[0.01, 0.94]], "floors": [],
-            "records_doubt": [0.0, 1.0, 0.0],
             "verified": {**verified, **changes},
         }
     )  # fmt: skip
@@ -162,11 +162,25 @@ def test_with_a_judge_the_zone_begins_where_a_score_still_earns_its_attention() 
 def test_a_score_of_exactly_nothing_or_everything_is_a_number() -> None:
     verified = calibration().verified
     assert verified is not None
-    assert 0.0 < verified.probability(0.5, 0.0) < verified.probability(0.5, 1.0) < 1.0
-    assert 0.0 < verified.probability(0.0, 0.0) < verified.probability(1.0, 1.0) < 1.0
+    for records in (0.0, 1.0):
+        assert 0.0 < verified.probability(0.5, 0.0, records) < verified.probability(0.5, 1.0, records) < 1.0
+        assert 0.0 < verified.probability(0.0, 0.0, records) < verified.probability(1.0, 1.0, records) < 1.0
 
 
-@pytest.mark.parametrize("weights", [[0.0, 1.0], [0.0, 1.0, -1.0], [0.0, 0.0, 1.0]])
+def test_a_score_counts_less_for_questions_for_records() -> None:
+    found = calibration(weights=[0.0, 1.0, 1.0, -0.5, -1.0])
+    verified = found.verified
+    assert verified is not None
+    assert verified.probability(0.5, 0.9, 0.0) == pytest.approx(0.9)
+    assert verified.probability(0.5, 0.9, 1.0) == pytest.approx(1 / (1 + math.exp(1.0) / 3.0))
+    policy = VerifiedPolicy(found, 0.01)
+    asked, stored = "How many routers are in each site?", "List all routers of each site"
+    assert policy.combine(asked, stored, 0.5, 0.9) < policy.combine("Why is it red?", "Why red?", 0.5, 0.9)
+
+
+@pytest.mark.parametrize(
+    "weights", [[0.0, 1.0, 1.0], [0.0, 1.0, -1.0, 2.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, -1.5, 0.0]]
+)
 def test_damaged_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(ConfigError, match="damaged"):
         calibration(weights=weights)
