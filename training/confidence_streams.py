@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.quality.split import Row
-from llmcache_plugins.evaluation.vectors import PreparedEmbedder, Progress
+from llmcache_plugins.evaluation.vectors import PreparedEmbedder
 from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
-from llmcache_plugins.matching.evidence import EVIDENCE, crowding_of, evidence_of, records_share_of
+from llmcache_plugins.matching.evidence import EVIDENCE, asks_for_records, crowding_of, evidence_of, records_share_of
 from llmcache_plugins.matching.guards import judge
 
-__all__ = ["Replayed", "Stream", "Zone", "error_curves", "streams_of", "texts_of"]
+__all__ = ["Replayed", "Stream", "Zone", "streams_of", "texts_of"]
 
-_LEAST = [round(0.5 + 0.01 * step, 3) for step in range(30)] + [round(0.8 + 0.005 * step, 3) for step in range(39)]
 _CANDIDATES = 8  # the cache's default
 _EARLIER = 32  # of all earlier texts: what is stored among them differs with the threshold
 assert EVIDENCE[:3] == ("similarity", "margin", "crowd"), "the replay puts these three in itself"
@@ -61,16 +60,6 @@ def texts_of(files: Mapping[str, Sequence[Row]]) -> list[str]:
     return [row["query"] for rows in files.values() for row in rows if "query" in row]
 
 
-def error_curves(streams: Mapping[str, Stream], progress: Progress) -> list[tuple[float, dict[str, Replayed]]]:
-    """(least confidence, stream -> what a replay gave), for rising confidences."""
-    curves: list[tuple[float, dict[str, Replayed]]] = [(least, {}) for least in _LEAST]
-    for done, (name, stream) in enumerate(streams.items(), 1):
-        for least, results in curves:
-            results[name] = stream.replay(least)
-        progress("replaying", done, len(streams))
-    return curves
-
-
 def streams_of(
     calibration: Calibration, streams: Mapping[str, Sequence[Row]], embedder: PreparedEmbedder
 ) -> dict[str, Stream]:
@@ -94,6 +83,8 @@ class Stream:
                 self._earlier[fitting[at]].append((fitting[other], float(similarities[other])))
         self._evidence: dict[tuple[int, int], list[float] | None] = {}
         self._confidence: dict[tuple[float, ...], float] = {}
+        self._is_for_records = [asks_for_records(text) for text in self._texts]
+        self._for_records = 0.0
 
     def likely_pairs(self, least: float) -> Iterator[tuple[str, str]]:
         """(asked, stored) that are at least this confident with nothing else stored: a verifier may be asked."""
@@ -102,8 +93,13 @@ class Stream:
                 if similarity >= self._calibration.floor and self._confidence_of(place, other, similarity, ()) >= least:
                     yield self._texts[place], self._texts[other]
 
-    def replay(self, least: float, zone: Zone | None = None) -> Replayed:
-        """What comes of it when `least` is enough: without a verifier, or with one in its zone."""
+    def replay(self, least: float, zone: Zone | None = None, *, least_for_records: float = 0.0) -> Replayed:
+        """What comes of it when `least` is enough: without a verifier, or with one in its zone.
+
+        Args:
+            least_for_records: where the stored question asks for records, if that is more.
+        """
+        self._for_records = max(least, least_for_records)
         stored: dict[int, str] = {}  # text -> class of the answer; a wording that hit becomes an alias
         aliases: dict[int, str] = {}
         hits = wrong = searched = asked = 0
@@ -128,13 +124,14 @@ class Stream:
         candidates = [(other, similarity) for other, similarity in self._earlier[place] if other in stored]
         candidates = candidates[:_CANDIDATES]
         enough = least if zone is None else zone.sure_from
+        more = self._for_records if zone is None else enough
         grey: list[tuple[float, int]] = []
         for rank, (other, similarity) in enumerate(candidates):
             if similarity < self._calibration.floor:
                 break
             others = [near for at, (_, near) in enumerate(candidates) if at != rank]
             confidence = self._confidence_of(place, other, similarity, others)
-            if confidence >= enough:
+            if confidence >= (more if self._is_for_records[other] else enough):
                 return other, False
             if zone is not None and confidence >= zone.grey_from:
                 grey.append((confidence, other))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.quality.adaptive import run_adaptive
 from benchmarks.quality.asked import asked_of_stream
 from benchmarks.quality.blind import run_blind
@@ -98,6 +100,9 @@ def about(material: Material) -> dict[str, JsonValue]:
         "calibration_guards_version": None if calibration is None else calibration.guards_version,
         "policy": policy.policy_id,
         "min_confidence": policy.min_confidence,
+        "min_confidence_for_records": None
+        if calibration is None
+        else calibration.min_confidence_for_records(policy.max_error_rate or 0.01),
         "verifier": None if material.verifier is None else material.verifier.verifier_id,
         "grey_from": policy.grey_from,
         "sure_from": policy.sure_from,
@@ -109,8 +114,13 @@ def about(material: Material) -> dict[str, JsonValue]:
 def _disagreements(runs: Mapping[str, PairRuns], material: Material) -> int:
     """Rows that the public look-up decides otherwise than the confidence does that the curves are drawn of, without a
     verifier: with one, a few are decided without asking it."""
-    least = policies_for(CacheConfig(), material.embedder).default.min_confidence
-    return sum(int(((one.scores[UNVERIFIED] >= least) != one.hits[UNVERIFIED]).sum()) for one in runs.values())
+    policy = policies_for(CacheConfig(), material.embedder).default
+    found = 0
+    for one in runs.values():
+        own = [policy.for_stored(row.a.text) or policy for row in one.rows]
+        least = np.array([policy.min_confidence for policy in own])
+        found += int(((one.scores[UNVERIFIED] >= least) != one.hits[UNVERIFIED]).sum())
+    return found
 
 
 def _whole_streams(material: Material) -> dict[str, Sequence[LabelledRequest]]:

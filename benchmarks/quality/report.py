@@ -86,11 +86,17 @@ def _about(about: Json) -> str:
             f"- embedder: `{about['embedder_id']}`",
             f"- guards: version {about['guards_version']}; {_calibration(about)}",
             f"- policy: {about['policy']}, judged from a cosine of "
-            f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}; {_verifier(about)}",
+            f"{about['floor']:g}, served from a confidence of {about['min_confidence']:.4g}{_records(about)}; "
+            f"{_verifier(about)}",
             f"- the chain's confidence and the public look-up disagree on {about['disagreements']} rows",
             f"- data: sha256 `{about['data_hash'][:16]}`; rows of the report part: {rows}",
         )
     )
+
+
+def _records(about: Json) -> str:
+    least = about.get("min_confidence_for_records")
+    return "" if least is None else f" (stored questions for records: {least:.4g})"
 
 
 def _verifier(about: Json) -> str:

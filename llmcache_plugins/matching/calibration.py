@@ -47,9 +47,10 @@ class Calibration:
         self.guards_version = str(content["guards_version"])
         self.data_hash = str(content["data_hash"])
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
+        self._records = sorted((float(budget), float(least)) for budget, least in content["record_budgets"])
         self._grey = float(content["grey_from"])
         self._trees = Trees(content)
-        if not self._budgets:
+        if not self._budgets or not self._records:
             raise ConfigError("this calibration is damaged: it knows no budgets")
         verified = content.get("verified")
         self.verified = None if verified is None else VerifiedCalibration(verified)
@@ -82,6 +83,11 @@ class Calibration:
         served shrinks with the budget; above the largest it stays.
         """
         return _least_at(self._budgets, max_error_rate)
+
+    def min_confidence_for_records(self, max_error_rate: float) -> float:
+        """The same where the stored question asks for records: there each ordinary word may change the answer, and the
+        trees, which few such questions could be fitted on, are too sure."""
+        return _least_at(self._records, max_error_rate)
 
     def floor_at(self, confidence: float) -> float:
         """The cosine below which hardly a pair it was fitted on (1 in 100) had this much confidence: judging what lies

@@ -16,7 +16,16 @@ from llmcache_plugins.matching.records import asks_records, records_share
 from llmcache_plugins.matching.stems import stem_of
 from llmcache_plugins.types import Verdict
 
-__all__ = ["EVIDENCE", "EVIDENCE_VERSION", "Evidence", "crowding_of", "evidence_of", "records_share_of", "stems_of"]
+__all__ = [
+    "EVIDENCE",
+    "EVIDENCE_VERSION",
+    "Evidence",
+    "asks_for_records",
+    "crowding_of",
+    "evidence_of",
+    "records_share_of",
+    "stems_of",
+]
 
 Evidence: TypeAlias = list[float]
 """One number for each name in `EVIDENCE`, in that order."""
@@ -191,6 +200,11 @@ def evidence_of(
         float(max(left.sentences, right.sentences)),
         max(left.asks_records, right.asks_records),
     ]
+
+
+def asks_for_records(text: str) -> bool:
+    """Whether a question may well ask for records: such questions are matched with more care."""
+    return records_share(features_of(text).get(_profile).asks_records) > 0.0
 
 
 def records_share_of(asked: str, stored: str) -> float:

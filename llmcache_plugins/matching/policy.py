@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from llmcache_plugins.matching.evidence import records_share_of
+from llmcache_plugins.matching.evidence import asks_for_records, records_share_of
 from llmcache_plugins.types import Namespace, Request, Verdict
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Calibrated(Protocol):
         self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
     ) -> float: ...
     def min_confidence(self, max_error_rate: float) -> float: ...
+    def min_confidence_for_records(self, max_error_rate: float) -> float: ...
     def floor_at(self, confidence: float) -> float: ...
     def grey_from(self, max_error_rate: float) -> float: ...
 
@@ -116,16 +117,33 @@ class ConfidencePolicy(Policy):
         calibration: of the embedder in use.
         max_error_rate: wrong hits / requests, in (0, 0.5].
         has_grey_zone: a verifier or a judge is asked about candidates that are not sure enough.
+        is_for_records: it decides about stored questions for records, which take more.
     """
 
-    def __init__(self, calibration: Calibrated, max_error_rate: float, *, has_grey_zone: bool = False) -> None:
+    def __init__(
+        self,
+        calibration: Calibrated,
+        max_error_rate: float,
+        *,
+        has_grey_zone: bool = False,
+        is_for_records: bool = False,
+    ) -> None:
         self.max_error_rate = max_error_rate
-        self.min_confidence = calibration.min_confidence(max_error_rate)
+        find = calibration.min_confidence_for_records if is_for_records else calibration.min_confidence
+        self.min_confidence = find(max_error_rate)
         grey_from = min(calibration.grey_from(max_error_rate), self.min_confidence)
         self.grey_from = grey_from if has_grey_zone else self.min_confidence
         self.floor = calibration.floor_at(self.grey_from)
         self.policy_id = f"calibration {calibration.version} error {max_error_rate:g}"
         self._confidence = calibration.confidence
+        self._for_records = (
+            None
+            if is_for_records
+            else ConfidencePolicy(calibration, max_error_rate, has_grey_zone=has_grey_zone, is_for_records=True)
+        )
+
+    def for_stored(self, stored: str) -> Policy | None:
+        return self._for_records if self._for_records is not None and asks_for_records(stored) else self
 
     def confidence(
         self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
@@ -228,7 +246,8 @@ class _TypedPolicy(Policy):
 
     def for_stored(self, stored: str) -> Policy | None:
         found = self._of_type(stored)
-        return self if found is self._policy else found
+        own = None if found is None else found.for_stored(stored)
+        return self if own is self._policy else own
 
     def __repr__(self) -> str:
         return repr(self._policy)

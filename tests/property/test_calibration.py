@@ -54,7 +54,7 @@ def calibration(forest: list[list[Node]], leaves: int) -> Calibration:
         "thresholds": [[node.threshold for node in tree] for tree in forest],
         "left_leaves": [[(1 << node.middle) - (1 << node.first) for node in tree] for tree in forest],
         "leaves": [[value_of(number, leaf) for leaf in range(leaves)] for number in range(len(forest))],
-        "budgets": [[0.01, 0.9]], "floors": [[0.5, 0.75]],
+        "budgets": [[0.01, 0.9]], "record_budgets": [[0.01, 0.9]], "floors": [[0.5, 0.75]],
     }  # fmt: skip
     return Calibration(content)
 

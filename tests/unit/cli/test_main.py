@@ -152,6 +152,9 @@ class Sure:
     def min_confidence(self, max_error_rate: float) -> float:
         return 1.0 - max_error_rate
 
+    def min_confidence_for_records(self, max_error_rate: float) -> float:
+        return 1.0 - max_error_rate
+
     def grey_from(self, max_error_rate: float) -> float:
         return 0.5
 

@@ -23,6 +23,7 @@ def small(**changes: Any) -> dict[str, Any]:
         "version": "t", "guards_version": "1", "data_hash": "0", "floor": 0.7, "grey_from": 0.3, "baseline": 0.0,
         "features": [[0, 0], [0, 0]], "thresholds": [[0.9, 1e300], [0.8, 0.95]], "left_leaves": [[1, 0], [1, 2]],
         "leaves": [[-1.0, 1.0, 0.0], [-2.0, 0.0, 2.0]], "budgets": [[0.01, 0.9], [0.05, 0.7]],
+        "record_budgets": [[0.01, 0.97], [0.05, 0.8]],
         "floors": [[0.5, 0.75], [0.9, 0.85]],
     }  # fmt: skip
     return content | changes

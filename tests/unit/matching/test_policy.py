@@ -44,6 +44,9 @@ class FakeCalibration:
     def min_confidence(self, max_error_rate: float) -> float:
         return 1.0 - 5 * max_error_rate
 
+    def min_confidence_for_records(self, max_error_rate: float) -> float:
+        return 1.0 - 2 * max_error_rate
+
     def grey_from(self, max_error_rate: float) -> float:
         return 0.5
 
@@ -59,6 +62,23 @@ def budgets(**tables: Any) -> Policies:
         root=("acme",),
         **tables,
     )
+
+
+def test_a_stored_question_for_records_takes_more() -> None:
+    listing, knowledge = "List all routers that have more than 3 links", "Why is the sky blue?"
+    policy = ConfidencePolicy(FakeCalibration(), 0.01, has_grey_zone=True)
+    assert (policy.for_stored(knowledge) or policy).min_confidence == 0.95
+    own = policy.for_stored(listing)
+    assert own is not None
+    assert (own.min_confidence, own.grey_from, own.max_error_rate) == (0.98, 0.5, 0.01)
+    assert own.for_stored(listing) is own
+    typed = budgets(by_query_type={"status": 0.002})(Request("what is this"))
+    assert typed is not None
+    both = typed.for_stored(listing + " by status")
+    assert both is not None
+    assert both.min_confidence == pytest.approx(0.996)
+    least = [found.min_confidence for text in (listing, knowledge) if (found := typed.for_stored(text))]
+    assert least == [0.98, 0.95]
 
 
 def test_confidence_of_a_plain_cosine_is_the_cosine_clipped() -> None:

@@ -42,6 +42,7 @@ def calibration(**changes: Any) -> Calibration:
             "format": 1, "evidence_version": EVIDENCE_VERSION, "evidence": list(EVIDENCE), "embedder_ids": ["fake"],
             "version": "t", "guards_version": "1", "data_hash": "0", "floor": 0.5, "grey_from": 0.3,
             **steps(0, (0.0, -3.0), (0.7, 0.0), (0.9, 3.0)), "budgets": [[0.01, 0.94]], "floors": [],
+            "record_budgets": [[0.01, 0.94]],
             "verified": {**verified, **changes},
         }
     )  # fmt: skip
