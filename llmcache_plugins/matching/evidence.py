@@ -203,7 +203,7 @@ def evidence_of(
 
 
 def asks_for_records(text: str) -> bool:
-    """Whether a question may well ask for records: such questions are matched with more care."""
+    """Whether a question may ask for records, or shows no sign that it does not: it is matched with more care."""
     return records_share(features_of(text).get(_profile).asks_records) > 0.0
 
 

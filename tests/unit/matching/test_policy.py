@@ -35,6 +35,7 @@ class FakeCalibration:
 
     version: str = "7"
     verified: None = None
+    for_records: float = 5.0
 
     def confidence(
         self, asked: str, stored: str, similarity: float, others: Sequence[float], verdicts: Sequence[Verdict]
@@ -45,7 +46,7 @@ class FakeCalibration:
         return 1.0 - 5 * max_error_rate
 
     def min_confidence_for_records(self, max_error_rate: float) -> float:
-        return 1.0 - 2 * max_error_rate
+        return 1.0 - self.for_records * max_error_rate
 
     def grey_from(self, max_error_rate: float) -> float:
         return 0.5
@@ -54,9 +55,9 @@ class FakeCalibration:
         return confidence / 2
 
 
-def budgets(**tables: Any) -> Policies:
+def budgets(calibration: FakeCalibration | None = None, **tables: Any) -> Policies:
     return Policies(
-        lambda rate: ConfidencePolicy(FakeCalibration(), rate),
+        lambda rate: ConfidencePolicy(calibration or FakeCalibration(), rate),
         0.01,
         query_type_of=lambda text: "status" if "status" in text else "general",
         root=("acme",),
@@ -66,13 +67,14 @@ def budgets(**tables: Any) -> Policies:
 
 def test_a_stored_question_for_records_takes_more() -> None:
     listing, knowledge = "List all routers that have more than 3 links", "Why is the sky blue?"
-    policy = ConfidencePolicy(FakeCalibration(), 0.01, has_grey_zone=True)
+    calibration = FakeCalibration(for_records=2.0)
+    policy = ConfidencePolicy(calibration, 0.01, has_grey_zone=True)
     assert (policy.for_stored(knowledge) or policy).min_confidence == 0.95
     own = policy.for_stored(listing)
     assert own is not None
     assert (own.min_confidence, own.grey_from, own.max_error_rate) == (0.98, 0.5, 0.01)
     assert own.for_stored(listing) is own
-    typed = budgets(by_query_type={"status": 0.002})(Request("what is this"))
+    typed = budgets(calibration, by_query_type={"status": 0.002})(Request("what is this"))
     assert typed is not None
     both = typed.for_stored(listing + " by status")
     assert both is not None
