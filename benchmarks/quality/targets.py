@@ -124,7 +124,8 @@ def _asked(results: Mapping[str, Any]) -> Iterator[Target]:
     """The verifier is asked seldom, and so is a judge, who finds nearly all."""
     counts = results["asked"].values()
     asked = Rate(sum(one[0] for one in counts), sum(one[1] for one in counts))
-    yield _most("streams, whole: look-ups without an exact match for which the verifier is asked", asked, 0.30)
+    if results["about"]["verifier"] is not None:
+        yield _most("streams, whole: look-ups without an exact match for which the verifier is asked", asked, 0.30)
     judged = results["judge"]["pairs"][FOW]
     yield _least(f"{FOW}: hits of label 1 with a judge that is always right", _rate(judged, "recall"), 0.95)
     yield _most(f"{FOW}: wrong hits / label 0 with that judge", _rate(judged, "wrong_hit_rate"), 0.01)
