@@ -69,10 +69,10 @@ def _pairs(results: Mapping[str, Any]) -> Iterator[Target]:
     yield Target(f"{MINIMAL}: mean over the families of wrong hits / label 0", mean, 0.03, True)
     families = {name: _rate(one, "wrong_hit_rate") for name, one in minimal["families"].items()}
     large = {name: rate for name, rate in families.items() if rate.total >= _LARGE_FAMILY}
-    worst = max(large, key=lambda name: large[name].value)
-    yield _most(
-        f"{MINIMAL}: wrong hits / label 0 of the worst family with 30 rows or more ({worst})", large[worst], 0.1
-    )
+    if large:
+        worst = max(large, key=lambda name: large[name].value)
+        what = f"{MINIMAL}: wrong hits / label 0 of the worst family with {_LARGE_FAMILY} rows or more ({worst})"
+        yield _most(what, large[worst], 0.1)
     controls = _rate(minimal["readable"], "recall")
     yield _least(f"{MINIMAL}: control rows hit that the embedder can read", controls, 0.55)
     for name, least in ((NATURAL, 0.30), (FOW, 0.60)):
