@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.quality.split import Row
 from llmcache_plugins.evaluation.vectors import PreparedEmbedder
 from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
-from llmcache_plugins.matching.evidence import EVIDENCE, asks_for_records, crowding_of, evidence_of, records_share_of
+from llmcache_plugins.matching.evidence import EVIDENCE, asks_for_records, crowding_of, evidence_of
 from llmcache_plugins.matching.guards import judge
 
 __all__ = ["Replayed", "Stream", "Zone", "streams_of", "texts_of"]
@@ -146,8 +146,7 @@ class Stream:
         score = zone.score(self._texts[place], self._texts[other])
         if score is None:
             return confidence if confidence >= zone.silent_from else -1.0
-        records = records_share_of(self._texts[place], self._texts[other])
-        found = zone.verified.probability(confidence, score, records)
+        found = zone.verified.probability(confidence, score)
         return found if found >= least else -1.0
 
     def _confidence_of(self, place: int, other: int, similarity: float, others: Sequence[float]) -> float:

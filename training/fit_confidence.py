@@ -349,9 +349,8 @@ LICENCES = {
     "stream_text2sql_dev": "CC BY 4.0 (Advising alone)", **PUBLIC_LICENCES,
 }  # fmt: skip
 SECOND_LOOK = """Where the verifier `{verifier_id}` is asked, a logistic regression weighs its score with that
-confidence, on their logits: {weights[0]:.2f} + {weights[1]:.2f} confidence + {weights[2]:.2f} score, and where one
-looks like a question for records up to {weights[3]:.2f} score {weights[4]:+.2f} on top. A verifier is too sure of what
-it was trained on, and so are the trees: it is fitted on the third of the fit part that neither had seen.
+confidence, on their logits: {weights[0]:.2f} + {weights[1]:.2f} confidence + {weights[2]:.2f} score. A verifier is too
+sure of what it was trained on, and so are the trees: it is fitted on the third of the fit part that neither had seen.
 
 """
 VERIFIED_TABLE = """With the verifier, which is asked between "asked from" and "sure from"; "asked" is its share of the

@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.quality.scored import PreparedVerifier
 from llmcache_plugins.evaluation import Progress
 from llmcache_plugins.matching.calibration import Calibration, VerifiedCalibration
-from llmcache_plugins.matching.evidence import records_share_of
 from llmcache_plugins.matching.guards import judge
 
 __all__ = ["JUDGE_FROM", "LEAST_LIKELY", "choose_verified", "fit_verified", "grey_from"]
@@ -27,8 +26,8 @@ FLIPPED = 0.02  # share of the decisions a score could still change that are giv
 def fit_verified(
     pairs: Sequence[LabelledPair], calibration: Calibration, verifier: PreparedVerifier, progress: Progress
 ) -> tuple[list[float], Counter[tuple[str, bool]], tuple[np.ndarray, np.ndarray]]:
-    """The weights (bias, confidence, score, score for records, records), how many pairs of which source and label they
-    have seen, and of these pairs the confidence without a score and with it.
+    """The weights (bias, confidence, score), how many pairs of which source and label they have seen, and of these
+    pairs the confidence without a score and with it.
 
     Args:
         pairs: none that the verifier or the calibration was fitted on: both are too sure of what they have seen.
@@ -47,8 +46,7 @@ def fit_verified(
     for pair, found in likely:
         score = verifier.score(pair.asked, pair.stored)
         if score is not None:
-            records = records_share_of(pair.asked, pair.stored)
-            rows.append((logit(found), logit(score), logit(score) * records, records))
+            rows.append((logit(found), logit(score)))
             labels.append(pair.is_right)
             weights.append(pair.weight)
             used[pair.source, pair.is_right] += 1

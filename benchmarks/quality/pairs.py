@@ -212,5 +212,5 @@ class _Decider:
         score = None if self._verifier is None else self._verifier.score(asked, stored)
         if score is None or self._verified is None:
             return {UNVERIFIED: plain, CHAIN: plain, UNCHECKED: plain, ALONE: -np.inf, UNWEIGHED: -np.inf}
-        chain = self._verified.combine(asked, stored, plain, score)
+        chain = self._verified.combine(plain, score)
         return {UNVERIFIED: plain, CHAIN: chain, UNCHECKED: chain, ALONE: score, UNWEIGHED: score}

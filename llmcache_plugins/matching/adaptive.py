@@ -36,8 +36,8 @@ class _Over(Policy):
     ) -> float:
         return self._policy.confidence(asked, stored, similarity, others, verdicts)
 
-    def combine(self, asked: str, stored: str, confidence: float, score: float) -> float:
-        return self._policy.combine(asked, stored, confidence, score)
+    def combine(self, confidence: float, score: float) -> float:
+        return self._policy.combine(confidence, score)
 
 
 class AdaptivePolicy(_Over):

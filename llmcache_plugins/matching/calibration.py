@@ -85,8 +85,8 @@ class Calibration:
         return _least_at(self._budgets, max_error_rate)
 
     def min_confidence_for_records(self, max_error_rate: float) -> float:
-        """The same where the stored question asks for records: there each ordinary word may change the answer, and the
-        trees, which few such questions could be fitted on, are too sure."""
+        """The same where the stored question asks for records, in (0, 1): there each ordinary word may change the
+        answer, and the trees, which few such questions could be fitted on, are too sure."""
         return _least_at(self._records, max_error_rate)
 
     def floor_at(self, confidence: float) -> float:
@@ -110,32 +110,30 @@ class VerifiedCalibration:
         content: the part `verified` of what `training/fit_confidence.py` wrote.
 
     Raises:
-        ConfigError: its weights are not five numbers, or more confidence or score would not make it surer.
+        ConfigError: its weights are not three numbers of which the latter two are above 0.
     """
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self.verifier_id = str(content["verifier_id"])
         weights = [float(weight) for weight in content["weights"]]
-        if len(weights) != 5 or min(weights[1], weights[2], weights[2] + weights[3]) <= 0.0:
+        if len(weights) != 3 or min(weights[1:]) <= 0.0:
             raise ConfigError("this calibration is damaged: of the verifier's weights one is missing or not above 0")
-        self._bias, self._of_confidence, self._of_score, self._of_score_for_records, self._of_records = weights
+        self._bias, self._of_confidence, self._of_score = weights
         self._budgets = sorted((float(budget), float(least)) for budget, least in content["budgets"])
         self._grey = sorted((float(budget), float(least)) for budget, least in content["grey_from"])
         self._sure = sorted((float(budget), float(least)) for budget, least in content["sure_from"])
         self.judge_from = float(content["judge_from"])
         self.judge_grey_from = float(content["judge_grey_from"])
 
-    def probability(self, confidence: float, score: float, records: float) -> float:
+    def probability(self, confidence: float, score: float) -> float:
         """P(the stored answer is right), in (0, 1).
 
         Args:
             confidence: without a score, in [0, 1].
             score: of the verifier, in [0, 1].
-            records: share in [0, 1], see `records_share`: what a score is worth differs for exact queries.
         """
-        of_score = self._of_score + self._of_score_for_records * records
-        logit = self._bias + self._of_confidence * _logit(confidence) + of_score * _logit(score)
-        return 1.0 / (1.0 + math.exp(-logit - self._of_records * records))
+        logit = self._bias + self._of_confidence * _logit(confidence) + self._of_score * _logit(score)
+        return 1.0 / (1.0 + math.exp(-logit))
 
     def min_confidence(self, max_error_rate: float) -> float:
         """The least confidence with the score that keeps the budget; between budgets as for a `Calibration`."""

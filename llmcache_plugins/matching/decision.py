@@ -37,7 +37,6 @@ class Judged:
     policy: Policy | None = field(default=None, repr=False, compare=False)
     served_from: float = field(default=math.inf, repr=False, compare=False)
     asked_from: float = field(default=math.inf, repr=False, compare=False)
-    asked: str = field(default="", repr=False, compare=False)
 
     @property
     def is_sure(self) -> bool:
@@ -59,7 +58,7 @@ class Judged:
             return replace(self, served_from=policy.silent_from, asked_from=math.inf)
         return replace(
             self,
-            confidence=policy.combine(self.asked, self.candidate.entry.text, self.confidence, score),
+            confidence=policy.combine(self.confidence, score),
             verifier_score=score,
             served_from=policy.min_confidence,
             asked_from=policy.judge_from,
@@ -165,7 +164,6 @@ def judged(
         policy=own,
         served_from=own.sure_from,
         asked_from=own.grey_from,
-        asked=asked,
     )
 
 

@@ -12,7 +12,7 @@ from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.matching.guards.small_words import BEARING
 from llmcache_plugins.matching.query_types import query_type_of
-from llmcache_plugins.matching.records import asks_records, records_share
+from llmcache_plugins.matching.records import asks_records
 from llmcache_plugins.matching.stems import stem_of
 from llmcache_plugins.types import Verdict
 
@@ -23,7 +23,6 @@ __all__ = [
     "asks_for_records",
     "crowding_of",
     "evidence_of",
-    "records_share_of",
     "stems_of",
 ]
 
@@ -76,6 +75,7 @@ EVIDENCE: tuple[str, ...] = (
     "asks_records",  # log odds that a question asks for records of some data, the greater of the two
 )
 
+_MAY_ASK_RECORDS = -3.0  # log odds; the thresholds were chosen with it, and a text without any sign lies above it
 _MARKS = frozenset(",.?")
 _FUNCTION = words_of(
     "a an the of to in on at for from by with about as into onto over under up down out off than then that this these "
@@ -204,13 +204,7 @@ def evidence_of(
 
 def asks_for_records(text: str) -> bool:
     """Whether a question may ask for records, or shows no sign that it does not: it is matched with more care."""
-    return records_share(features_of(text).get(_profile).asks_records) > 0.0
-
-
-def records_share_of(asked: str, stored: str) -> float:
-    """How much the two look like questions for records, in [0, 1]."""
-    left, right = features_of(asked).get(_profile), features_of(stored).get(_profile)
-    return records_share(max(left.asks_records, right.asks_records))
+    return features_of(text).get(_profile).asks_records > _MAY_ASK_RECORDS
 
 
 def crowding_of(similarity: float, others: Sequence[float]) -> tuple[float, float]:

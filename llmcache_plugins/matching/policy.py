@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from llmcache_plugins.matching.evidence import asks_for_records, records_share_of
+from llmcache_plugins.matching.evidence import asks_for_records
 from llmcache_plugins.types import Namespace, Request, Verdict
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Policy(Protocol):
         """
         ...
 
-    def combine(self, asked: str, stored: str, confidence: float, score: float) -> float:
+    def combine(self, confidence: float, score: float) -> float:
         """The confidence once the verifier gave its `score`. It has read both texts together: its word counts, unless a
         calibration knows how far."""
         return score
@@ -200,8 +200,8 @@ class VerifiedPolicy(Policy):
     ) -> float:
         return self._calibration.confidence(asked, stored, similarity, others, verdicts)
 
-    def combine(self, asked: str, stored: str, confidence: float, score: float) -> float:
-        return self._verified.probability(confidence, score, records_share_of(asked, stored))
+    def combine(self, confidence: float, score: float) -> float:
+        return self._verified.probability(confidence, score)
 
     def __repr__(self) -> str:
         return f"VerifiedPolicy({self.policy_id}, at least {self.min_confidence:.4f})"
@@ -241,8 +241,8 @@ class _TypedPolicy(Policy):
     def judge_from(self) -> float:
         return self._policy.judge_from
 
-    def combine(self, asked: str, stored: str, confidence: float, score: float) -> float:
-        return self._policy.combine(asked, stored, confidence, score)
+    def combine(self, confidence: float, score: float) -> float:
+        return self._policy.combine(confidence, score)
 
     def for_stored(self, stored: str) -> Policy | None:
         found = self._of_type(stored)

@@ -13,10 +13,9 @@ from importlib import resources
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["asks_records", "records_share", "signs_of"]
+__all__ = ["asks_records", "signs_of"]
 
 _LEAST, _MOST = -8.0, 4.0  # log odds beyond which nothing more is said
-_SINCE, _UNTIL = -3.0, -1.0  # below is hardly a question for records, above is hardly another one
 
 
 class _Weights(NamedTuple):
@@ -33,11 +32,6 @@ def asks_records(stems: Sequence[str]) -> float:
     weights = _weights()
     found = weights.bias + sum([weights.of[sign] for sign in signs_of(stems) if sign in weights.of])
     return max(_LEAST, min(_MOST, found))
-
-
-def records_share(log_odds: float) -> float:
-    """0 for what hardly asks for records, 1 for what probably does, in between in proportion."""
-    return min(max((log_odds - _SINCE) / (_UNTIL - _SINCE), 0.0), 1.0)
 
 
 def signs_of(stems: Sequence[str]) -> frozenset[str]:

@@ -112,7 +112,7 @@ def test_grey_zone_never_ends_above_what_is_served() -> None:
 
 
 def test_the_verifier_has_the_last_word() -> None:
-    assert SimilarityPolicy(0.9).combine("a", "b", 0.85, 0.3) == 0.3
+    assert SimilarityPolicy(0.9).combine(0.85, 0.3) == 0.3
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmcache_plugins.matching.evidence import EVIDENCE, evidence_of, stems_of
-from llmcache_plugins.matching.records import asks_records, records_share, signs_of
+from llmcache_plugins.matching.evidence import EVIDENCE, asks_for_records, evidence_of, stems_of
+from llmcache_plugins.matching.records import asks_records, signs_of
 
 RECORDS = [
     "List the names of all courses with more than 3 credits",
@@ -34,8 +34,9 @@ def test_numbers_are_alike() -> None:
     assert signs_of(("show", "all")) == {"^show", "show", "all", "show all"}
 
 
-def test_the_share_rises_between_two_log_odds() -> None:
-    assert [records_share(odds) for odds in (-8.0, -3.0, -2.0, -1.0, 4.0)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+def test_what_shows_no_sign_is_matched_with_care() -> None:
+    assert all(map(asks_for_records, [*RECORDS, "", "xyzzy"]))
+    assert not any(map(asks_for_records, KNOWLEDGE[:3]))
 
 
 def test_the_evidence_holds_the_greater_of_both() -> None:

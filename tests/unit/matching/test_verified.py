@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +9,13 @@ import numpy as np
 import pytest
 
 from llmcache_plugins import ConfigError, Hit, Miss, deciding, open_cache
+from llmcache_plugins.evaluation import LabelledPair, open_replay_cache, replay_pairs
+from llmcache_plugins.evaluation.tune import tune
 from llmcache_plugins.matching import VerifiedPolicy
 from llmcache_plugins.matching.calibration import Calibration
 from llmcache_plugins.matching.evidence import EVIDENCE, EVIDENCE_VERSION
 from llmcache_plugins.testing import FakeEmbedder
-from llmcache_plugins.types import FloatArray
+from llmcache_plugins.types import FloatArray, Request
 
 ASKED, STORED = "How do I list the routes?", "What shows the routes?"
 
@@ -34,7 +35,7 @@ def steps(feature: int, *steps: tuple[float, float]) -> dict[str, Any]:
 def calibration(**changes: Any) -> Calibration:
     """By the cosine: up to 0.7 hopeless (0.05), up to 0.9 grey (0.5), above sure (0.95). A score counts the same."""
     verified: dict[str, Any] = {
-        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0, 0.0, 0.0], "judge_from": 0.3, "judge_grey_from": 0.15,
+        "verifier_id": "fake", "weights": [0.0, 1.0, 1.0], "judge_from": 0.3, "judge_grey_from": 0.15,
         "budgets": [[0.01, 0.9]], "grey_from": [[0.01, 0.4]], "sure_from": [[0.01, 0.93]],
     }  # fmt: skip
     return Calibration(
@@ -163,25 +164,25 @@ def test_with_a_judge_the_zone_begins_where_a_score_still_earns_its_attention() 
 def test_a_score_of_exactly_nothing_or_everything_is_a_number() -> None:
     verified = calibration().verified
     assert verified is not None
-    for records in (0.0, 1.0):
-        assert 0.0 < verified.probability(0.5, 0.0, records) < verified.probability(0.5, 1.0, records) < 1.0
-        assert 0.0 < verified.probability(0.0, 0.0, records) < verified.probability(1.0, 1.0, records) < 1.0
+    assert 0.0 < verified.probability(0.5, 0.0) < verified.probability(0.5, 1.0) < 1.0
+    assert 0.0 < verified.probability(0.0, 0.0) < verified.probability(1.0, 1.0) < 1.0
 
 
-def test_a_score_counts_less_for_questions_for_records() -> None:
-    found = calibration(weights=[0.0, 1.0, 1.0, -0.5, -1.0])
-    verified = found.verified
-    assert verified is not None
-    assert verified.probability(0.5, 0.9, 0.0) == pytest.approx(0.9)
-    assert verified.probability(0.5, 0.9, 1.0) == pytest.approx(1 / (1 + math.exp(1.0) / 3.0))
-    policy = VerifiedPolicy(found, 0.01)
-    asked, stored = "How many routers are in each site?", "List all routers of each site"
-    assert policy.combine(asked, stored, 0.5, 0.9) < policy.combine("Why is it red?", "Why red?", 0.5, 0.9)
+@pytest.mark.parametrize("score", [0.99, 0.1])
+def test_tune_decides_with_the_verifier_that_a_cache_would_ask(monkeypatch: pytest.MonkeyPatch, score: float) -> None:
+    monkeypatch.setattr(deciding, "OnnxVerifier", lambda: FakeVerifier(score))
+    embedder = FakeEmbedder(dict.fromkeys((ASKED, STORED), "routes"), similarity=0.8)
+    pairs = [LabelledPair(id=str(at), a=Request(STORED), b=Request(ASKED), label=at % 2) for at in range(24)]
+    hits = {}
+    for trial in tune(pairs, embedder).trials:
+        with open_replay_cache(embedder, rows=len(pairs), **trial.setting.arguments) as cache:
+            outcomes = replay_pairs(cache, [(one.a, one.b) for one in pairs])
+        assert trial.counts.right + trial.counts.wrong == sum(isinstance(one, Hit) for one in outcomes)
+        hits[str(trial.setting)] = trial.counts.right
+    assert hits["max_error_rate=0.01"] == (12 if score > 0.5 else 0)
 
 
-@pytest.mark.parametrize(
-    "weights", [[0.0, 1.0, 1.0], [0.0, 1.0, -1.0, 2.0, 0.0], [0.0, 0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, -1.5, 0.0]]
-)
+@pytest.mark.parametrize("weights", [[0.0, 1.0], [0.0, 1.0, -1.0], [0.0, 0.0, 1.0]])
 def test_damaged_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(ConfigError, match="damaged"):
         calibration(weights=weights)
