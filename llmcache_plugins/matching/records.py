@@ -7,6 +7,7 @@ shows in small things: "all", "which", "number of", "each", "with the most". `tr
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -30,7 +31,8 @@ def asks_records(stems: Sequence[str]) -> float:
         stems: of its words, in order.
     """
     weights = _weights()
-    found = weights.bias + sum([weights.of[sign] for sign in signs_of(stems) if sign in weights.of])
+    # Exactly rounded: a plain sum would depend on the order of the set, which differs from process to process.
+    found = math.fsum([weights.bias, *[weights.of[sign] for sign in signs_of(stems) if sign in weights.of]])
     return max(_LEAST, min(_MOST, found))
 
 

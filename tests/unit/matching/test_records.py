@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from llmcache_plugins.matching.evidence import EVIDENCE, asks_for_records, evidence_of, stems_of
@@ -27,6 +31,21 @@ def test_records_are_told_from_knowledge() -> None:
 @pytest.mark.parametrize("text", ["", "?", "a" * 5000, "list all " * 500, "\u4f60\u597d", "1 2 3"])
 def test_every_text_has_log_odds_in_range(text: str) -> None:
     assert -8.0 <= asked(text) <= 4.0
+
+
+def test_every_process_finds_the_same_number() -> None:
+    code = (
+        "from llmcache_plugins.matching.evidence import stems_of\n"
+        "from llmcache_plugins.matching.records import asks_records\n"
+        f"print([asks_records(stems_of(text)).hex() for text in {RECORDS + KNOWLEDGE!r}])"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
 
 
 def test_numbers_are_alike() -> None:
