@@ -86,6 +86,15 @@ class CacheConfig:
         max_bytes: capacity of each tier in bytes (texts, answers and vectors).
         max_answer_bytes: larger answers are not stored.
         store_truncated: also store answers that were cut off at the token limit.
+        store_text: False stores no text of a question, in answers, wordings and reports alike: its answer is found by
+            the same text alone, for guards cannot read what is not there. See docs/security-at-rest.md.
+        encryption_key: seals what is stored (extra `encryption`): 32 random bytes, or these in Base64; or several, of
+            which the first seals and all open. Without it the environment variable LLMCACHE_ENCRYPTION_KEY (several
+            with commas between them), else nothing is sealed.
+        encryption_address_key: a key for what entries are found by, so that they are still found when all of
+            `encryption_key` have been replaced; without it LLMCACHE_ENCRYPTION_ADDRESS_KEY, else the last of those.
+        encryption_vectors: `"masked"` keeps vectors rotated by a secret, which is less than encryption; `"none"` keeps
+            none in an encrypted store, and only the same text hits.
         fail_open: a failing store or embedder costs a model call (True) or raises (False).
         single_flight: concurrent identical misses make one model call.
         single_flight_timeout: longest wait of a follower for its leader.
@@ -106,6 +115,9 @@ class CacheConfig:
         maintenance: `"auto"` for a background thread that removes what has expired and moves entries between tiers;
             `"manual"` where you call `cache.maintain()`. The thread starts with the first update.
         maintenance_interval: seconds between two of its passes.
+        node_id: of this process among those that share the store: entries that it stores have it, and its counts. None
+            for LLMCACHE_NODE_ID of the environment, else host name, process number and some random digits.
+        stats_interval: seconds between two writes of what was counted into the store, where others add it up.
         embedding_cache_entries: how many texts keep their vectors in memory; 0 for none.
         embedding_cache_file: also keep vectors in this file (SQLite), so that the next run need not embed the same
             texts again. It holds no texts, but vectors tell something of them. None for no file: entries keep the
@@ -147,6 +159,10 @@ class CacheConfig:
     max_bytes: int = 256 * 1024 * 1024
     max_answer_bytes: int = 1024 * 1024
     store_truncated: bool = False
+    store_text: bool = True
+    encryption_key: bytes | str | Sequence[bytes | str] | None = field(default=None, repr=False)
+    encryption_address_key: bytes | str | None = field(default=None, repr=False)
+    encryption_vectors: Literal["masked", "none"] = "masked"
     fail_open: bool = True
     single_flight: bool = True
     single_flight_timeout: float = 60.0
@@ -162,6 +178,8 @@ class CacheConfig:
     sweep_interval: float | None = 60.0
     maintenance: Literal["auto", "manual"] = "auto"
     maintenance_interval: float = 60.0
+    node_id: str | None = None
+    stats_interval: float = 5.0
     embedding_cache_entries: int = 10_000
     embedding_cache_file: str | os.PathLike[str] | None = None
     embedding_cache_file_entries: int = 50_000
@@ -192,8 +210,10 @@ class CacheConfig:
             "judge_timeout",
             "resolver_timeout",
             "maintenance_interval",
+            "stats_interval",
         ):
             _number(name, getattr(self, name), least=0.0, exclusive=True)
+        _node_or_none(self.node_id)
         self._check_learning()
         _positive_or_none("judge_budget", self.judge_budget)
         _number("judge_cost", self.judge_cost, least=0.0)
@@ -212,9 +232,24 @@ class CacheConfig:
             raise ConfigError("embedding_cache_file needs embedding_cache_entries above 0: the file stands behind them")
         for name in ("near_misses", "near_miss_log", "embedding_cache_entries", "judge_limit"):
             _integer(name, getattr(self, name), least=0)
-        for name in ("standalone_turns", "use_guards", "store_truncated", "fail_open", "single_flight"):
+        self._check_secrets()
+        for name in ("standalone_turns", "use_guards", "store_truncated", "store_text", "fail_open", "single_flight"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+    def _check_secrets(self) -> None:
+        """Whether keys are keys is for the store to say that uses them. None of this shows one."""
+        if isinstance(self.encryption_key, list):
+            object.__setattr__(self, "encryption_key", tuple(self.encryption_key))
+        if self.encryption_key is not None and not isinstance(self.encryption_key, bytes | str | tuple):
+            raise ConfigError(
+                f"encryption_key must be bytes, a str or a list of them, not {type(self.encryption_key).__name__}"
+            )
+        if self.encryption_vectors not in ("masked", "none"):
+            raise ConfigError(f'encryption_vectors must be "masked" or "none", not {self.encryption_vectors!r}')
+        for name in ("near_miss_file", "regression_file"):
+            if self.store_text is False and getattr(self, name) is not None:
+                raise ConfigError(f"{name} holds questions in clear, which store_text=False rules out; leave it out")
 
     def _check_learning(self) -> None:
         if self.policy not in ("calibrated", "adaptive"):
@@ -331,6 +366,11 @@ def _names_of(path: str | os.PathLike[str] | None) -> frozenset[str]:
         return frozenset()
     place = os.path.normpath(Path(path).absolute())
     return frozenset({place, f"{place}.1"})
+
+
+def _node_or_none(node_id: Any) -> None:
+    if node_id is not None and not (isinstance(node_id, str) and 0 < len(node_id) <= 128 and node_id.isprintable()):
+        raise ConfigError(f"node_id must be 1 to 128 printable characters, or None, not {node_id!r}")
 
 
 def _positive_or_none(name: str, value: float | None) -> None:

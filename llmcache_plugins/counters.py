@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llmcache_plugins.types import Usage
+from llmcache_plugins.types import Namespace, Usage
 
-__all__ = ["AdaptiveStats", "CacheStats", "Share", "StoreStats", "TierStats"]
+__all__ = [
+    "LATENCY_BOUNDS",
+    "AdaptiveStats",
+    "CacheStats",
+    "Latency",
+    "LookupCounts",
+    "ServerLoad",
+    "Share",
+    "SharedStats",
+    "StoreStats",
+    "TierStats",
+]
+
+LATENCY_BOUNDS = (*(digit * 10.0**power for power in range(-5, 1) for digit in (1, 2, 5)), 10.0)
+"""Seconds, 10 microseconds to 10 s. The same everywhere and for good: histograms of several processes add up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,59 @@ class AdaptiveStats:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupCounts:
+    """How lookups ended."""
+
+    hits: int = 0
+    misses: int = 0
+    bypasses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long lookups took: how many, their seconds in sum, and how many up to each of `LATENCY_BOUNDS` (and more than
+    the bound before); the last number counts those beyond."""
+
+    count: int = 0
+    seconds: float = 0.0
+    buckets: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
+
+    def quantile(self, share: float) -> float:
+        """The bound that at least this share of lookups was within, in seconds; infinite beyond the last one, 0.0
+        before the first lookup.
+
+        >>> Latency(4, 0.1, (3, 1) + (0,) * (len(LATENCY_BOUNDS) - 1)).quantile(0.5) == LATENCY_BOUNDS[0]
+        True
+        """
+        seen, wanted = 0, share * self.count
+        for bound, number in zip((*LATENCY_BOUNDS, math.inf), self.buckets, strict=True):
+            seen += number
+            if number and seen >= wanted:
+                return bound
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """How full the server of a store is.
+
+    Args:
+        used_bytes: memory in use; of a cluster, on the primary that is fullest.
+        max_bytes: its limit there; 0 for none.
+        evicted: keys that it has taken away by itself since it was started, on all primaries.
+    """
+
+    used_bytes: int
+    max_bytes: int
+    evicted: int
+
+    @property
+    def utilisation(self) -> float:
+        """Used of the limit; 0.0 without one."""
+        return self.used_bytes / self.max_bytes if self.max_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class CacheStats:
     """What a cache has done since it was opened.
 
@@ -103,6 +171,10 @@ class CacheStats:
     `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
     `resolved` counts what came of the resolver of follow-ups, by the outcomes of `ResolutionEvent`.
     `adaptive` is what the adaptive policy has learnt, for each error budget in use; empty with another policy.
+    `namespaces` counts lookups by full namespace, `query_types` hits by the query type of the entry; of either the
+    first 256 are told apart, all others come under `("(others)",)` and `"(others)"`. `latency` is that of lookups, by
+    `hit` and `miss`. `warnings` counts by kind: `tier` (one got full), `memory` of the server, `evictions` and
+    `server_evictions` (more than 1,000 in an hour).
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -123,6 +195,10 @@ class CacheStats:
     reported: int = 0
     invalidated: int = 0
     adaptive: tuple[AdaptiveStats, ...] = ()
+    namespaces: Mapping[Namespace, LookupCounts] = field(default_factory=dict)
+    query_types: Mapping[str, int] = field(default_factory=dict)
+    latency: Mapping[str, Latency] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
 
@@ -157,3 +233,22 @@ class CacheStats:
     def entries(self) -> int:
         """All entries, each counted once: the fullest store has them all."""
         return max((store.entries for store in self.stores.values()), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStats:
+    """What all processes that use a store have done with it.
+
+    Args:
+        total: everything added up, of processes that live and that are gone. Sizes of stores and tiers are those of
+            now; copies in processes are not in it, and `adaptive` is empty, for what is learnt does not add up.
+        nodes: the same by node id, of those that counted something within the last hour or so.
+        since: wall clock, when counting began: with the first process, or with the last reset. None when nothing was
+            counted yet.
+        is_complete: False when the store could not be read: then it is what this process has counted alone.
+    """
+
+    total: CacheStats
+    nodes: Mapping[str, CacheStats] = field(default_factory=dict)
+    since: float | None = None
+    is_complete: bool = True

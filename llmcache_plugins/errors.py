@@ -37,7 +37,13 @@ class MissingExtraError(LLMCacheError, ImportError):
 
 
 class StoreError(LLMCacheError):
-    """A store failed; with `fail_open=True` the lookup is a Miss instead."""
+    """A store failed; with `fail_open=True` the lookup is a Miss instead.
+
+    Attributes:
+        is_told: the store itself says in the log when this begins and when it is over, so that nobody else has to.
+    """
+
+    is_told: bool = False
 
 
 class StoreUnavailable(StoreError):

@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.engine.comparing import Comparison
 from llmcache_plugins.engine.following import ResolveTurns, resolver_id_of
+from llmcache_plugins.engine.node import Node
 from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
@@ -31,6 +32,7 @@ from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import query_type_of
 from llmcache_plugins.policies import Staleness
 from llmcache_plugins.policies.event_rules import EventRule, EventRules
+from llmcache_plugins.policies.keeping import Keeping
 from llmcache_plugins.policies.placement import TierConfig
 from llmcache_plugins.policies.profile import RuleProfiler
 from llmcache_plugins.policies.tolerance import Tolerance
@@ -40,13 +42,14 @@ from llmcache_plugins.protocols import (
     Embedder,
     Guard,
     Judge,
+    LooksAhead,
     Profiler,
     Recorder,
     Validator,
     Verifier,
 )
 from llmcache_plugins.stack import open_stack, parse_url
-from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, Statistics
+from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, SharedStatistics, Statistics
 
 __all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
 
@@ -68,6 +71,7 @@ def open_cache(
     judge: Any = None,
     validators: Sequence[Validator] = (),
     resolver: ResolveTurns | None = None,
+    redact: Callable[[str], str] | None = None,
     answers_agree: AnswersAgree | None = None,
     recorders: Sequence[Recorder] = (),
     tiers: Sequence[TierConfig] | None = None,
@@ -79,8 +83,9 @@ def open_cache(
     """Open a cache.
 
     Args:
-        url: `memory://`, `disk:///absolute/path.db` (`disk://relative/path.db` is relative), or `null://`. Without it:
-            the environment variable LLMCACHE_URL, else `memory://`.
+        url: `memory://`, `disk:///absolute/path.db` (`disk://relative/path.db` is relative), `redis://host:6379/0`
+            (see docs/redis.md for TLS, Valkey and what may stand behind a `?`), or `null://`. Without it: the
+            environment variable LLMCACHE_URL, else `memory://`.
         embedder: an `Embedder`, a LangChain `Embeddings` or a LlamaIndex `BaseEmbedding`; None for exact and normalised
             matches only. By default the local model of the extra `local`; without that extra the cache has no
             embedder, and says so once.
@@ -95,6 +100,8 @@ def open_cache(
         validators: each must accept a match by meaning before it is served.
         resolver: turns a follow-up ("And the other one?") into the question that it means, by which it is then matched
             over any history: a callable that is given the turns; see docs/conversations.md.
+        redact: takes out of a question's text what must not be stored; a question that it changes is matched by the
+            same text alone, one that it fails at is not stored. See docs/security-at-rest.md.
         answers_agree: says whether a fresh and a stored answer tell the same, in place of their similarity; for
             `policy="adaptive"`.
         profiler: says of a question what type it is, how soon its answer is no longer true, and on what that depends;
@@ -110,7 +117,9 @@ def open_cache(
         ConfigError: an unknown name, a value out of range, a URL of no known kind.
         StoreError: the store cannot be opened.
     """
-    config = _config(config, settings)
+    config = _with_keys(_config(config, settings))
+    if config.node_id is None and (named := os.environ.get("LLMCACHE_NODE_ID")):
+        config = replace(config, node_id=named)
     clock = clock or SystemClock()
     chosen = _embedder(embedder, config)
     chosen_guards = guards_of(guards, config)
@@ -120,20 +129,31 @@ def open_cache(
     )
     if not isinstance(recorders, Sequence) or not all(callable(recorder) for recorder in recorders):
         raise ConfigError("recorders must be a list or tuple of callables")
+    if redact is not None and (not callable(redact) or inspect.iscoroutinefunction(redact)):
+        raise ConfigError("redact must be a function of a text, and no coroutine function")
     chosen_profiler = _profiler(profiler, config)
     workers = Workers()
     rules_of_events = _event_rules(event_rules)
     default_url = os.environ.get("LLMCACHE_URL") or "memory://"
     stack = open_stack(url, default_url, tiers, config, workers)  # last: it opens files
+    statistics = Statistics(config.namespace)
+    node = Node(config.node_id)
     cache = SemanticCache(
         [stack.bottom],
         copies=stack.copies,
         config=config,
-        rules=replace(rules, tiers=(stack.bottom.name,), tiering=stack.tiering),
+        rules=replace(
+            rules,
+            tiers=(stack.bottom.name,),
+            tiering=stack.tiering,
+            looks_ahead=isinstance(stack.bottom.store, LooksAhead),
+        ),
         embedder=chosen,
-        statistics=Statistics(),
+        statistics=statistics,
+        shared_counts=SharedStatistics(statistics, node, clock.now),
+        node=node,
         clock=clock,
-        near_miss_log=_near_miss_log(config, workers, clock),
+        near_miss_log=_near_miss_log(config, workers, clock, redact),
         regression_log=RegressionLog(_line_file(config.regression_file)),
         recorders=recorders,
         advisers=advisers,
@@ -141,6 +161,7 @@ def open_cache(
         event_rules=rules_of_events,
         on_close=(chosen.close,) if isinstance(chosen, CachingEmbedder) else (),
         profiler=chosen_profiler,
+        redact=redact,
         resolver=_resolver(resolver),
         shadowing=_shadowing(config, chosen, rules, advisers, answers_agree, clock),
     )
@@ -233,6 +254,21 @@ def _config(config: CacheConfig | None, settings: dict[str, Any]) -> CacheConfig
     return CacheConfig(**settings)
 
 
+def _with_keys(config: CacheConfig) -> CacheConfig:
+    """The settings with the keys of the environment where they have none of their own."""
+    given = os.environ.get("LLMCACHE_ENCRYPTION_KEY") if config.encryption_key is None else None
+    if given:
+        config = replace(config, encryption_key=tuple(key.strip() for key in given.split(",")))
+    address_key = os.environ.get("LLMCACHE_ENCRYPTION_ADDRESS_KEY")
+    if address_key and config.encryption_address_key is None:
+        config = replace(config, encryption_address_key=address_key)
+    if config.encryption_key is None:
+        for name in ("encryption_address_key", "encryption_vectors"):
+            if getattr(config, name) not in (None, "masked"):
+                raise ConfigError(f"{name} is for an encrypted cache; give encryption_key too, or leave it out")
+    return config
+
+
 def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
     if given is None:
         return None
@@ -318,7 +354,9 @@ def _profiler(given: Profiler | Literal["default"] | None, config: CacheConfig) 
     return given
 
 
-def _near_miss_log(config: CacheConfig, workers: Workers, clock: Clock) -> NearMissLog | None:
+def _near_miss_log(
+    config: CacheConfig, workers: Workers, clock: Clock, redact: Callable[[str], str] | None
+) -> NearMissLog | None:
     file = _line_file(config.near_miss_file)
     if not config.near_miss_log and file is None:
         return None
@@ -327,8 +365,13 @@ def _near_miss_log(config: CacheConfig, workers: Workers, clock: Clock) -> NearM
         now=clock.now,
         namespace=config.namespace,
         file=file,
+        kept=Keeping(store_text=True, redact=redact, failed=_counted_elsewhere),
         submit=lambda write: workers().submit(write),
     )
+
+
+def _counted_elsewhere(error: Exception) -> None:
+    """Of a hook that fails at a near miss: the update of its answer counts that."""
 
 
 def _line_file(path: str | os.PathLike[str] | None) -> LineFile | None:

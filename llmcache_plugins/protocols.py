@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
+from llmcache_plugins.counters import CacheStats, ServerLoad, SharedStats, StoreStats, TierStats
 from llmcache_plugins.quality import Judgement, Reported, Validation
 from llmcache_plugins.selection import Invalidated, Invalidation, Lease, Page, Selector
 from llmcache_plugins.types import (
@@ -16,6 +16,7 @@ from llmcache_plugins.types import (
     Damaged,
     Entry,
     FloatArray,
+    Looked,
     Namespace,
     Outcome,
     Profile,
@@ -26,6 +27,7 @@ from llmcache_plugins.types import (
 )
 
 __all__ = [
+    "SEALED_BY",
     "AnswersAgree",
     "AsyncEmbedder",
     "AsyncStore",
@@ -36,12 +38,16 @@ __all__ = [
     "ErrorEvent",
     "Event",
     "EvictionPolicy",
+    "EvictionsEvent",
     "Guard",
+    "HasAsyncTwin",
+    "HasServer",
     "InvalidationEvent",
     "Judge",
     "JudgeEvent",
     "JudgeOutcome",
     "Log",
+    "LooksAhead",
     "LookupEvent",
     "MoveEvent",
     "PressureEvent",
@@ -50,9 +56,13 @@ __all__ = [
     "ReportEvent",
     "ResolutionEvent",
     "ResolutionOutcome",
+    "ServerPressureEvent",
     "ShadowEvent",
+    "SharedCounts",
     "StatisticsRecorder",
     "Store",
+    "StoreEvent",
+    "TracksChanges",
     "UpdateEvent",
     "ValidationEvent",
     "Validator",
@@ -60,6 +70,10 @@ __all__ = [
 ]
 
 R = TypeVar("R", covariant=True)
+
+SEALED_BY = "sealed by "
+"""How the name of a note begins that a store which seals what it keeps leaves underneath, and does not show itself:
+whoever sees one looks at what is sealed without a key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +166,8 @@ class Store(Protocol):
         ...
 
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
-        """The at most `limit` live candidates most similar to `vector`, best first, equal ones in insertion order.
+        """The at most `limit` live candidates most similar to `vector`, best first, equal ones in insertion order. Of
+        these the vectors may be left out: the similarity is known.
 
         Args:
             vector: float32, shape (dim,), unit length.
@@ -181,6 +196,11 @@ class Store(Protocol):
 
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         """Give entries of the scope their vectors, by key; keys that are gone are ignored."""
+        ...
+
+    def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:
+        """What `set_vectors` or `put` gave the candidates at these addresses, (scope, key), as far as it is of this
+        embedder; of the others nothing. For who copies entries: a look-up has no use for them."""
         ...
 
     def touch(self, scope: str, key: str, now: float) -> None:
@@ -253,6 +273,16 @@ class Store(Protocol):
         """The notes whose name starts so."""
         ...
 
+    def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
+        """Keep small texts under names, apart from the notes; None removes one. All of it or, when one of the texts is
+        another than `expected` (None: there is none), nothing: False then. No copy and no version depends on them, and
+        `clear` leaves them alone."""
+        ...
+
+    def tallies(self) -> dict[str, str]:
+        """All of them, as they were at one moment."""
+        ...
+
     def version(self) -> Hashable:
         """Changes when entries or notes may have changed through another store object. Cheap: copies of entries and
         notes that a process keeps are checked with it at each use."""
@@ -281,6 +311,9 @@ class AsyncStore(Protocol):
     ) -> bool: ...
     async def put_alias(self, alias: Alias) -> None: ...
     async def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None: ...
+    async def vectors(
+        self, embedder_id: str, addresses: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], FloatArray]: ...
     async def touch(self, scope: str, key: str, now: float) -> None: ...
     async def delete(self, scope: str, keys: Sequence[str]) -> int: ...
     async def sweep(self, now: float, *, limit: int) -> int: ...
@@ -298,9 +331,55 @@ class AsyncStore(Protocol):
     async def release(self, lease: Lease) -> None: ...
     async def note(self, name: str, value: str | None) -> None: ...
     async def notes(self, prefix: str = "") -> dict[str, str]: ...
+    async def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool: ...
+    async def tallies(self) -> dict[str, str]: ...
     async def version(self) -> Hashable: ...
     async def stats(self) -> StoreStats: ...
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class TracksChanges(Protocol):
+    """A store that hears which entries change, so that copies of others stay good while it is written to."""
+
+    def unchanged(self, since: Hashable, scope: str, key: str) -> bool:
+        """Is the entry as it was when `version` gave `since`? False when that is not known. Asks nobody."""
+        ...
+
+    def notes_version(self) -> Hashable | None:
+        """Changes when notes may have changed; None when that is not known. Asks nobody."""
+        ...
+
+
+@runtime_checkable
+class HasServer(Protocol):
+    """A store on a server that can be full. Asked in the background, once a minute at most."""
+
+    def load(self) -> ServerLoad:
+        """How full it is. Raises `StoreError`."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A store that answers in one go what several verbs would ask one after the other: each of them costs a round trip.
+    Its async twin has the same verb."""
+
+    def look(
+        self, scope: str, key: str, normalised: Mapping[str, int], embedder_id: str, *, limit: int
+    ) -> Looked | Awaitable[Looked]:
+        """`get`; and when nothing is there `get_normalised` for each of these keys, with its limit, `census` with
+        `limit`, and `sequence`."""
+        ...
+
+
+@runtime_checkable
+class HasAsyncTwin(Protocol):
+    """A store that comes with coroutines of its own; of others the verbs run in worker threads."""
+
+    def asynchronous(self) -> AsyncStore:
+        """The same store for event loops. Closing the store itself closes it."""
+        ...
 
 
 @runtime_checkable
@@ -519,6 +598,39 @@ class PressureEvent:
     utilisation: float
 
 
+@dataclass(frozen=True, slots=True)
+class ServerPressureEvent:
+    """The memory of a store's server has become as full as `level`, a share of its limit."""
+
+    store: str
+    level: float
+    load: ServerLoad
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionsEvent:
+    """More than 1,000 evictions within an hour: `count` of them, within the last `seconds`.
+
+    Args:
+        by: `server`: it takes keys by itself; `cache`: its own limits are too narrow.
+    """
+
+    store: str
+    by: Literal["cache", "server"]
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEvent:
+    """What a store has done by itself in this process since the last such event; told now and then."""
+
+    store: str
+    evictions: int = 0
+    expirations: int = 0
+    damaged: int = 0
+
+
 Event: TypeAlias = (
     LookupEvent
     | UpdateEvent
@@ -531,6 +643,9 @@ Event: TypeAlias = (
     | InvalidationEvent
     | MoveEvent
     | PressureEvent
+    | ServerPressureEvent
+    | EvictionsEvent
+    | StoreEvent
 )
 Recorder: TypeAlias = Callable[[Event], None]
 
@@ -551,3 +666,37 @@ class StatisticsRecorder(Protocol):
 
     def __call__(self, event: Event) -> None: ...
     def snapshot(self, stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats]) -> CacheStats: ...
+
+
+class SharedCounts(Protocol):
+    """Keeps what this process counts in the store, beside what others count, and adds it up. None of these is called on
+    the path of a lookup; all may raise `StoreError`."""
+
+    @property
+    def has_news(self) -> bool:
+        """Was anything counted since the last time? Asks no store."""
+        ...
+
+    def publish(self, store: Store) -> None:
+        """Write what was counted since the last time, if anything was."""
+        ...
+
+    def fold(self, store: Store) -> int:
+        """Add the counts of processes that are gone to one total, so that there are never many; of how many."""
+        ...
+
+    def read(self, store: Store, stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats]) -> SharedStats:
+        """Everything added up, with these sizes."""
+        ...
+
+    def own(self, stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats]) -> SharedStats:
+        """What this process alone has counted; asks no store."""
+        ...
+
+    def reset(self, store: Store) -> None:
+        """Begin anew, for all processes."""
+        ...
+
+    def after_fork(self) -> None:
+        """A forked child counts for itself."""
+        ...

@@ -15,10 +15,12 @@ from llmcache_plugins.engine.tiering import Tiering
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.policies.eviction import Lru
 from llmcache_plugins.policies.placement import Placement, TierConfig, default_tiers
-from llmcache_plugins.protocols import EvictionPolicy, Store
-from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, MemoryStore, NullStore
+from llmcache_plugins.protocols import EvictionPolicy, HasAsyncTwin, Store, TracksChanges
+from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, EncryptedStore, MemoryStore, NullStore
 
-__all__ = ["Stack", "open_stack", "parse_url"]
+__all__ = ["REDIS_SCHEMES", "Stack", "open_stack", "parse_url"]
+
+REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "redis+unix", "redis+cluster", "rediss+cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def open_stack(
         if kind == "null":
             return Stack(_named("null", NullStore(), executor))
         hot, *others = default_tiers(config.max_entries, config.max_bytes)
-        # Over a file copies save reading and decoding a row; over memory there is nothing to save.
-        tiers = (replace(hot, store="memory://") if kind == "disk" else hot, *others)
+        # Over a file copies save reading and decoding a row, over a server a round trip; over memory they save nothing.
+        tiers = (hot if kind == "memory" else replace(hot, store="memory://"), *others)
     placement = Placement(tiers)
     last = _as_bottom(placement.last, config)
     placement = Placement([*placement.tiers[:-1], last])
@@ -67,13 +69,14 @@ def open_stack(
             f"the cache's URL and the store of the last tier, {last.name!r}, both say where the entries are; leave one "
             f"of them out"
         )
-    bottom = _bottom(last.store or url or default_url, placement, executor)
+    bottom = _bottom(last.store or url or default_url, placement, config, executor)
     copied = [tier for tier in placement.tiers[:-1] if tier.store is not None]
     opened: list[Tier] = []
     try:
         for tier in copied:
             opened.append(_copies(tier, config, executor))
-        tiering = Tiering(placement, {tier.name: place for place, tier in enumerate(copied, start=1)})
+        unchanged = bottom.store.unchanged if isinstance(bottom.store, TracksChanges) else None
+        tiering = Tiering(placement, {tier.name: place for place, tier in enumerate(copied, start=1)}, unchanged)
     except BaseException:
         Stack(bottom, tuple(opened)).close()
         raise
@@ -87,27 +90,50 @@ def _as_bottom(tier: TierConfig, config: CacheConfig) -> TierConfig:
     )
 
 
-def _bottom(store: Store | str, placement: Placement, executor: Callable[[], Executor]) -> Tier:
+def _bottom(store: Store | str, placement: Placement, config: CacheConfig, executor: Callable[[], Executor]) -> Tier:
     if not isinstance(store, str):
-        return _named("store", store, executor)
+        return _named("store", _sealed(store, config), executor)
     last = placement.last
     assert last.max_entries is not None  # filled in by now
     assert last.max_bytes is not None
     opened = _open(store, last.max_entries, last.max_bytes, last.policy, placement.policies, last.name)
-    return _named(parse_url(store)[0], opened, executor)
+    return _named(parse_url(store)[0], _sealed(opened, config), executor)
 
 
 def _copies(tier: TierConfig, config: CacheConfig, executor: Callable[[], Executor]) -> Tier:
     name = f"{tier.name} copies"
     if not isinstance(tier.store, str):
         assert tier.store is not None
-        return _named(name, tier.store, executor)
+        return _named(name, _sealed(tier.store, config, is_copy=True), executor)
     most = min(tier.max_entries or config.max_entries, config.max_entries)
-    return _named(name, _open(tier.store, most, min(tier.max_bytes or config.max_bytes, config.max_bytes)), executor)
+    opened = _open(tier.store, most, min(tier.max_bytes or config.max_bytes, config.max_bytes))
+    return _named(name, _sealed(opened, config, is_copy=True), executor)
+
+
+def _sealed(store: Store, config: CacheConfig, *, is_copy: bool = False) -> Store:
+    """The store, encrypted where there is a key; copies only where they outlive the process or leave it.
+
+    Raises:
+        ConfigError: a key is not one; the store is closed.
+    """
+    can = store.capabilities
+    if config.encryption_key is None or (is_copy and not (can.is_persistent or can.is_shared)):
+        return store
+    try:
+        return EncryptedStore(
+            store,
+            config.encryption_key,
+            address_key=config.encryption_address_key,
+            vectors=config.encryption_vectors,
+        )
+    except BaseException:
+        store.close()
+        raise
 
 
 def _named(name: str, store: Store, executor: Callable[[], Executor]) -> Tier:
-    return Tier(name, store, AsyncStoreAdapter(store, executor))
+    twin = store.asynchronous() if isinstance(store, HasAsyncTwin) else AsyncStoreAdapter(store, executor)
+    return Tier(name, store, twin)
 
 
 def _open(
@@ -122,6 +148,19 @@ def _open(
     eviction = Lru() if eviction is None else eviction
     if kind == "null":
         return NullStore()
+    if kind == "redis":
+        from llmcache_plugins.stores.redis import RedisStore, redis_settings
+
+        server, settings = redis_settings(url)
+        return RedisStore(
+            server,
+            max_entries=max_entries,
+            max_bytes=max_bytes,
+            eviction=eviction,
+            eviction_by_tier=by_tier,
+            last_tier=last_tier,
+            **settings,
+        )
     if kind == "disk":
         return DiskStore(
             path,
@@ -141,7 +180,7 @@ def _open(
 
 
 def parse_url(url: str) -> tuple[str, Path]:
-    """Kind (`"memory"`, `"disk"`, `"null"`) and path of a cache URL; the path means something for a file only.
+    """Kind (`"memory"`, `"disk"`, `"redis"`, `"null"`) and path of a cache URL; the path is that of a file.
 
     Raises:
         ConfigError: no such kind, or something is missing or too much. Shows the scheme alone: the rest of a URL may
@@ -149,10 +188,17 @@ def parse_url(url: str) -> tuple[str, Path]:
     """
     if not isinstance(url, str):
         raise ConfigError(f"a cache URL is a str such as disk:///path/of/file.db, not {type(url).__name__}")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text quotes the URL
+        raise ConfigError("this cache URL cannot be read: brackets belong to an IPv6 address only") from None
+    if parts.scheme in REDIS_SCHEMES:
+        return "redis", Path()
     if parts.scheme not in ("memory", "disk", "null"):
         kind = f"{parts.scheme}://" if parts.scheme else "without a scheme"
-        raise ConfigError(f"unknown kind of cache URL, {kind}; use memory://, disk:///path/of/file.db or null://")
+        raise ConfigError(
+            f"unknown kind of cache URL, {kind}; use memory://, disk:///path/of/file.db, redis://host:6379/0 or null://"
+        )
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
     path = unquote(parts.netloc + parts.path)

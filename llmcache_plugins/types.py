@@ -27,6 +27,7 @@ __all__ = [
     "HitKind",
     "Identity",
     "JsonValue",
+    "Looked",
     "Miss",
     "MissReason",
     "Namespace",
@@ -248,7 +249,8 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """Something is stored under this key, but it cannot be read; `reason` is `"bad_bytes"` or `"unknown_version"`."""
+    """Something is stored under this key, but it cannot be read; `reason` is `"bad_bytes"`,
+    `"unknown_version"` or, of an encrypted store, `"unknown_key"`."""
 
     reason: str
 
@@ -278,6 +280,20 @@ class Census:
 
     candidates: int
     pending: tuple[Pending, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a store found at one moment of all that one lookup may ask it.
+
+    `sequence` is the number of the last invalidation. When there is something under the exact key, the others are left
+    out: `normalised` (entries by normalised key, newest first) is empty, `census` None.
+    """
+
+    exact: Stored | Damaged | None
+    sequence: int
+    normalised: Mapping[str, list[Stored]] = field(default_factory=dict)
+    census: Census | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from llmcache_plugins import MissingExtraError, open_cache
 
 plugins = {"langchain": "langchain", "llama_index": "llama-index", "anthropic": "anthropic"}  # package, extra
 may_need = (*(f"llmcache_plugins.{plugin}" for plugin in plugins), "llmcache_plugins.cli.")
+may_need += ("llmcache_plugins.stores.redis",)
 for module in pkgutil.walk_packages(llmcache_plugins.__path__, "llmcache_plugins.", onerror=lambda name: None):
     if module.name.endswith(("__main__", "store_contract")):  # a command; a test suite, which needs pytest
         continue
@@ -46,6 +47,13 @@ for make, extra in ((OnnxEmbedder, "local"), (lambda: SentenceTransformerEmbedde
         assert f"pip install 'llmcache-plugins[{extra}]'" in str(error), error
     else:
         raise SystemExit(f"{extra} is not missing here")
+
+try:
+    open_cache("redis://127.0.0.1")
+except MissingExtraError as error:
+    assert "pip install 'llmcache-plugins[redis]'" in str(error), error
+else:
+    raise SystemExit("a cache on a server was opened without what it needs")
 
 with open_cache() as cache:  # without an embedder: exact and normalised, said once
     assert cache.get_or_generate("What is BGP?", lambda: "a protocol") == "a protocol"

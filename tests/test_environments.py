@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-ELSEWHERE = {"sentence-transformers", "bench", "training"}  # an environment of its own, or no tests
+ELSEWHERE = {"sentence-transformers", "bench", "bench-redis", "training"}  # an environment of its own, or no tests
 NOT_RUN = {"mypy", "ruff"}
 COMPANIONS = {"aiohttp", "langgraph-prebuilt"}
 
@@ -30,7 +30,8 @@ def lower_bounds() -> dict[str, Version]:
         name = canonicalize_name(requirement.name)
         if name == "llmcache-plugins" or name in NOT_RUN:
             continue
-        lowest = [Version(bound.version) for bound in requirement.specifier if bound.operator == ">="]
+        # A pin is its own lower bound.
+        lowest = [Version(bound.version) for bound in requirement.specifier if bound.operator in (">=", "==")]
         assert len(lowest) == 1, f"{requirement} needs exactly one lower bound"
         assert bounds.setdefault(name, lowest[0]) == lowest[0], f"{name} has two lower bounds"
     return bounds

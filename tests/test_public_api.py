@@ -68,6 +68,10 @@ def test_config_names_are_pinned() -> None:
         "max_bytes",
         "max_answer_bytes",
         "store_truncated",
+        "store_text",
+        "encryption_key",
+        "encryption_address_key",
+        "encryption_vectors",
         "fail_open",
         "single_flight",
         "single_flight_timeout",
@@ -83,6 +87,8 @@ def test_config_names_are_pinned() -> None:
         "sweep_interval",
         "maintenance",
         "maintenance_interval",
+        "node_id",
+        "stats_interval",
         "embedding_cache_entries",
         "embedding_cache_file",
         "embedding_cache_file_entries",
@@ -98,7 +104,17 @@ def test_import_loads_no_optional_package() -> None:
     loaded = run_python(
         "import sys, json, llmcache_plugins; llmcache_plugins.open_cache; print(json.dumps(sorted(sys.modules)))"
     )
-    optional = {"langchain_core", "llama_index", "anthropic", "onnxruntime", "tokenizers", "torch", "rich", "redis"}
+    optional = {
+        "langchain_core",
+        "llama_index",
+        "anthropic",
+        "onnxruntime",
+        "tokenizers",
+        "torch",
+        "rich",
+        "redis",
+        "cryptography",
+    }
     assert not {name.split(".")[0] for name in loaded} & optional
 
 

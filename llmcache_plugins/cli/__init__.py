@@ -1,6 +1,7 @@
 """The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
 `eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them, `invalidate` removes
-answers that are no longer true, `warm` asks before users do, `analyze` says what might be changed.
+answers that are no longer true, `warm` asks before users do, `analyze` says what might be changed, `stats` what all
+processes have counted, `export` and `import` bring entries from one cache to another.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from llmcache_plugins.cli.invalidate_options import add_options
+from llmcache_plugins.cli.transfer_options import add_export_options, add_import_options
 from llmcache_plugins.cli.warm_options import add_analyze_options, add_warm_options
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
@@ -90,12 +92,22 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     _add_demo(commands)
     doctor = commands.add_parser("doctor", help="say what is installed and what is missing")
+    doctor.add_argument("url", nargs="?", metavar="URL", help="a cache to look at (default: LLMCACHE_URL)")
+    planned = doctor.add_argument_group("what so many entries would take on a server")
+    planned.add_argument("--entries", type=_positive_integer, metavar="N", help="how many")
+    planned.add_argument("--answer-bytes", type=_positive_integer, default=800, metavar="N", help="mean (default: 800)")
+    planned.add_argument("--question-bytes", type=_positive_integer, default=60, metavar="N", help="mean (default: 60)")
+    planned.add_argument("--dimension", type=int, default=384, metavar="N", help="of a vector (default: 384)")
+    planned.add_argument("--index", default="hnsw", help="hnsw, flat, sets or local (default: hnsw)")
     doctor.set_defaults(run=_doctor)
     _add_eval(commands)
     _add_tune(commands)
     _add_invalidate(commands)
     _add_warm(commands)
     _add_analyze(commands)
+    _add_stats(commands)
+    _add_export(commands)
+    _add_import(commands)
     return parser
 
 
@@ -216,6 +228,42 @@ def _add_analyze(commands: argparse._SubParsersAction[_Parser]) -> None:
     analysis.set_defaults(run=_analyze)
 
 
+def _add_stats(commands: argparse._SubParsersAction[_Parser]) -> None:
+    counting = commands.add_parser(
+        "stats",
+        help="say what all processes that use a cache have counted",
+        description="Hits, misses, errors and so on of all processes that use a cache in a file or on a server, living "
+        "and gone. A process writes its counts every few seconds.",
+    )
+    counting.add_argument("url", nargs="?", metavar="URL", help="the cache (default: LLMCACHE_URL)")
+    counting.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    counting.add_argument("--reset", action="store_true", help="let all counts begin at 0")
+    counting.set_defaults(run=_stats)
+
+
+def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write the entries of a cache to a file that any other can import",
+        description="The cache may be in use. The file holds questions and answers as they are; docs/transfer.md says "
+        "how. For example: llmcache export redis://localhost:6379/0 answers.jsonl.gz",
+    )
+    add_export_options(export)
+    export.set_defaults(run=_export)
+
+
+def _add_import(commands: argparse._SubParsersAction[_Parser]) -> None:
+    importing = commands.add_parser(
+        "import",
+        help="store the entries of an export in a cache, whatever its store",
+        description="The cache may be in use; what was interrupted is run again. Import only what you trust: who wrote "
+        "the file says what users are answered. For example: llmcache import disk:///var/cache/answers.db "
+        "answers.jsonl.gz",
+    )
+    add_import_options(importing)
+    importing.set_defaults(run=_import)
+
+
 def _version() -> str:
     from llmcache_plugins import __version__
 
@@ -324,7 +372,33 @@ def _analyze(options: argparse.Namespace) -> int:
     return run_analyze(options)
 
 
-def _doctor(options: argparse.Namespace) -> int:
-    from llmcache_plugins.cli.doctor import run_doctor
+def _export(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.transfer import run_export
 
-    return run_doctor()
+    return run_export(options)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.transfer import run_import
+
+    return run_import(options)
+
+
+def _stats(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.stats import run_stats
+
+    return run_stats(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.doctor import run_doctor, say_size
+
+    if options.entries is not None:
+        return say_size(
+            options.entries,
+            answer_bytes=options.answer_bytes,
+            question_bytes=options.question_bytes,
+            dimension=options.dimension,
+            index=options.index,
+        )
+    return run_doctor(url=options.url)

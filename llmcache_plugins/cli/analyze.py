@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.factory import open_cache
 
 __all__ = ["run_analyze"]
 
@@ -20,11 +20,7 @@ def run_analyze(options: argparse.Namespace, say: Callable[[str], None] = print)
         ConfigError: the URL is no cache in a file that is there.
         StoreError: the file cannot be read.
     """
-    kind, path = parse_url(options.url)
-    if kind != "disk":
-        raise ConfigError("only a cache in a file can be read from outside: disk:///path/of/file.db")
-    if not path.is_file():
-        raise ConfigError(f"there is no file {str(path)!r}")
+    check_lasting(options.url, "only a cache in a file or on a server can be read from outside")
     settings: dict[str, Any] = {"namespace": options.namespace} if options.namespace else {}
     with open_cache(options.url, embedder=None, fail_open=False, maintenance="manual", **settings) as cache:
         analysis = cache.analyze(top=options.top, with_text=options.with_text)

@@ -6,11 +6,12 @@ import os
 import platform
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from llmcache_plugins.errors import ConfigError, LLMCacheError
-from llmcache_plugins.factory import parse_url
+from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
+from llmcache_plugins.factory import open_cache, parse_url
 
-__all__ = ["run_doctor"]
+__all__ = ["run_doctor", "say_size"]
 
 _PACKAGES = (  # distribution, extra that brings it
     ("langchain-core", "langchain"),
@@ -18,6 +19,7 @@ _PACKAGES = (  # distribution, extra that brings it
     ("llama-index-core", "llama-index"),
     ("anthropic", "anthropic"),
     ("redis", "redis"),
+    ("cryptography", "encryption"),
     ("onnxruntime", "local"),
     ("tokenizers", "local"),
     ("llmcache-plugins-models", "local"),
@@ -30,8 +32,13 @@ _PACKAGES = (  # distribution, extra that brings it
 )
 
 
-def run_doctor(say: Callable[[str], None] = print) -> int:
-    """Print it; 1 when the embedder is installed but does not work, or LLMCACHE_URL is no cache URL, else 0."""
+def run_doctor(say: Callable[[str], None] = print, *, url: str | None = None) -> int:
+    """Print it; 1 when the embedder is installed but does not work, the URL is none of a cache or
+    LLMCACHE_ENCRYPTION_KEY no key, else 0.
+
+    Args:
+        url: of the cache to look at; by default LLMCACHE_URL.
+    """
     say(f"{'Python':24}{platform.python_version()}")
     for name in ("llmcache-plugins", "numpy"):
         say(f"{name:24}{_version(name) or 'not installed as a package'}")
@@ -39,9 +46,27 @@ def run_doctor(say: Callable[[str], None] = print) -> int:
         say(f"{name:24}{_version(name) or _missing(extra)}")
     embedder, works = _embedder()
     say(f"{'default embedder':24}{embedder}")
-    url, is_valid = _default_url()
-    say(f"{'default cache':24}{url}")
-    return 0 if works and is_valid else 1
+    cache, is_valid = _cache(url, "this URL") if url else _cache(os.environ.get("LLMCACHE_URL"), "LLMCACHE_URL")
+    say(f"{'the cache' if url else 'default cache':24}{cache}")
+    sealing, is_key = _sealing()
+    say(f"{'encryption':24}{sealing}")
+    return 0 if works and is_valid and is_key else 1
+
+
+def say_size(entries: int, *, say: Callable[[str], None] = print, **sizes: Any) -> int:
+    """Print what so many entries would take on a server.
+
+    Raises:
+        ConfigError: as `size_estimate`.
+        MissingExtraError: the client of Redis is not installed.
+    """
+    from llmcache_plugins.stores.redis import size_estimate
+
+    estimate = size_estimate(entries, **sizes)
+    say(f"{'an entry':24}{estimate.entry_bytes:,} bytes")
+    say(f"{'all entries':24}{estimate.total_bytes / 2**20:,.0f} MiB, within a third or so")
+    say(f"{'advised maxmemory':24}{estimate.advised_bytes / 2**20:,.0f} MiB, with maxmemory-policy noeviction")
+    return 0
 
 
 def _version(name: str) -> str | None:
@@ -69,13 +94,43 @@ def _embedder() -> tuple[str, bool]:
     return embedder.embedder_id, True
 
 
-def _default_url() -> tuple[str, bool]:
-    """What to say of the default cache, and False when its URL is not one."""
-    url = os.environ.get("LLMCACHE_URL")
+def _cache(url: str | None, given_as: str) -> tuple[str, bool]:
+    """What to say of the cache at this URL, and False when it is none."""
     if not url:
         return "memory:// (set LLMCACHE_URL for another)", True
     try:
         kind, path = parse_url(url)
     except ConfigError as error:
-        return f"LLMCACHE_URL: {error}", False
-    return f"{kind}://{path if kind == 'disk' else ''} (LLMCACHE_URL)", True
+        return f"{given_as}: {error}", False
+    if kind == "redis":
+        return _server(url, given_as)
+    return f"{kind}://{path if kind == 'disk' else ''} ({given_as})", True
+
+
+def _sealing() -> tuple[str, bool]:
+    """Whether the default cache is sealed, and False when its key is none."""
+    if not os.environ.get("LLMCACHE_ENCRYPTION_KEY"):
+        return "none: what is stored is readable (set LLMCACHE_ENCRYPTION_KEY to seal it)", True
+    try:
+        open_cache("memory://", embedder=None, maintenance="manual").close()
+    except (ConfigError, MissingExtraError) as error:
+        return f"LLMCACHE_ENCRYPTION_KEY: {error}", False
+    return "LLMCACHE_ENCRYPTION_KEY", True
+
+
+def _server(url: str, given_as: str) -> tuple[str, bool]:
+    """What the server says of itself, and what should be changed there. Changes nothing itself."""
+    try:
+        from llmcache_plugins.stores.redis import RedisStore, redis_settings
+
+        server, settings = redis_settings(url)
+        for name in ("maxmemory", "maxmemory_policy"):
+            settings.pop(name, None)
+        store = RedisStore(server, **settings)
+        try:
+            found = store.inspect()
+        finally:
+            store.close()
+    except LLMCacheError as error:
+        return f"{given_as}: {error}", False
+    return "; ".join([str(found), *found.advice]), not found.advice

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from llmcache_plugins.cli.lasting import check_lasting
 from llmcache_plugins.engine import InvalidationReport, SemanticCache
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.factory import open_cache
 from llmcache_plugins.selection import Invalidation
 
 __all__ = ["run_invalidate"]
@@ -36,11 +37,7 @@ def run_invalidate(options: argparse.Namespace, say: Callable[[str], None] = pri
 
 
 def _check(options: argparse.Namespace) -> None:
-    kind, path = parse_url(options.url)
-    if kind != "disk":
-        raise ConfigError("only a cache in a file outlives its process: disk:///path/of/file.db")
-    if not path.is_file():
-        raise ConfigError(f"there is no file {str(path)!r}")
+    check_lasting(options.url, "only a cache in a file or on a server outlives its process")
     selecting = [name for name in _SELECTING if getattr(options, name) not in (None, (), False)]
     if options.event is not None and selecting:
         raise ConfigError(f"--event says by itself what is wrong; leave out {', '.join(map(_flag, selecting))}")

@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from llmcache_plugins.cli.lasting import check_lasting
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.factory import open_cache
 from llmcache_plugins.types import Usage
 from llmcache_plugins.warming import Budget, Wanted, WarmReport, from_topology, predictive, read_log, top_questions
 
@@ -47,11 +48,8 @@ def run_warm(options: argparse.Namespace, say: Callable[[str], None] = print) ->
 
 
 def _check(options: argparse.Namespace) -> None:
-    kind, path = parse_url(options.url)
-    if kind != "disk":
-        raise ConfigError("only a cache in a file outlives this command: disk:///path/of/file.db")
-    if options.expiring is not None and not path.is_file():
-        raise ConfigError(f"there is no file {str(path)!r}, so nothing expires")
+    why = "only a cache in a file or on a server outlives this command"
+    check_lasting(options.url, why, must_exist=options.expiring is not None)
     if not any((options.questions, options.log, options.templates, options.expiring)):
         raise ConfigError("say what to ask: --questions, --log, --templates or --expiring")
     if bool(options.templates) != bool(options.entities):

@@ -23,8 +23,10 @@ class Admission:
     """Makes entries by the settings of one cache.
 
     Args:
+        node: the id of the process that stores.
         profiler: None to profile nothing.
         profiler_failed: hears why a question could not be profiled. It may raise.
+        kept: what of a question's text may be stored; None when nobody can tell.
     """
 
     def __init__(
@@ -34,15 +36,19 @@ class Admission:
         surroundings: Surroundings,
         freshness: Freshness,
         tolerance: Tolerance,
+        node: Callable[[], str],
         profiler: Profiler | None,
         profiler_failed: Callable[[Exception], None],
+        kept: Callable[[str], str | None] = str,
     ) -> None:
         self._config = config
         self._surroundings = surroundings
         self._freshness = freshness
         self._tolerance = tolerance
+        self._node = node
         self._profiler = profiler
         self._profiler_failed = profiler_failed
+        self._kept = kept
 
     def __call__(
         self, request: Request, identity: Identity, answer: Answer, now: float, ttl: float | Default | None
@@ -61,6 +67,9 @@ class Admission:
         )
         if reason is not None:
             return UpdateOutcome(False, reason)
+        text = self._kept(request.text)
+        if text is None:
+            return UpdateOutcome(False, "redaction_error")
         try:
             profile = self._profile_of(request, answer)
         except Exception as error:
@@ -75,14 +84,16 @@ class Admission:
             key=identity.key,
             normalised_key=normalised_key_of(identity.scope, request.text),
             namespace=(*self._config.namespace, *request.namespace),
-            text=request.text,
+            text=text,
             answer_json=answer_json,
             created_at=now,
             expires_at=expires_at,
-            is_candidate=request.exact_only is None and payload_of(request.text) is None,
+            # Guards that cannot read the whole question are blind.
+            is_candidate=request.exact_only is None and payload_of(request.text) is None and text == request.text,
             model=request.model,
             usage=answer.usage,
             generation_seconds=answer.generation_seconds,
+            node_id=self._node(),
             profile=profile,
             label=request.label,
             tolerant=self._tolerance.split(request.params)[1],

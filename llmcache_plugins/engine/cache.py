@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
+from llmcache_plugins.counters import CacheStats, SharedStats, StoreStats, TierStats
 from llmcache_plugins.engine.analysing import Analysing
 from llmcache_plugins.engine.context import Contexts
 from llmcache_plugins.engine.events import Events
@@ -19,14 +19,17 @@ from llmcache_plugins.engine.expiring import ExpiringEntries
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.housekeeping import Housekeeping
 from llmcache_plugins.engine.quality import Quality
+from llmcache_plugins.engine.transferring import Transferring
 from llmcache_plugins.engine.warming import Warming
+from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import StoreError
+from llmcache_plugins.protocols import HasAsyncTwin
 from llmcache_plugins.types import Identity, Request
 
 __all__ = ["SemanticCache"]
 
 
-class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contexts, Housekeeping):
+class SemanticCache(Warming, Transferring, ExpiringEntries, Analysing, Quality, Events, Contexts, Housekeeping):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.
@@ -43,9 +46,12 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
         shadowing: checks of would-be hits, for policies that learn from them.
+        redact: takes out of a question's text what must not be stored, if anybody does.
         resolver: says what a follow-up asks as a question by itself, if anybody does.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.
         event_rules: what an event makes wrong; None for the default rules.
+        shared_counts: keeps what `statistics` counts in the store, beside what other processes count.
+        node: the id of this process; None for `config.node_id`.
         on_close: called at the end of `close`; none of them raises.
         clock: the time.
     """
@@ -73,6 +79,42 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
                 stores[tier.name] = await tier.async_store.stats()
         return self._snapshot(stores)
 
+    def shared_stats(self) -> SharedStats:
+        """What all processes that use the store of this cache have counted, those that are gone included, since the
+        first of them or since `reset_shared_stats`. Counts of other processes are up to `stats_interval` old; of a
+        process that was killed what it had counted since its last write is missing. Caches with other namespaces are
+        in it: `total.namespaces` tells them apart."""
+        stores = self._sizes()
+        return self._publisher.shared(stores, self._tier_stats(stores))
+
+    async def ashared_stats(self) -> SharedStats:
+        """`shared_stats` for event loops."""
+        return await in_worker(self._workers(), self.shared_stats)
+
+    def reset_shared_stats(self) -> None:
+        """Let all shared counts begin at 0, whoever counted. `stats()` goes on.
+
+        Raises:
+            StoreError: the store is broken, or others kept writing at this moment.
+        """
+        self._publisher.reset()
+
+    async def areset_shared_stats(self) -> None:
+        """`reset_shared_stats` for event loops."""
+        await in_worker(self._workers(), self.reset_shared_stats)
+
+    @property
+    def node_id(self) -> str:
+        """What entries that this cache stores have as `node_id`, and its counts in `shared_stats`."""
+        return self._node()
+
+    def _sizes(self) -> dict[str, StoreStats]:
+        """Of the store of all entries; empty when it cannot be read."""
+        bottom = self._tiers[-1]
+        with contextlib.suppress(StoreError):
+            return {bottom.name: bottom.store.stats()}
+        return {}
+
     def _snapshot(self, stores: Mapping[str, StoreStats]) -> CacheStats:
         snapshot = self._statistics.snapshot(stores, self._tier_stats(stores))
         return snapshot if self._shadowing is None else replace(snapshot, adaptive=self._shadowing.stats())
@@ -93,10 +135,12 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
 
     def close(self) -> None:
         """Make everything durable, release files and threads. A second call does nothing; a later lookup is a miss."""
-        self._is_closed = True
+        was_closed, self._is_closed = self._is_closed, True
         self._refresher.close()
         self._spread.close()
         self._housekeeper.close()
+        if not was_closed:
+            self._publisher.tick()
         for log in self._logs:
             log.close()
         for tier in reversed(self._parts.tiers):
@@ -107,6 +151,9 @@ class SemanticCache(Warming, ExpiringEntries, Analysing, Quality, Events, Contex
 
     async def aclose(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._workers(), self.close)
+        for tier in self._parts.tiers:
+            if isinstance(tier.store, HasAsyncTwin):  # its connections belong to this loop
+                await tier.async_store.close()
 
     def __repr__(self) -> str:
         tiering = self._rules.tiering

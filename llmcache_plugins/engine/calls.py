@@ -226,7 +226,14 @@ class Calls(Lookups, Updates):
             outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
             try:
                 outcome = yield from self._update_flow(
-                    request, identity, answer, joined.flight, now, ttl, seen=joined.seen
+                    request,
+                    identity,
+                    answer,
+                    joined.flight,
+                    now,
+                    ttl,
+                    seen=joined.seen,
+                    has_candidates=joined.has_candidates,
                 )
             except Exception as error:
                 self._spared(error)

@@ -1,7 +1,8 @@
 """Copies of entries for exact look-ups, in an upper tier's own store.
 
 The last tier's store has the truth. A copy counts only while the version of that store is the one it was read at: any
-write there, by whomever, and the copy is held against it before it is served again. So an update, an invalidation, a
+write there, by whomever, and the copy is held against it before it is served again; unless the store can tell that this
+one entry is still the same. So an update, an invalidation, a
 report or a clearing, also in another process, needs to know nothing of copies.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from llmcache_plugins.engine.ahead import read_exact
 from llmcache_plugins.engine.rules import Flow, Rules, Troubles
 from llmcache_plugins.engine.steps import Delete, Put, ReadExact, Select, VersionOf
 from llmcache_plugins.engine.tiering import Copy, Tiering
@@ -36,12 +38,12 @@ def read_through(
     address = (identity.scope, identity.key)
     copy = tiering.copy_of(address)
     if copy is None:
-        truth = yield ReadExact(rules.bottom, *address)
+        truth = yield from read_exact(rules.bottom, *address, rules, troubles)
         if not _is_copied(truth, tiering):
-            return truth  # type: ignore[no-any-return]  # a step's answer is Any
+            return truth
     if version is None or copy is None:
         version = yield VersionOf(rules.bottom)  # before the read: what is written in between makes the copy outdated
-    is_current = copy is not None and copy.version == version
+    is_current = copy is not None and tiering.is_current(copy, address, version)
     try:
         if copy is not None and copy.is_kept and is_current:
             kept = yield ReadExact(tiering.copies[copy.tier], *address)
@@ -49,7 +51,7 @@ def read_through(
                 return Stored(kept.entry, copy.access_count, kept.last_access, tier=copy.tier, reads=copy.reads)
     except StoreError as error:
         troubles.spare(error)
-    truth = yield ReadExact(rules.bottom, *address)
+    truth = yield from read_exact(rules.bottom, *address, rules, troubles)
     try:
         if (copy is None or copy.is_kept or not is_current) and tiering.begin_copy(address, copy):
             try:
@@ -58,7 +60,7 @@ def read_through(
                 tiering.end_copy(address)
     except StoreError as error:
         troubles.spare(error)
-    return truth  # type: ignore[no-any-return]
+    return truth
 
 
 def _is_copied(truth: Stored | Damaged | None, tiering: Tiering) -> bool:
@@ -121,7 +123,7 @@ def drop_outdated_copies(rules: Rules) -> Flow[int]:
             for stored in page.rows:
                 address = (stored.entry.scope, stored.entry.key)
                 copy = tiering.copy_of(address)
-                if copy is None or copy.tier != tier or copy.version != version:
+                if copy is None or copy.tier != tier or not tiering.is_current(copy, address, version):
                     tiering.drop(address)
                     by_scope.setdefault(address[0], []).append(address[1])
             for scope, keys in by_scope.items():

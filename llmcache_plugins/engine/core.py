@@ -25,6 +25,8 @@ from llmcache_plugins.engine.leads import is_on_loop
 from llmcache_plugins.engine.leasing import Holders, Leasing
 from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.engine.maintaining import Upkeep
+from llmcache_plugins.engine.node import Node
+from llmcache_plugins.engine.publishing import Publisher
 from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Followed, Resolver
@@ -37,8 +39,9 @@ from llmcache_plugins.engine.workers import Workers
 from llmcache_plugins.errors import CodecError, LLMCacheError
 from llmcache_plugins.policies.event_rules import EventRules
 from llmcache_plugins.policies.freshness import Freshness
+from llmcache_plugins.policies.keeping import Keeping
 from llmcache_plugins.policies.tolerance import Tolerance
-from llmcache_plugins.protocols import Clock, Embedder, Log, Profiler, Recorder, StatisticsRecorder
+from llmcache_plugins.protocols import Clock, Embedder, Log, Profiler, Recorder, SharedCounts, StatisticsRecorder
 from llmcache_plugins.quality import NearMissRecord, Regression
 from llmcache_plugins.selection import Lease
 from llmcache_plugins.types import Identity, MissReason, Request
@@ -64,18 +67,24 @@ class Core(Shared):
         advisers: Advisers | None = None,
         workers: Workers | None = None,
         profiler: Profiler | None = None,
+        redact: Callable[[str], str] | None = None,
         resolver: ResolveTurns | None = None,
         shadowing: Shadowing | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
+        shared_counts: SharedCounts | None = None,
+        node: Node | None = None,
         on_close: Sequence[Callable[[], None]] = (),
     ) -> None:
         self.config = config
+        self._node = Node(config.node_id) if node is None else node
         self._is_closed = False
         self._on_close = list(on_close)
         self._tiers = tuple(tiers)
         self._spread = Spread(clock)
-        self._rules = rules = replace(rules, serves_longer=self._spread.is_servable)
+        kept = Keeping(store_text=config.store_text, redact=redact, failed=self._redaction_failed)
+        self._keeps_all = config.store_text and redact is None
+        self._rules = rules = replace(rules, serves_longer=self._spread.is_servable, kept=kept)
         if shadowing is not None:
             self._rules = rules = replace(rules, learnt=shadowing.learnt, check_chance=shadowing.chance)
         self._clock = clock
@@ -108,10 +117,14 @@ class Core(Shared):
         resolve = self._resolve
         self._served = Served(lambda: resolve.text_scope)
         self._upkeep = Upkeep(rules, self._epochs, clock, self._health, fail_open=config.fail_open)
-        self._housekeeper = Housekeeper(
-            partial(_keep_up, weakref.ref(self)),
-            config.maintenance_interval if config.maintenance == "auto" else None,
-        )
+        self._publisher = Publisher(self._tiers[-1], shared_counts, clock, self._emit)
+        # A cache that is only read counts, too; where nobody shares the store that can wait until it is asked.
+        self._publishes_reads = shared_counts is not None and self._tiers[-1].store.capabilities.is_shared
+        chores = [
+            (partial(_keep_up, weakref.ref(self)), config.maintenance_interval),
+            (partial(_tell, weakref.ref(self)), config.stats_interval),
+        ]
+        self._housekeeper = Housekeeper(chores if config.maintenance == "auto" else ())
         weakref.finalize(self, self._housekeeper.stop)
         follow_forks(self)
 
@@ -127,7 +140,7 @@ class Core(Shared):
             by_tag=config.ttl_by_tag,
         )
         self._surroundings = Surroundings(freshness.volatilities)
-        self._epochs = Epochs(self._tiers[-1], len(self._tiers) - 1, self._epochs_failed)
+        self._epochs = Epochs(self._tiers[-1], len(self._tiers) - 1, self._epochs_failed, self._epochs_read)
         self._resolve = Resolver(
             config.namespace,
             self._surroundings,
@@ -141,8 +154,10 @@ class Core(Shared):
             surroundings=self._surroundings,
             freshness=freshness,
             tolerance=tolerance,
+            node=self._node,
             profiler=profiler,
             profiler_failed=self._profiler_failed,
+            kept=self._rules.kept,
         )
 
     def _followed(self, request: Request, identity: Identity) -> tuple[Request, Identity]:
@@ -164,8 +179,16 @@ class Core(Shared):
         if not self.config.fail_open:
             raise error
 
+    def _epochs_read(self) -> None:
+        self._health.succeeded(self._tiers[-1].name, "read epochs")
+
     def _profiler_failed(self, error: Exception) -> None:
         self._health.failed("profiler", error)
+        if not self.config.fail_open:
+            raise error
+
+    def _redaction_failed(self, error: Exception) -> None:
+        self._health.failed("redaction", error)
         if not self.config.fail_open:
             raise error
 
@@ -234,6 +257,7 @@ class Core(Shared):
             self._follow_ups.after_fork()
         if self._rules.tiering is not None:
             self._rules.tiering.after_fork()
+        self._publisher.after_fork()
 
 
 def _keep_up(cache: weakref.ref[Core]) -> None:
@@ -242,3 +266,10 @@ def _keep_up(cache: weakref.ref[Core]) -> None:
     core = cache()
     if core is not None and not core._is_closed:
         core._upkeep.run(core._perform)
+
+
+def _tell(cache: weakref.ref[Core]) -> None:
+    """Share what was counted, on the same terms."""
+    core = cache()
+    if core is not None and not core._is_closed:
+        core._publisher.tick()

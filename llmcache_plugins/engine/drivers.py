@@ -56,7 +56,8 @@ class Tier:
 class Health:
     """Says once when a part fails at something and once when it is well again; every failure goes to `on_error`.
 
-    What a part fails at is told apart: a full disk is no less full because reads go on working.
+    What a part fails at is told apart: a full disk is no less full because reads go on working. What a store tells by
+    itself is only counted: an outage of its server, for one, is one line and not one for each kind of work.
     """
 
     def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
@@ -65,6 +66,8 @@ class Health:
 
     def failed(self, component: str, error: BaseException, work: str = "work") -> None:
         self._on_error(component, error)
+        if isinstance(error, StoreError) and error.is_told:
+            return
         if (component, work) not in self._degraded:
             self._degraded.add((component, work))
             # The error's text may quote a prompt or a URL: only its class is logged.

@@ -15,11 +15,33 @@ from llmcache_plugins.engine.drivers import Tier
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.steps import WriteNote
+from llmcache_plugins.protocols import TracksChanges
 from llmcache_plugins.types import Namespace
 
-__all__ = ["Epochs"]
+__all__ = ["EPOCHS", "Epochs", "begun_at", "epoch_of", "epochs_in"]
 
-_PREFIX = "epoch:"
+EPOCHS = "epoch:"
+"""How the names of these notes begin."""
+
+
+def epochs_in(notes: Mapping[str, str]) -> dict[Namespace, str]:
+    """The epochs in the notes of a store."""
+    return {tuple(json.loads(name.removeprefix(EPOCHS))): value for name, value in notes.items()}
+
+
+def epoch_of(epochs: Mapping[Namespace, str], namespace: Namespace) -> str:
+    """The epoch of a full namespace: it changes with that of any namespace above it. Empty for the first one."""
+    if not epochs:
+        return ""
+    above = (namespace[:length] for length in range(len(namespace) + 1))
+    found = [[place, epochs[start]] for place, start in enumerate(above) if start in epochs]
+    return json.dumps(found) if found else ""
+
+
+def begun_at(epoch: str) -> float | None:
+    """When this epoch of one namespace began; None when nobody knows which one it is."""
+    start, _, _ = epoch.partition(" ")
+    return None if start == "unknown" else float(start)
 
 
 class Epochs:
@@ -29,14 +51,23 @@ class Epochs:
         bottom: the last tier.
         place: its place among the tiers.
         failed: hears why the notes could not be read. It may raise.
+        succeeded: hears that they were read.
     """
 
-    def __init__(self, bottom: Tier, place: int, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        bottom: Tier,
+        place: int,
+        failed: Callable[[Exception], None],
+        succeeded: Callable[[], None] = lambda: None,
+    ) -> None:
         self._bottom = bottom
         self._place = place
         self._failed = failed
+        self._succeeded = succeeded
         self._is_blocking = bottom.store.capabilities.is_blocking
         self._version: Hashable = object()  # equal to no version of a store
+        self._notes_version: Hashable | None = None
         self._epochs: Mapping[Namespace, str] = {}
         self._has_read = False
         # While the notes cannot be read nobody knows which entries are of an earlier epoch: none is found then, and
@@ -63,7 +94,12 @@ class Epochs:
             while not is_known:
                 before = self._version
                 version = store.version()  # before the notes: one that is written in between is read again
-                is_known = version == before or self._take(before, version, store.notes(_PREFIX))
+                notes_version = self._notes_version_now()
+                is_known = (
+                    version == before
+                    or self._is_only_of_entries(before, version, notes_version)
+                    or self._take(before, version, notes_version, store.notes(EPOCHS))
+                )
         except Exception as error:
             self._lose(error)
 
@@ -77,7 +113,12 @@ class Epochs:
             while not is_known:
                 before = self._version
                 version = await store.version()
-                is_known = version == before or self._take(before, version, await store.notes(_PREFIX))
+                notes_version = self._notes_version_now()
+                is_known = (
+                    version == before
+                    or self._is_only_of_entries(before, version, notes_version)
+                    or self._take(before, version, notes_version, await store.notes(EPOCHS))
+                )
         except Exception as error:
             self._lose(error)
 
@@ -89,12 +130,7 @@ class Epochs:
 
     def of(self, namespace: Namespace) -> str:
         """The epoch of a full namespace: it changes with that of any namespace above it. Empty for the first one."""
-        epochs = self._epochs
-        if not epochs:
-            return ""
-        above = (namespace[:length] for length in range(len(namespace) + 1))
-        found = [[place, epochs[start]] for place, start in enumerate(above) if start in epochs]
-        return json.dumps(found) if found else ""
+        return epoch_of(self._epochs, namespace)
 
     def bump_flow(self, namespace: Namespace, now: float) -> Flow[None]:
         """Begin a new epoch of a full namespace and all below it.
@@ -104,34 +140,53 @@ class Epochs:
         """
         # A value nobody else has, and no count: of two caches that begin an epoch at the same time, each would write
         # the same next number, and what was stored between the two would live.
-        yield WriteNote(self._place, _name(namespace), f"{now!r} {secrets.token_hex(8)}")
+        yield from self.set_flow(namespace, f"{now!r} {secrets.token_hex(8)}")
+
+    def set_flow(self, namespace: Namespace, epoch: str | None) -> Flow[None]:
+        """Let a full namespace go on in this epoch, None for the first one: that of a store its entries come from.
+
+        Only where nothing is stored at or below it: whatever is would be lost, or come back. Raises `StoreError`.
+        """
+        yield WriteNote(self._place, _name(namespace), epoch)
         with self._lock:
-            self._version = object()
+            self._version, self._notes_version = object(), None
 
     def begun(self) -> dict[Namespace, float]:
         """When the present epoch of each namespace began: what was stored there before is to be removed."""
-        begun = {}
-        for namespace, epoch in self._epochs.items():
-            start, _, _ = epoch.partition(" ")
-            if start != "unknown":
-                begun[namespace] = float(start)
-        return begun
+        begun = {namespace: begun_at(epoch) for namespace, epoch in self._epochs.items()}
+        return {namespace: start for namespace, start in begun.items() if start is not None}
 
-    def _take(self, before: Hashable, version: Hashable, notes: Mapping[str, str]) -> bool:
+    def _notes_version_now(self) -> Hashable | None:
+        store = self._bottom.store
+        return store.notes_version() if isinstance(store, TracksChanges) else None
+
+    def _is_only_of_entries(self, before: Hashable, version: Hashable, notes_version: Hashable | None) -> bool:
+        """Is the version another one because of entries alone? Then the epochs are those that are known."""
+        with self._lock:
+            if notes_version is None or notes_version != self._notes_version or self._version is not before:
+                return False
+            self._version = version
+            return True
+
+    def _take(
+        self, before: Hashable, version: Hashable, notes_version: Hashable | None, notes: Mapping[str, str]
+    ) -> bool:
         """False when somebody else was quicker: what was read then may be older than what is known by now, and a
         look-up that began after a change must not see what was before it."""
-        epochs = {tuple(json.loads(name.removeprefix(_PREFIX))): value for name, value in notes.items()}
+        epochs = epochs_in(notes)
         with self._lock:
             if self._version is not before:
                 return False
             self._epochs, self._version, self._has_read = epochs, version, True
-            return True
+            self._notes_version = notes_version
+        self._succeeded()
+        return True
 
     def _lose(self, error: Exception) -> None:
         with self._lock:
-            self._epochs, self._version = self._unknown, object()
+            self._epochs, self._version, self._notes_version = self._unknown, object(), None
         self._failed(error)
 
 
 def _name(namespace: Namespace) -> str:
-    return _PREFIX + json.dumps(list(namespace))
+    return EPOCHS + json.dumps(list(namespace))

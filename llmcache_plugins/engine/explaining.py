@@ -106,6 +106,7 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float,
         is_exact_only=is_exact_only,
         is_judge_wanted=seen.is_judge_wanted,
         check_chance=_check_chance(outcome, rules, seen),
+        node_id=outcome.stored.entry.node_id if isinstance(outcome, Found) else "",
     )
 
 

@@ -78,6 +78,7 @@ class Explanation:
         asked: the question.
         outcome: `hit (kind)` or `miss (reason)`.
         matched: the stored question of a hit.
+        node_id: of the process that stored it; empty on a miss.
         detail: more about a miss, `"budget"` for example.
         exact: `"exact"` or `"alias"` when the key is known, else None.
         normalised: the stored question that differs in case and spaces alone, or None.
@@ -102,6 +103,7 @@ class Explanation:
     is_exact_only: bool = False
     is_judge_wanted: bool = False
     check_chance: float = 0.0
+    node_id: str = ""
 
     @property
     def is_hit(self) -> bool:
@@ -121,6 +123,8 @@ class Explanation:
             f"policy:     {self.policy or others}",
             f"embedder:   {self.embedder_id or 'none'}",
         ]
+        if self.node_id:
+            lines.append(f"stored by:  {self.node_id}")
         if self.check_chance:
             lines.append(f"check:      would be sent to the model as a check{_in_how_many(self.check_chance)}")
         if self.is_judge_wanted:

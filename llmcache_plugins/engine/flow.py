@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 
+from llmcache_plugins.engine.ahead import NORMALISED_LIMIT, ahead_of, read_exact, read_normalised
 from llmcache_plugins.engine.copying import read_through
 from llmcache_plugins.engine.meaning import find_by_meaning, is_valid
 from llmcache_plugins.engine.moving import placed
@@ -20,8 +21,6 @@ from llmcache_plugins.engine.steps import (
     Fits,
     Invalidations,
     Put,
-    ReadExact,
-    ReadNormalised,
     SequenceOf,
     Sweep,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "update_flow",
 ]
 
-_NORMALISED_LIMIT = 4  # wordings that differ in case alone: a guard may refuse the newest and accept an older one
 _SWEEP_LIMIT = 1000  # expired entries one update may have to remove
 
 
@@ -65,6 +63,7 @@ def lookup_flow(
         version: as for `find_exact`.
     """
     troubles = Troubles(rules.fail_open)
+    troubles.ahead = ahead_of(request, identity, rules)
     found = yield from find_exact(request, identity, rules, now, troubles, version)
     if found is not None:
         return found
@@ -106,7 +105,7 @@ def find_exact(
             if tiering is not None and tiering.copies:
                 stored = yield from read_through(identity, rules, tiering, troubles, version)
             else:
-                stored = yield ReadExact(tier, identity.scope, identity.key)
+                stored = yield from read_exact(tier, identity.scope, identity.key, rules, troubles)
             if stored is None:
                 continue
             if isinstance(stored, Damaged):
@@ -155,7 +154,7 @@ def find_normalised(
     key = normalised_key_of(identity.scope, request.text)
     for tier in range(len(rules.tiers)):
         try:
-            wordings = yield ReadNormalised(tier, identity.scope, key, _NORMALISED_LIMIT)
+            wordings = yield from read_normalised(tier, identity.scope, key, NORMALISED_LIMIT, rules, troubles)
         except StoreError as error:
             troubles.spare(error)
             continue
@@ -186,7 +185,14 @@ def find_normalised(
 
 
 def update_flow(
-    entry: Entry, rules: Rules, now: float, *, sweep: bool, seen: int | None = None, fence: Lease | None = None
+    entry: Entry,
+    rules: Rules,
+    now: float,
+    *,
+    sweep: bool,
+    seen: int | None = None,
+    fence: Lease | None = None,
+    has_candidates: bool | None = None,
 ) -> Flow[UpdateOutcome]:
     """Store one answer in every tier. Its vector is computed now only when the scope already holds a candidate: the
     first question of a scope gets its vector when a second one comes (most scopes never see one).
@@ -194,9 +200,10 @@ def update_flow(
     Args:
         seen: the sequence of the last tier's store before the answer was asked for; see `Store.put`.
         fence: the lease the answer was computed under.
+        has_candidates: did the scope hold one when it was looked at; None to look now.
     """
     try:
-        entry = yield from _with_vector(entry, rules)
+        entry = yield from _with_vector(entry, rules, has_candidates)
     except (EmbedderError, StoreError):
         if not rules.fail_open:
             raise
@@ -230,17 +237,20 @@ def _why_refused(entry: Entry, tier: int, seen: int | None, fence: Lease | None)
     return "not_kept" if fence is None else "superseded"
 
 
-def _with_vector(entry: Entry, rules: Rules) -> Flow[Entry]:
+def _with_vector(entry: Entry, rules: Rules, has_candidates: bool | None) -> Flow[Entry]:
     if rules.embedder_id is None or not entry.is_candidate:
         return entry
     if not (yield Fits(entry.text)):
         return replace(entry, is_candidate=False)
-    for tier in range(len(rules.tiers)):
+    for tier in range(len(rules.tiers) if has_candidates is None else 0):
         census = yield CensusOf(tier, entry.scope, rules.embedder_id, 0)
         if census.candidates:
-            vectors = yield Embed((entry.text,))
-            return replace(entry, embedder_id=rules.embedder_id, vector=vectors[0])
-    return entry
+            has_candidates = True
+            break
+    if not has_candidates:
+        return entry
+    vectors = yield Embed((entry.text,))
+    return replace(entry, embedder_id=rules.embedder_id, vector=vectors[0])
 
 
 def look_exact_flow(request: Request, identity: Identity, rules: Rules, now: float) -> Flow[Found | NotFound]:

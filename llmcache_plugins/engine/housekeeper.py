@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,19 +18,18 @@ _LONGEST_WAIT = 10.0  # seconds `close` waits for a pass under way: the stores a
 
 
 class Housekeeper:
-    """Calls `work` every `interval` seconds in a thread of its own.
+    """Calls each work at intervals of its own, in one thread.
 
     The thread is a daemon, so that no program waits for it at its end, and does not live on in a forked child: there
     the next `start` makes a new one.
 
     Args:
-        work: what is to be done; must not hold the cache, or a cache that nobody closes would live for ever.
-        interval: real seconds between two passes, whatever the cache's clock says; None for no thread at all.
+        chores: what is to be done, and the real seconds between two passes of it, whatever the cache's clock says;
+            none for no thread at all. It must not hold the cache, or a cache that nobody closes would live for ever.
     """
 
-    def __init__(self, work: Callable[[], Any], interval: float | None) -> None:
-        self._work = work
-        self._interval = interval
+    def __init__(self, chores: Sequence[tuple[Callable[[], Any], float]]) -> None:
+        self._chores = tuple(chores)
         self.after_fork()
         follow_forks(self)
 
@@ -41,11 +41,11 @@ class Housekeeper:
 
     def start(self) -> None:
         """Start the thread, unless it runs or there shall be none. Costs next to nothing when it runs."""
-        if self._thread is not None or self._interval is None:
+        if self._thread is not None or not self._chores:
             return
         with self._lock:
             if self._thread is None and not self._stop.is_set():
-                arguments = (self._work, self._interval, self._stop)
+                arguments = (self._chores, self._stop)
                 thread = threading.Thread(target=_keep, args=arguments, name="llmcache-maintenance", daemon=True)
                 with suppress(RuntimeError):  # no more threads: that is no reason to store nothing
                     thread.start()
@@ -64,9 +64,14 @@ class Housekeeper:
             thread.join(_LONGEST_WAIT)
 
 
-def _keep(work: Callable[[], Any], interval: float, stop: threading.Event) -> None:
-    while not stop.wait(interval):
-        try:
-            work()
-        except Exception as error:
-            _log.warning("maintenance failed (%s); the next pass tries again", type(error).__name__)
+def _keep(chores: Sequence[tuple[Callable[[], Any], float]], stop: threading.Event) -> None:
+    due = [time.monotonic() + interval for _, interval in chores]
+    while not stop.wait(max(0.0, min(due) - time.monotonic())):
+        for place, (work, interval) in enumerate(chores):
+            if time.monotonic() < due[place] or stop.is_set():
+                continue
+            try:
+                work()
+            except Exception as error:
+                _log.warning("maintenance failed (%s); the next pass tries again", type(error).__name__)
+            due[place] = time.monotonic() + interval

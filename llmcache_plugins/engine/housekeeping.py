@@ -7,6 +7,7 @@ from typing import Any
 
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.maintaining import Maintained
+from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import ConfigError
 
 __all__ = ["Housekeeping"]
@@ -17,17 +18,25 @@ class Housekeeping(Core):
 
     def maintain(self) -> Maintained:
         """One pass: remove what has expired, demote what is idle or too much for its tier, promote what was read often
-        enough, drop outdated copies, forget invalidations of more than a day ago. With `maintenance="auto"` a thread
-        does it every `maintenance_interval` seconds; it may be called besides.
+        enough, drop outdated copies, forget invalidations of more than a day ago; and share what was counted. With
+        `maintenance="auto"` a thread does it every `maintenance_interval` seconds; it may be called besides.
 
         Raises:
             StoreError: a store is broken, unless `fail_open`.
         """
-        return Maintained() if self._is_closed else self._upkeep.run(self._perform)
+        if self._is_closed:
+            return Maintained()
+        maintained = self._upkeep.run(self._perform)
+        self._publisher.tick()
+        return maintained
 
     async def amaintain(self) -> Maintained:
         """`maintain` for event loops."""
-        return Maintained() if self._is_closed else await self._upkeep.arun(self._aperform, self._workers)
+        if self._is_closed:
+            return Maintained()
+        maintained = await self._upkeep.arun(self._aperform, self._workers)
+        await in_worker(self._workers(), self._publisher.tick)
+        return maintained
 
     def add_maintenance(self, name: str, work: Callable[[], Any]) -> None:
         """Call `work` in each pass too; what it raises is counted and spared.

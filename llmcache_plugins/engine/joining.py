@@ -27,12 +27,14 @@ class Joined(NamedTuple):
 
     `flight`: the caller leads it and has to land it; beside an answer that was found, it has to be renewed meanwhile.
     `error`: what the leader's call raised. `seen`: the sequence before the model is asked, see `Store.put`.
+    `has_candidates`: did the scope hold one; None where nobody looked.
     """
 
     found: Found | NotFound | Bypass
     flight: Flight | None = None
     error: Exception | None = None
     seen: int | None = None
+    has_candidates: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,12 @@ def join_flow(seeker: Seeker, *, lead: bool) -> Flow[Joined]:
     joined = (yield from _lead(seeker, found)) if lead else (yield from _alone(seeker, found))
     if isinstance(joined.found, Found) and joined.flight is None:
         return joined
+    looked = joined.found.looked if isinstance(joined.found, NotFound) else None
+    if looked is not None:  # as of a moment before: what was invalidated since is asked for anew, too
+        has_candidates = None if looked.census is None else looked.census.candidates > 0
+        return joined._replace(seen=looked.sequence, has_candidates=has_candidates)
+    if isinstance(joined.found, NotFound) and joined.found.has_failed_to_look:
+        return joined  # who has waited in vain for the store does not wait for it again
     try:
         rules = seeker.joining.rules
         return joined._replace(seen=(yield from seen_now(rules.bottom, fail_open=rules.fail_open)))

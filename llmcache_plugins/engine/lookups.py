@@ -167,10 +167,12 @@ class Lookups(Core):
     def _note(self, joined: Joined, identity: Identity) -> None:
         """Keep what a caller knew of invalidations, for the update that may follow."""
         if joined.seen is not None and isinstance(joined.found, NotFound):
-            self._sequences.note(identity.key, joined.seen)
+            self._sequences.note(identity.key, joined.seen, joined.has_candidates)
 
     def _report(self, found: Found | NotFound | Bypass, request: Request, identity: Identity, start: float) -> Outcome:
         latency = perf_counter() - start
+        if self._publishes_reads:
+            self._housekeeper.start()
         if isinstance(found, Bypass):
             self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace))
             return bypass

@@ -6,21 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from llmcache_plugins.engine.ahead import read_census
 from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.reports import Reports
 from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.settling import Opinions, settle
-from llmcache_plugins.engine.steps import CensusOf, Embed, PutAlias, Search, SetVectors, Validate, Watch, Weigh
+from llmcache_plugins.engine.steps import Embed, PutAlias, Search, SetVectors, Validate, Watch, Weigh
 from llmcache_plugins.engine.touching import serve
 from llmcache_plugins.errors import EmbedderError, StoreError
 from llmcache_plugins.matching import Decision, Judged, Policy, decide
 from llmcache_plugins.types import Alias, Candidate, Entry, FloatArray, Identity, MissReason, Request, Stored
 
 __all__ = ["Neighbour", "find_by_meaning", "is_valid", "neighbours"]
-
-# With the rules of `update_flow` a scope has one pending vector at most; more only after a change of the embedder,
-# and then they are worked off bit by bit.
-_PENDING_BATCH = 64
 
 
 class Neighbour(NamedTuple):
@@ -151,10 +148,11 @@ def _serve(
     now: float,
     troubles: Troubles,
 ) -> Flow[Found]:
-    """Count the read, and remember the wording, unless it may have to be checked when it is asked again."""
+    """Count the read, and remember the wording, unless it may have to be checked when it is asked again, or must not be
+    stored as it is."""
     candidate, tier = match.judged.candidate, match.tier
     yield from serve(tier, candidate, rules, now, troubles)
-    if rules.learnt is not None:
+    if rules.learnt is not None or rules.kept(request.text) != request.text:
         return _found(match, rules, policy)
     alias = Alias(
         scope=identity.scope,
@@ -229,7 +227,7 @@ def _populated_tiers(
     pending: dict[str, str] = {}
     for tier in range(len(rules.tiers)):
         try:
-            census = yield CensusOf(tier, scope, embedder_id, _PENDING_BATCH)
+            census = yield from read_census(tier, scope, embedder_id, rules, troubles)
         except StoreError as error:
             troubles.spare(error)
             continue

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from llmcache_plugins.engine.ahead import read_normalised
 from llmcache_plugins.engine.reports import (
     MOST_REPORTS,
     NO_REPORTS,
@@ -137,7 +138,7 @@ def read_reports(scope: str, rules: Rules, now: float, troubles: Troubles) -> Fl
     is_unread = is_read = False
     for tier in range(len(rules.tiers)):
         try:
-            kept = yield ReadNormalised(tier, scope, key, MOST_REPORTS)
+            kept = yield from read_normalised(tier, scope, key, MOST_REPORTS, rules, troubles)
         except StoreError as error:
             troubles.spare(error)
             is_unread = True
@@ -168,11 +169,16 @@ def report_flow(wrong: Wrong, rules: Rules, now: float) -> Flow[tuple[Reported, 
         raise ConfigError("no entry of a plain question has this key: report the hit, or its reference")
     asked, stored = wrong.asked, wrong.stored
     is_remembered, regression = False, None
-    # Of two equal texts it was the answer that was wrong, not the match.
-    if asked is not None and stored is not None and asked.strip() != stored.strip():
-        digest = fingerprint(stored.encode("utf-8", "replace"), asked.encode("utf-8", "replace"))
-        regression = Regression(f"wrong-{digest[:12]}", stored, asked)
-        report = yield from _report_of(asked, stored, wrong.similarity, rules)
+    # Of two equal texts it was the answer that was wrong, not the match. So it was where not all of the text is stored:
+    # such an entry is found by its own text alone.
+    if asked is not None and stored is not None and asked.strip() != stored.strip() and rules.kept(asked) != stored:
+        kept_asked, kept_stored = rules.kept(asked), rules.kept(stored)
+        if kept_asked == asked and kept_stored == stored:
+            digest = fingerprint(stored.encode("utf-8", "replace"), asked.encode("utf-8", "replace"))
+            regression = Regression(f"wrong-{digest[:12]}", stored, asked)
+            report = yield from _report_of(asked, stored, wrong.similarity, rules)
+        else:
+            report = Report.by_digest(asked, stored, 1.0 if wrong.similarity is None else wrong.similarity)
         is_remembered = yield from _remember(report, wrong, rules, now, failures)
     error = failures[0] if failures else None
     return Reported(removed, is_remembered, regression, has_failed=error is not None), error

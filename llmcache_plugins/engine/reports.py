@@ -42,7 +42,8 @@ _FORM = "llmcache/report/1"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One wrong match. The texts are normalised; `vectors` are those of asked and stored, shape (2, dim), or None."""
+    """One wrong match. The texts are normalised, or digests of that where they must not be stored; `vectors` are those
+    of asked and stored, shape (2, dim), or None."""
 
     asked: str = field(repr=False)
     stored: str = field(repr=False)
@@ -55,6 +56,11 @@ class Report:
         cls, asked: str, stored: str, similarity: float, embedder_id: str | None, vectors: FloatArray | None
     ) -> Report:
         return cls(normalise_text(asked), normalise_text(stored), similarity, embedder_id, vectors)
+
+    @classmethod
+    def by_digest(cls, asked: str, stored: str, similarity: float) -> Report:
+        """A report of which no text is kept, and no vector: it forbids the pair, and touches nothing near it."""
+        return cls(_digest_of(asked), _digest_of(stored), similarity)
 
     @property
     def pair(self) -> frozenset[str]:
@@ -82,15 +88,18 @@ class Reports:
         """Was this pair reported? In either direction, whatever its case and spaces."""
         if not self.reports:
             return False
-        pair = frozenset((normalise_text(asked), normalise_text(stored)))
-        return any(report.pair == pair for report in self.reports)
+        pairs = (
+            frozenset((normalise_text(asked), normalise_text(stored))),
+            frozenset((_digest_of(asked), _digest_of(stored))),
+        )
+        return any(report.pair in pairs for report in self.reports)
 
     def are_near(self, asked: str, stored: str, vector: FloatArray, embedder_id: str) -> bool:
         """Does this match touch a reported one? One of its texts is a reported one, or what is asked is at least as
         near to a reported text as the texts of the wrong match were to each other."""
         if not self.reports:
             return False
-        texts = {normalise_text(asked), normalise_text(stored)}
+        texts = {normalise_text(asked), normalise_text(stored), _digest_of(asked), _digest_of(stored)}
         return any(
             not texts.isdisjoint(report.pair)
             or (
@@ -103,6 +112,11 @@ class Reports:
 
 
 NO_REPORTS = Reports()
+
+
+def _digest_of(text: str) -> str:
+    """In place of a text that must not be stored; no normalised text has a capital letter."""
+    return "D" + fingerprint(b"reported", normalise_text(text).encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=1024)

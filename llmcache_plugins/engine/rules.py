@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
@@ -10,12 +10,12 @@ from llmcache_plugins.engine.steps import Step
 from llmcache_plugins.errors import EmbedderError, LLMCacheError
 from llmcache_plugins.matching import GuardChain, Policy
 from llmcache_plugins.policies import Staleness
-from llmcache_plugins.types import Entry, HitKind, MissReason, Namespace, NearMiss, Request, Stored, Verdict
+from llmcache_plugins.types import Entry, HitKind, Looked, MissReason, Namespace, NearMiss, Request, Stored, Verdict
 
 if TYPE_CHECKING:
     from llmcache_plugins.engine.tiering import Tiering
 
-__all__ = ["Flow", "Found", "NotFound", "Rules", "Troubles"]
+__all__ = ["Ahead", "Flow", "Found", "NotFound", "Rules", "Troubles"]
 
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Step, Any, T]
@@ -38,6 +38,8 @@ class Rules:
         tiering: the tiers entries are placed in within the last store; None for none.
         learnt: a policy with the threshold that was learnt for a namespace and a scope; None where nothing is learnt.
         check_chance: with which a match of this policy is sent to the model as a check; None where nothing is learnt.
+        looks_ahead: the last tier's store answers in one go what a lookup may ask (see `LooksAhead`).
+        kept: what of a question's text may be stored; None when nobody can tell.
     """
 
     tiers: tuple[str, ...]
@@ -57,6 +59,8 @@ class Rules:
     tiering: Tiering | None = field(default=None, repr=False)
     learnt: Callable[[Policy, Namespace, str], Policy] | None = field(default=None, repr=False)
     check_chance: Callable[[Policy], float] | None = field(default=None, repr=False)
+    looks_ahead: bool = False
+    kept: Callable[[str], str | None] = field(default=lambda text: text, repr=False)
 
     @property
     def bottom(self) -> int:
@@ -80,6 +84,15 @@ class Rules:
         return f"{self.policy_id} {policy.policy_id}"
 
 
+class Ahead(NamedTuple):
+    """What one lookup may ask the last tier's store besides the exact key: normalised keys with their limits, and how
+    many candidates without a vector it would name."""
+
+    normalised: Mapping[str, int]
+    embedder_id: str
+    pending: int
+
+
 class Found(NamedTuple):
     stored: Stored
     kind: HitKind
@@ -93,22 +106,26 @@ class Found(NamedTuple):
 
 
 class NotFound(NamedTuple):
-    """`stale` is what may be served instead, as long as somebody renews it."""
+    """`stale` is what may be served instead, as long as somebody renews it. `looked` is what the store said in one go,
+    where it does so; `has_failed_to_look`: it did not answer."""
 
     reason: MissReason
     near_misses: tuple[NearMiss, ...] = ()
     detail: str = ""
     stale: Found | None = None
+    looked: Looked | None = None
+    has_failed_to_look: bool = False
 
 
 class Troubles:
     """What went wrong on the way of one lookup. It outranks the ordinary reason of a miss: the gravest is reported.
 
     `refused` are the matches, by key, that somebody refused at the last moment, and why. `stale` is the first match
-    that may be served while it is renewed.
+    that may be served while it is renewed. `ahead` is what the lookup may ask besides the exact key, and `looked` what
+    the store said of all that.
     """
 
-    __slots__ = ("_fail_open", "_reason", "refused", "stale")
+    __slots__ = ("_fail_open", "_reason", "ahead", "has_failed_to_look", "looked", "refused", "stale")
     _GRAVITY = (
         MissReason.EXPIRED,
         MissReason.STALE,
@@ -122,6 +139,9 @@ class Troubles:
         self._reason: MissReason | None = None
         self.refused: dict[str, MissReason] = {}
         self.stale: Found | None = None
+        self.ahead: Ahead | None = None
+        self.looked: Looked | None = None
+        self.has_failed_to_look = False
 
     def spare(self, error: LLMCacheError) -> None:
         """Note the error and go on, or raise it when the user wants to hear it."""
@@ -140,4 +160,5 @@ class Troubles:
 
     def miss(self, reason: MissReason, near_misses: tuple[NearMiss, ...] = (), detail: str = "") -> NotFound:
         reason = next(iter(self.refused.values()), reason)
-        return NotFound(self._reason or reason, near_misses, detail, self.stale)
+        reason = self._reason or reason
+        return NotFound(reason, near_misses, detail, self.stale, self.looked, self.has_failed_to_look)

@@ -33,9 +33,19 @@ class Sequences:
         """In a forked child the lock may be held, and the callers do not live."""
         self._lock = threading.Lock()
         self._noted: OrderedDict[str, OrderedDict[Lead, tuple[int, float]]] = OrderedDict()
+        self._populated: OrderedDict[str, bool] = OrderedDict()
 
-    def note(self, key: str, seen: int) -> None:
-        """The calling thread or task missed this key, and nothing invalidated up to `seen` can touch its answer."""
+    def note(self, key: str, seen: int, has_candidates: bool | None = None) -> None:
+        """The calling thread or task missed this key, and nothing invalidated up to `seen` can touch its answer.
+
+        Args:
+            has_candidates: did the scope of the key hold one then.
+        """
+        if has_candidates is not None:
+            with self._lock:
+                self._populated[key] = has_candidates
+                if len(self._populated) > _MOST_KEYS:
+                    self._populated.popitem(last=False)
         caller, now = current_lead(), self._clock.monotonic()
         with self._lock:
             noted = self._noted.setdefault(key, OrderedDict())
@@ -49,6 +59,11 @@ class Sequences:
             self._noted.move_to_end(key)
             if len(self._noted) > _MOST_KEYS:
                 self._noted.popitem(last=False)
+
+    def take_populated(self, key: str) -> bool | None:
+        """Did the scope of this key hold a candidate when it was missed; None when nobody looked."""
+        with self._lock:
+            return self._populated.pop(key, None)
 
     def take(self, key: str) -> int | None:
         """The number of the calling thread or task; else the lowest of others, one of which may have handed its answer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
 from llmcache_plugins.matching import Judged
-from llmcache_plugins.protocols import AsyncStore, Event, Store
+from llmcache_plugins.protocols import AsyncStore, Event, LooksAhead, Store
 from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.types import Alias, Entry, FloatArray, Request
 
@@ -25,6 +25,7 @@ __all__ = [
     "Generate",
     "Invalidate",
     "Invalidations",
+    "LookAhead",
     "Lowest",
     "Place",
     "Put",
@@ -42,6 +43,7 @@ __all__ = [
     "Sweep",
     "Touch",
     "Validate",
+    "Vectors",
     "Verify",
     "VersionOf",
     "Watch",
@@ -72,6 +74,21 @@ class ReadExact(StoreStep):
 
     def call(self, store: AnyStore) -> Any:
         return store.get(self.scope, self.key)
+
+
+@dataclass(slots=True)
+class LookAhead(StoreStep):
+    """`normalised` are keys with their limits; only for stores that are `LooksAhead`."""
+
+    work = "look"
+    scope: str
+    key: str
+    normalised: Mapping[str, int]
+    embedder_id: str
+    limit: int
+
+    def call(self, store: AnyStore) -> Any:
+        return cast(LooksAhead, store).look(self.scope, self.key, self.normalised, self.embedder_id, limit=self.limit)
 
 
 @dataclass(slots=True)
@@ -118,6 +135,16 @@ class SetVectors(StoreStep):
 
     def call(self, store: AnyStore) -> Any:
         return store.set_vectors(self.scope, self.embedder_id, self.vectors)
+
+
+@dataclass(slots=True)
+class Vectors(StoreStep):
+    work = "read vectors"
+    embedder_id: str
+    addresses: Sequence[tuple[str, str]]
+
+    def call(self, store: AnyStore) -> Any:
+        return store.vectors(self.embedder_id, self.addresses)
 
 
 @dataclass(slots=True)

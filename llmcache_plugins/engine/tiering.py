@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from llmcache_plugins.counters import Share, StoreStats, TierStats
@@ -35,10 +35,18 @@ class Tiering:
     Args:
         placement: the rules.
         copies: step index of the store that keeps a tier's copies, by the tier's name.
+        unchanged: says of one entry whether it is as it was at a version of the last tier's store (see
+            `TracksChanges`); None where only the version itself tells.
     """
 
-    def __init__(self, placement: Placement, copies: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        placement: Placement,
+        copies: Mapping[str, int] | None = None,
+        unchanged: Callable[[Hashable, str, str], bool] | None = None,
+    ) -> None:
         self.placement = placement
+        self._unchanged = unchanged
         self.copies = dict(copies or {})
         # Twice what fits: a copy that is made anew before the old one was missed keeps its place.
         self._most_copies = 2 * sum(t.max_entries or 10_000 for t in placement.tiers if t.name in self.copies)
@@ -57,6 +65,10 @@ class Tiering:
     # ---------------------------------------------------------------- copies
     def copy_of(self, address: tuple[str, str]) -> Copy | None:
         return self._known.get(address)
+
+    def is_current(self, copy: Copy, address: tuple[str, str], version: Hashable) -> bool:
+        """Is the copy as good as the truth, whose store has this version now?"""
+        return copy.version == version or (self._unchanged is not None and self._unchanged(copy.version, *address))
 
     def begin_copy(self, address: tuple[str, str], known: Copy | None) -> bool:
         """Take the right to make a copy in place of the one that was known when the truth was read. False when somebody

@@ -112,11 +112,13 @@ class Updates(Core):
         now: float,
         ttl: float | Default | None,
         seen: int | None = None,
+        has_candidates: bool | None = None,
     ) -> Flow[UpdateOutcome]:
         """
         Args:
             flight: that of this key, whoever leads it.
             seen: the sequence before the answer was asked for; None when the caller did not look it up here.
+            has_candidates: did the scope hold one then.
         """
         if self._is_closed:
             return UpdateOutcome(False, MissReason.CLOSED.value)
@@ -130,13 +132,23 @@ class Updates(Core):
             if answer.generation_seconds is None:
                 answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
         if seen is None:
-            seen = yield from self._seen_flow(identity.key if flight is None else flight.key, answer, now)
+            key = identity.key if flight is None else flight.key
+            has_candidates = self._sequences.take_populated(key)
+            seen = yield from self._seen_flow(key, answer, now)
         entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
             self._compare(identity, None)
             return entry
         self._housekeeper.start()
-        outcome = yield from update_flow(entry, self._rules, now, sweep=self._sweeps.is_due(), seen=seen, fence=fence)
+        outcome = yield from update_flow(
+            entry,
+            self._rules,
+            now,
+            sweep=self._sweeps.is_due(),
+            seen=seen,
+            fence=fence,
+            has_candidates=has_candidates,
+        )
         self._compare(identity, None if outcome.reason == "invalidated" else answer)
         if outcome.stored and isinstance(identity, Followed) and self._follow_ups is not None:
             yield from self._keep_meaning(identity, entry, self._follow_ups.resolver_id, now)

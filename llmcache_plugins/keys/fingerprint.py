@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from llmcache_plugins.types import Identity, JsonValue, Namespace, Request
 
 __all__ = [
+    "KEY_VERSION",
     "canonical_json",
     "fingerprint",
     "identify",
@@ -19,6 +20,10 @@ __all__ = [
     "normalised_key_of",
     "scope_of",
 ]
+
+KEY_VERSION = 1
+"""Of scopes and keys: a larger one whenever an equal request gets other digests than before, for entries that come from
+elsewhere would then never be found."""
 
 _DIGEST_BYTES = 20  # 160 bits: no collision to be found by anybody who wants one (blake2b, RFC 7693)
 _CLOSING = ".?\u2026\u3002\uff0e\uff1f\u061f"  # full stop, question mark; also Chinese, Japanese and Arabic

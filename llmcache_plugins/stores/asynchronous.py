@@ -74,6 +74,11 @@ class AsyncStoreAdapter:
     async def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         await self._run(self._store.set_vectors, scope, embedder_id, vectors)
 
+    async def vectors(
+        self, embedder_id: str, addresses: Sequence[tuple[str, str]]
+    ) -> dict[tuple[str, str], FloatArray]:
+        return await self._run(self._store.vectors, embedder_id, addresses)
+
     async def touch(self, scope: str, key: str, now: float) -> None:
         await self._run(self._store.touch, scope, key, now)
 
@@ -128,6 +133,12 @@ class AsyncStoreAdapter:
 
     async def notes(self, prefix: str = "") -> dict[str, str]:
         return await self._run(self._store.notes, prefix)
+
+    async def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
+        return await self._run(self._store.tally, changes, expected=expected)
+
+    async def tallies(self) -> dict[str, str]:
+        return await self._run(self._store.tallies)
 
     async def version(self) -> Hashable:
         return await self._run(self._store.version)

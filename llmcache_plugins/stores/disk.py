@@ -18,6 +18,7 @@ from llmcache_plugins.stores.capacity import check_limits
 from llmcache_plugins.stores.disk_invalidations import DiskInvalidations
 from llmcache_plugins.stores.disk_leases import DiskLeases
 from llmcache_plugins.stores.disk_reading import DiskReads
+from llmcache_plugins.stores.disk_tallies import DiskTallies
 from llmcache_plugins.stores.disk_tiers import DiskTiers
 from llmcache_plugins.stores.disk_writing import DiskWrites
 from llmcache_plugins.stores.priorities import Priorities
@@ -28,7 +29,7 @@ _LRU = Lru()
 _LONGEST_WAIT = 3600.0
 
 
-class DiskStore(DiskReads, DiskWrites, DiskTiers, DiskInvalidations, DiskLeases):
+class DiskStore(DiskReads, DiskWrites, DiskTiers, DiskInvalidations, DiskLeases, DiskTallies):
     """Keeps everything in an SQLite file (WAL mode). Which entries leave first does not depend on who wrote them.
 
     A write is durable when the verb returns, whatever happens to the process; when the machine loses power the last

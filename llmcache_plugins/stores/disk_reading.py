@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
-from llmcache_plugins.stores.codec import decode_alias, decode_entry
+from llmcache_plugins.stores.codec import decode_alias, decode_entry, decode_vector
 from llmcache_plugins.stores.disk_core import DiskCore
 from llmcache_plugins.stores.matrix import Match
 from llmcache_plugins.stores.rows import ENTRY, ENTRY_WITH_VECTOR
@@ -28,6 +28,7 @@ _GET_NORMALISED = f"""
 SELECT {ENTRY}, e.key FROM entries e WHERE scope = ? AND normalised_key = ? ORDER BY inserted DESC
 """
 _FIND = f"SELECT {ENTRY_WITH_VECTOR}, e.key, e.inserted FROM entries e WHERE scope = ? AND key IN "
+_VECTOR = "SELECT vector FROM entries WHERE scope = ? AND key = ? AND embedder_id = ? AND is_candidate"
 # Candidates without a vector of this embedder. Three ranges of the index, because one "is not" would read all of it.
 _PENDING = " UNION ALL ".join(
     f"SELECT inserted, key, body FROM entries WHERE scope = :scope AND is_candidate AND embedder_id {other}"
@@ -81,6 +82,16 @@ class DiskReads(DiskCore):
         return Census(
             pending + with_vector, tuple(Pending(key, entry.text) for entry, key in found if isinstance(entry, Entry))
         )
+
+    def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:
+        found = {}
+        with self._file.reading() as connection:
+            for scope, key in addresses:
+                row = connection.execute(_VECTOR, (scope, key, embedder_id)).fetchone()
+                vector = None if row is None else decode_vector(row[0])
+                if vector is not None:
+                    found[scope, key] = vector
+        return found
 
     def search(self, scope: str, embedder_id: str, vector: FloatArray, *, limit: int, now: float) -> list[Candidate]:
         for _ in range(_SEARCH_ATTEMPTS - 1):

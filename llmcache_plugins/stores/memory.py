@@ -180,6 +180,15 @@ class MemoryStore(Notebook):
                 self._join_index(record, index)
             self._make_room(None)
 
+    def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:
+        with self._lock:
+            there = [record.entry for address in addresses if (record := self._records.get(address)) is not None]
+        return {
+            (entry.scope, entry.key): entry.vector
+            for entry in there
+            if entry.vector is not None and entry.is_candidate and entry.embedder_id == embedder_id
+        }
+
     def touch(self, scope: str, key: str, now: float) -> None:
         with self._lock:
             record = self._records.get((scope, key))
@@ -224,8 +233,12 @@ class MemoryStore(Notebook):
             return len(below)
 
     def select(self, selector: Selector, *, limit: int, after: int = 0) -> Page:
-        found = [record for record in self._scanned(selector, after) if selector.matches_stored(record.stored())]
-        found.sort(key=_order)
+        matching = (
+            record
+            for record in sorted(self._scanned(selector, after), key=_order)
+            if selector.matches_stored(record.stored())
+        )
+        found = list(itertools.islice(matching, max(limit, 0) + 1))  # one more tells that there is a next page
         rows = tuple(record.stored_bare() for record in found[: max(limit, 0)])
         return Page(rows, found[len(rows) - 1].order if rows and len(found) > len(rows) else None)
 

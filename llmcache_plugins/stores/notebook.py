@@ -1,7 +1,8 @@
-"""What a store in memory keeps beside its entries: notes, leases and the log of invalidations."""
+"""What a store in memory keeps beside its entries: notes, tallies, leases and the log of invalidations."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import RLock
 
 from llmcache_plugins.selection import Invalidation, Lease
@@ -22,6 +23,7 @@ class Notebook:
 
     def _open_notebook(self) -> None:
         self._notes: dict[str, str] = {}
+        self._tallies: dict[str, str] = {}
         self._leases = LeaseTable()
         self._log = InvalidationLog()
 
@@ -59,6 +61,21 @@ class Notebook:
     def notes(self, prefix: str = "") -> dict[str, str]:
         with self._lock:
             return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
+
+    def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
+        with self._lock:
+            if any(self._tallies.get(name) != text for name, text in expected.items()):
+                return False
+            for name, text in changes.items():
+                if text is None:
+                    self._tallies.pop(name, None)
+                else:
+                    self._tallies[name] = text
+            return True
+
+    def tallies(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._tallies)
 
     def version(self) -> int:
         """How many entries and notes were replaced, marked or removed: several caches may share this object. What is

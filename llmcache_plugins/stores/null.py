@@ -41,6 +41,9 @@ class NullStore:
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         return None
 
+    def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:
+        return {}
+
     def touch(self, scope: str, key: str, now: float) -> None:
         return None
 
@@ -86,6 +89,12 @@ class NullStore:
         return None
 
     def notes(self, prefix: str = "") -> dict[str, str]:
+        return {}
+
+    def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
+        return True
+
+    def tallies(self) -> dict[str, str]:
         return {}
 
     def version(self) -> int:

@@ -11,7 +11,7 @@ from llmcache_plugins.types import Entry
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "create", "migrate"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x4C4D4350  # "LMCP", in the file's header: whose file this is
 
 # A rowid table with a unique key: WITHOUT ROWID splits pages badly with rows of this size (4.1 against 5.4 KB each).
@@ -70,6 +70,8 @@ CREATE TABLE leases (
 );
 CREATE TABLE notes (name BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 """
+# Since version 3. Unlike notes they are no edits.
+_TALLIES = "CREATE TABLE tallies (name BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;\n"
 # The triggers keep the totals and the log right whatever statement changes a row.
 _ENTRY_TRIGGERS = """
 CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
@@ -125,7 +127,7 @@ CREATE TRIGGER note_removed AFTER DELETE ON notes BEGIN UPDATE state SET edits =
 """
 _NEW = (
     f"{_ENTRIES}{_ENTRY_INDEXES}{_ALIASES}{_CHANGES}{_STATE}INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, '');"
-    f"\n{_MORE_TABLES}{_ENTRY_TRIGGERS}{_ALIAS_TRIGGERS}{_NOTE_TRIGGERS}"
+    f"\n{_MORE_TABLES}{_TALLIES}{_ENTRY_TRIGGERS}{_ALIAS_TRIGGERS}{_NOTE_TRIGGERS}"
 )
 # From version 1: the rows are copied into a new table, because nearly all of each would be written anew anyway. Least
 # recently used was the only order then. What cannot be copied (a damaged index had let a key in twice) is left behind.
@@ -169,6 +171,7 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
         # Totals that are of no use are counted anew later, and so are those of rows that were left behind.
         connection.execute("UPDATE state SET entries = (SELECT count(*) FROM entries)")
         _execute(connection, f"{_ENTRY_TRIGGERS}DROP TRIGGER IF EXISTS alias_added;{_ALIAS_TRIGGERS}{_NOTE_TRIGGERS}")
+    _execute(connection, _TALLIES)
     _sign(connection)
 
 

@@ -12,6 +12,7 @@ from llmcache_plugins.stores.rows import namespace_path, storable
 
 __all__ = ["Selection", "selection_of", "tag_fits"]
 
+_SPELT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 _LITERAL = re.compile(r"[^*?\[]*")
 _LAST_SIGN, _BEFORE_SURROGATES, _AFTER_SURROGATES = 0x10FFFF, 0xD7FF, 0xE000
 _HAS_TAG = "EXISTS (SELECT 1 FROM entry_tags o WHERE o.tag = ? AND o.entry = e.id)"
@@ -111,7 +112,12 @@ def _add_tags(selection: Selection, selector: Selector) -> None:
 
 def tag_fits(pattern: str, tag: object) -> bool:
     """For use in a statement; `tag` is what the row holds, which may be damaged."""
-    return isinstance(tag, str) and tag_pattern(pattern).fullmatch(tag) is not None
+    return isinstance(tag, str) and tag_pattern(_unspelt(pattern)).fullmatch(_unspelt(tag)) is not None
+
+
+def _unspelt(text: str) -> str:
+    """What `storable` was given: a lone surrogate is one sign to a pattern, not the six it is spelt with."""
+    return _SPELT.sub(lambda found: chr(int(found.group()[2:], 16)), text) if "\\ud" in text else text
 
 
 def _range_of(pattern: str) -> tuple[str, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from llmcache_plugins.protocols import Event, LookupEvent
@@ -22,6 +23,7 @@ class NearMissLog:
         now: wall clock.
         namespace: the cache's own, put before each request's.
         file: also append them here. It then holds questions in clear.
+        kept: what of a text the file may hold; None when nobody can tell, and then the record is not written.
         submit: runs a function in another thread; lookups never wait for the file.
     """
 
@@ -32,12 +34,14 @@ class NearMissLog:
         now: Callable[[], float],
         namespace: Namespace = (),
         file: LineFile | None = None,
+        kept: Callable[[str], str | None] = str,
         submit: Callable[[Callable[[], None]], Any] | None = None,
     ) -> None:
         self._records: deque[NearMissRecord] = deque(maxlen=limit)
         self._namespace = namespace
         self._now = now
         self._file = file
+        self._kept = kept
         self._submit = submit
 
     def __call__(self, event: Event) -> None:
@@ -59,9 +63,14 @@ class NearMissLog:
             )
             self._records.append(record)
             if self._file is not None:
-                self._file.add(record.row())
+                self._keep(record, self._file)
         if self._file is not None and event.outcome.near_misses:
             self._file.write() if self._submit is None else self._submit(self._file.write)
+
+    def _keep(self, record: NearMissRecord, file: LineFile) -> None:
+        asked, stored = self._kept(record.asked), self._kept(record.stored)
+        if asked is not None and stored is not None:
+            file.add(replace(record, asked=asked, stored=stored).row())
 
     def snapshot(self) -> tuple[NearMissRecord, ...]:
         """What is in memory, newest last."""

@@ -39,7 +39,10 @@ _VERBS = frozenset(
         "set_vectors",
         "stats",
         "sweep",
+        "tallies",
+        "tally",
         "touch",
+        "vectors",
         "version",
     }
 )
@@ -127,6 +130,9 @@ class FaultyStore:
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         self._enter("set_vectors").set_vectors(scope, embedder_id, vectors)
 
+    def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:
+        return self._enter("vectors").vectors(embedder_id, addresses)
+
     def touch(self, scope: str, key: str, now: float) -> None:
         self._enter("touch").touch(scope, key, now)
 
@@ -174,6 +180,12 @@ class FaultyStore:
 
     def notes(self, prefix: str = "") -> dict[str, str]:
         return self._enter("notes").notes(prefix)
+
+    def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
+        return self._enter("tally").tally(changes, expected=expected)
+
+    def tallies(self) -> dict[str, str]:
+        return self._enter("tallies").tallies()
 
     def version(self) -> Hashable:
         return self._enter("version").version()

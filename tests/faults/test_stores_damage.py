@@ -263,6 +263,7 @@ def test_whatever_a_column_holds_only_store_errors_are_raised(tmp_path: Path, ta
         searched,
         lambda store: store.touch("scope", "key of 1", 5.0),
         lambda store: store.set_vectors("scope", EMBEDDER, {"key of 1": make_vector(0.3)}),
+        lambda store: store.vectors("fake/8/unit", [("scope", "key of 1"), ("scope", "key of tagged")]),
         lambda store: store.put_alias(make_alias("alias 2", make_entry("1"))),
         lambda store: store.put(make_entry("1", vector=make_vector(0.1))),
         lambda store: store.put(make_entry("new")),

@@ -74,7 +74,9 @@ def faulty(**settings: Any) -> tuple[SemanticCache, FaultyStore]:
 
 
 @STREAMS
-@pytest.mark.parametrize("verbs", [{"get"}, {"put"}, {"census", "search"}, None], ids=str)
+@pytest.mark.parametrize(
+    "verbs", [{"get"}, {"put"}, {"census", "search"}, None], ids=lambda verbs: "+".join(sorted(verbs or ["all"]))
+)
 async def test_a_broken_store_costs_a_call_and_is_counted(
     verbs: set[str] | None, streams: bool, server: FakeAnthropic, plain_client: anthropic.Anthropic
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -84,6 +85,29 @@ def test_an_entry_comes_back(entry: Entry, vector: Any) -> None:
     np.testing.assert_array_equal(read.vector, vector)
 
 
+@given(entries, st.integers(0, 400), st.text("abcdef", max_size=30))
+def test_a_compressed_entry_comes_back_and_is_never_longer(entry: Entry, above: int, repeated: str) -> None:
+    entry = replace(entry, text=entry.text + repeated * 20)
+    packed, plain = encode_entry(entry, compress_above=above), encode_entry(entry)
+    assert decode_entry(packed) == entry
+    assert len(packed) <= len(plain)
+    assert len(plain) > above or packed == plain
+
+
+@given(st.integers(0, 10_000), st.integers(0, 255))
+def test_a_damaged_compressed_entry_is_known_as_damaged(place: int, value: int) -> None:
+    body = bytearray(encode_entry(replace(PLAIN, text="again and " * 50), compress_above=0))
+    place %= len(body)
+    assert decode_entry(bytes(body[:place])) == Damaged("bad_bytes")
+    body[place] = value  # perhaps what it was, or another way to say the same in the two bytes that zlib begins with
+    assert decode_entry(bytes(body)) in (replace(PLAIN, text="again and " * 50), Damaged("bad_bytes"))
+
+
+def test_what_would_become_too_large_is_not_unpacked() -> None:
+    bomb = zlib.compress(b" " * (64 * 1024 * 1024 + 1))
+    assert decode_entry(bomb) == Damaged("bad_bytes")
+
+
 @given(aliases)
 def test_an_alias_comes_back(alias: Alias) -> None:
     assert decode_alias(encode_alias(alias)) == alias
@@ -122,6 +146,13 @@ def test_a_flipped_byte_never_raises(entry: Entry, data: st.DataObject) -> None:
 def test_a_cut_envelope_is_damaged(entry: Entry, left: int) -> None:
     body = encode_entry(entry)
     assert decode_entry(body[: min(left, len(body) - 1)]) == Damaged("bad_bytes")
+
+
+@given(vectors)
+def test_half_precision_changes_a_number_by_a_thousandth_at_most(vector: Any) -> None:
+    read = decode_vector(encode_vector(vector, "float16"), "float16")
+    assert read is not None
+    np.testing.assert_allclose(read, vector, rtol=1e-3, atol=1e-7)
 
 
 @given(st.binary(max_size=40))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmcache_plugins.protocols import Store
-from llmcache_plugins.stores import DiskStore, MemoryStore
+from llmcache_plugins.stores import DiskStore, EncryptedStore, MemoryStore
 from llmcache_plugins.stores.matrix import VectorIndex
 from llmcache_plugins.stores.segments import SEGMENT_ROWS
 from llmcache_plugins.testing.store_contract import make_alias, make_entry
@@ -190,6 +190,12 @@ class MemoryModel(StoreModel):
         return MemoryStore(max_entries=MAX_ENTRIES)
 
 
+class SealedModel(StoreModel):
+    def make_store(self) -> Store:
+        pytest.importorskip("cryptography")
+        return EncryptedStore(MemoryStore(max_entries=MAX_ENTRIES), bytes(32))
+
+
 class DiskModel(StoreModel):
     def make_store(self) -> Store:
         self.folder = tempfile.TemporaryDirectory()
@@ -274,5 +280,6 @@ def _case(machine: type[RuleBasedStateMachine], examples: int, steps: int) -> An
 
 
 TestMemoryModel = _case(MemoryModel, 60, 40)
+TestSealedModel = _case(SealedModel, 30, 40)
 TestDiskModel = pytest.mark.slow(_case(DiskModel, 25, 40))
 TestIndexModel = _case(IndexModel, 40, 30)

@@ -49,6 +49,7 @@ def main(path: Path) -> None:
         store.invalidate(Selector(tags=("device:rtr-002",)), 1_700_000_012.0, is_lazy=True, reason="reboot", limit=9)
         store.acquire("flight", "node-1", 1_700_000_013.0, 1_700_000_043.0)
         store.note("epoch:acme", "1")
+        store.tally({"node-1#1": "counts"}, expected={})
 
 
 if __name__ == "__main__":

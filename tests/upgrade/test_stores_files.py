@@ -21,7 +21,7 @@ SCOPE = "5c" * 20
 
 
 def test_every_version_has_a_file() -> None:
-    assert (FORMAT_VERSION, SCHEMA_VERSION) == (1, 2)
+    assert (FORMAT_VERSION, SCHEMA_VERSION) == (1, 3)
     expected = [f"format_{version}.sqlite" for version in range(1, SCHEMA_VERSION + 1)]
     assert sorted(path.name for path in HERE.glob("format_*.sqlite")) == expected
 
@@ -62,9 +62,12 @@ def test_format_1(tmp_path: Path) -> None:
         assert (store.stats().entries, store.stats().aliases, store.stats().damaged) == (3, 1, 0)
 
 
-def test_format_2(tmp_path: Path) -> None:
-    path = Path(shutil.copy(HERE / "format_2.sqlite", tmp_path))
+@pytest.mark.parametrize("version", [2, 3])
+def test_formats_2_and_3(version: int, tmp_path: Path) -> None:
+    path = Path(shutil.copy(HERE / f"format_{version}.sqlite", tmp_path))
     with closing(DiskStore(path)) as store:
+        assert store.tallies() == ({"node-1#1": "counts"} if version == 3 else {})
+        assert store.tally({"node-1#1": "more"}, expected={"node-1#1": "counts" if version == 3 else None})
         first, second, third = store.select(Selector(tag_patterns=("device:*",)), limit=9).rows
         assert first.entry == Entry(
             scope=SCOPE,

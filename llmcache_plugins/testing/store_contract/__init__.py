@@ -18,6 +18,7 @@ from llmcache_plugins.testing.store_contract.invalidations import InvalidationCo
 from llmcache_plugins.testing.store_contract.leases import LeaseContract
 from llmcache_plugins.testing.store_contract.samples import make_alias, make_entry, make_vector
 from llmcache_plugins.testing.store_contract.selecting import SelectContract
+from llmcache_plugins.testing.store_contract.tallies import TallyContract
 from llmcache_plugins.testing.store_contract.threads import ThreadContract
 from llmcache_plugins.testing.store_contract.tiers import TierContract
 
@@ -32,6 +33,7 @@ class StoreContract(
     SelectContract,
     InvalidationContract,
     LeaseContract,
+    TallyContract,
     ThreadContract,
 ):
     """The rules of `protocols.Store`, one test for each. Not to be overridden, only `xfail`ed with a reason."""

@@ -15,7 +15,12 @@ __all__ = ["ContractBase"]
 
 
 class ContractBase:
-    """To be told how a store is made."""
+    """To be told how a store is made, and how exact it is.
+
+    `precision` is by how much a similarity may differ from the cosine of the vectors as they were given.
+    """
+
+    precision = 1e-5
 
     def make_store(self, clock: Clock, **settings: Any) -> Store:
         """An empty store.

@@ -54,6 +54,9 @@ class StoreFacade:
     def set_vectors(self, scope: str, embedder_id: str, vectors: Mapping[str, FloatArray]) -> None:
         self._run(self._store.set_vectors(scope, embedder_id, vectors))
 
+    def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:
+        return self._run(self._store.vectors(embedder_id, addresses))
+
     def touch(self, scope: str, key: str, now: float) -> None:
         self._run(self._store.touch(scope, key, now))
 
@@ -101,6 +104,12 @@ class StoreFacade:
 
     def notes(self, prefix: str = "") -> dict[str, str]:
         return self._run(self._store.notes(prefix))
+
+    def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
+        return self._run(self._store.tally(changes, expected=expected))
+
+    def tallies(self) -> dict[str, str]:
+        return self._run(self._store.tallies())
 
     def version(self) -> Hashable:
         return self._run(self._store.version())

@@ -49,7 +49,7 @@ class ThreadContract(ContractBase):
                 for candidate in found:
                     assert candidate.entry.answer == f"{scope}/{candidate.entry.text}"
                     distance = angles[candidate.entry.text] - angles[text]
-                    assert candidate.similarity == pytest.approx(np.cos(distance), abs=1e-5)
+                    assert candidate.similarity == pytest.approx(np.cos(distance), abs=self.precision)
 
         with self.open_store(clock, max_entries=30) as store, ThreadPoolExecutor(8) as threads:
             for result in [threads.submit(work, seed) for seed in range(8)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import sys
@@ -42,7 +43,7 @@ def data(tmp_path: Path) -> Path:
         ["demo", "--latency-ms", "-1"],
         ["demo", "--latency-ms", "nan"],
         ["demo", "--port", "70000"],
-        ["doctor", "extra"],
+        ["doctor", "one", "two"],
     ],
 )
 def test_wrong_arguments_show_the_help_and_fail(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,6 +230,20 @@ def test_the_doctor_refuses_what_open_cache_refuses_and_hides_passwords(monkeypa
     code, said = doctor_says(monkeypatch, lambda name: False)
     assert code == 0
     assert "disk:///var/cache/answers.db (LLMCACHE_URL)" in said
+
+
+def test_the_doctor_says_whether_the_default_cache_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cryptography")
+    for given, code, line in (
+        ("", 0, "none: what is stored is readable"),
+        (base64.b64encode(bytes(32)).decode(), 0, "LLMCACHE_ENCRYPTION_KEY"),
+        ("s3cret", 1, "LLMCACHE_ENCRYPTION_KEY: encryption key"),
+    ):
+        monkeypatch.setenv("LLMCACHE_ENCRYPTION_KEY", given)
+        found, said = doctor_says(monkeypatch, lambda name: False)
+        assert found == code
+        assert f"{'encryption':24}{line}" in said
+        assert "s3cret" not in said
 
 
 def test_a_broken_embedder_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:

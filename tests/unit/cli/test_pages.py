@@ -1,4 +1,5 @@
-"""The code of docs/warming.md and docs/analysis.md runs and prints what its comments say; their commands exist."""
+"""The code of docs/warming.md, docs/analysis.md and docs/transfer.md prints what its comments say; their commands
+exist."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import pytest
 from llmcache_plugins.cli import _parser as build_parser
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("warming", "analysis")
+PAGES = ("warming", "analysis", "transfer")
 
 
 def blocks_of(page: str) -> list[tuple[str, str]]:
@@ -21,7 +22,10 @@ def blocks_of(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_code_prints_what_its_comments_say(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_prints_what_its_comments_say(
+    page: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # for the files that it writes
     for package in ("langchain_core", "apscheduler"):
         pytest.importorskip(package)
     names: dict[str, Any] = {"__name__": page}

@@ -235,7 +235,7 @@ def test_close_waits_for_the_pass_under_way() -> None:
         keeper._stop.wait(PATIENCE)  # until `close` has been called
         done.set()
 
-    keeper = Housekeeper(work, 0.001)
+    keeper = Housekeeper([(work, 0.001)])
     keeper.start()
     assert begun.wait(PATIENCE)
     keeper.close()

@@ -56,7 +56,9 @@ def test_json_is_left_as_it_is() -> None:
     assert as_json({"p": Point()}, with_models=True) == {"p": {"x": 1}}
 
 
-@pytest.mark.parametrize("value", [object(), {1: 2}, {1, 2}, math.nan, Point(), lambda: None], ids=repr)
+@pytest.mark.parametrize(
+    "value", [object(), {1: 2}, {1, 2}, math.nan, Point(), lambda: None], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_json_is_no_guess(value: Any) -> None:
     with pytest.raises(IndistinctCall):
         as_json({"deep": [value]})

@@ -103,7 +103,7 @@ def test_a_selector_looks_only_where_its_tag_key_or_scope_is(
     store = MemoryStore()
     for number in range(100):
         profile = Profile(tags=("all", f"device:{number}"))
-        store.put(make_entry(f"{number}", scope=f"scope {number % 10}", profile=profile))
+        store.put(make_entry(f"{number}", scope=f"scope {number % 10}", profile=profile, model="m"))
     seen: list[Stored] = []
     matches = Selector.matches_stored
 
@@ -112,10 +112,13 @@ def test_a_selector_looks_only_where_its_tag_key_or_scope_is(
         return matches(selector, stored)
 
     monkeypatch.setattr(Selector, "matches_stored", look_at)
-    store.select(selector, limit=5)
+    store.select(selector, limit=100)
     assert len(seen) == looked_at
     store.invalidate(selector, 5.0, is_lazy=True, limit=5)
     assert len(seen) == 2 * looked_at
+    seen.clear()
+    store.select(selector, limit=2)
+    assert len(seen) == min(looked_at, 3), "a page that is full looks no further, but for whether there is a next one"
 
 
 def test_of_very_many_invalidations_the_oldest_are_forgotten() -> None:

@@ -1,0 +1,93 @@
+"""`llmcache export` and `llmcache import`: entries from one cache to another, by a file or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.engine import SemanticCache
+from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.transfer import TransferReport
+
+__all__ = ["run_export", "run_import"]
+
+_NO_LIMIT = 2**50  # entries or bytes: more than any store holds
+_LASTING = "only a cache in a file or on a server can be reached from outside: a cache in memory has cache.export_to"
+
+
+def run_export(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+    """Run it; 1 when something was damaged or left out for no good reason.
+
+    Raises:
+        ConfigError: the URL is no cache in a file that is there, or the file cannot be written.
+        StoreError: the cache cannot be read.
+        OSError: the file cannot be written any more.
+    """
+    check_lasting(options.url, _LASTING)
+    is_stream = options.file == "-"
+    with _opened(options.url) as cache:
+        report = cache.export_to(
+            _stream(sys.stdout) if is_stream else options.file,
+            namespace=options.namespace,
+            vectors=not options.no_vectors,
+            progress=_has_bar(options),
+        )
+    return _told(report, options.json, _say_beside if is_stream else say)
+
+
+def run_import(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+    """Run it; 1 when the file was damaged or cut off, or entries were refused or stored in vain.
+
+    Raises:
+        ConfigError: the URL is no cache in a file or on a server, or the file is no export that can be read.
+        StoreError: the cache cannot be read or written.
+        OSError: the file cannot be read any more.
+    """
+    check_lasting(options.url, _LASTING, must_exist=False)
+    kind, path = parse_url(options.url)
+    # What would be stored in a file that is not there yet: all of it. The trial leaves none behind.
+    url = "memory://" if options.dry_run and kind == "disk" and not path.is_file() else options.url
+    limits = {"max_entries": options.max_entries or _NO_LIMIT, "max_bytes": options.max_bytes or _NO_LIMIT}
+    with _opened(url, **limits) as cache:
+        report = cache.import_from(
+            _stream(sys.stdin) if options.file == "-" else options.file,
+            namespace=options.namespace,
+            vectors=not options.no_vectors,
+            existing="replace" if options.replace else "keep" if options.keep else "newer",
+            bring_back=options.bring_back,
+            strict=options.strict,
+            dry_run=options.dry_run,
+            progress=_has_bar(options),
+        )
+    return _told(report, options.json, say)
+
+
+def _opened(url: str, **limits: Any) -> SemanticCache:
+    """The cache without an embedder: vectors go as they are, and no model is loaded."""
+    return open_cache(url, embedder=None, verifier=None, fail_open=False, maintenance="manual", **limits)
+
+
+def _stream(stream: Any) -> BinaryIO:
+    binary: BinaryIO | None = getattr(stream, "buffer", None)
+    if binary is None:
+        raise ConfigError("there is no binary standard stream here: give the name of a file")
+    return binary
+
+
+def _has_bar(options: argparse.Namespace) -> bool:
+    return not options.json and sys.stderr.isatty()
+
+
+def _say_beside(text: str) -> None:
+    """The standard output is the export itself."""
+    print(text, file=sys.stderr)
+
+
+def _told(report: TransferReport, as_json: bool, say: Callable[[str], None]) -> int:
+    say(json.dumps(report.as_json()) if as_json else str(report))
+    return 0 if report.is_whole else 1
