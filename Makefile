@@ -4,19 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench quality verifier tiers integrations notebooks test-notebooks test-bare test-sentence-transformers
-.PHONY: test-matrix test-b test-lowest test-sdks clean
+.PHONY: help demo test lint bench bench-redis quality verifier tiers integrations notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: test-matrix test-b test-lowest test-sdks test-load clean sizes
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
 	@echo "make test    the whole test suite"
 	@echo "make lint    format, lint and strict types"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
+	@echo "make bench-redis                a cache on a server beside redisvl and langchain-redis, tables and a plot in docs/"
+	@echo "make sizes                      what an entry takes on a server, measured anew for size_estimate"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make verifier DATA=folder       trains the verifier anew and fits the confidence to it (hours; downloads about 1.5 GB)"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
 	@echo "make integrations               every call shape of the frameworks tried twice, tables in docs/"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
+	@echo "make test-load                  three processes on one server that is killed in the middle, a minute each"
 	@echo "make test-matrix                the tests on other versions: test-b, test-lowest, test-sdks; and test-notebooks"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
@@ -40,9 +43,16 @@ $(VENV)/.bench: $(SOURCES) | $(VENV)/bin/python
 demo: $(VENV)/.demo
 	$(BIN)/llmcache demo $(DEMO)
 
+# Tests of one file run in one process, so that what a module shares (a cluster, a file) is started once. WORKERS=0 for one.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile
+
 # LLMCACHE_REQUIRE_EXTRAS: what is not installed fails, instead of being skipped (tests/conftest.py).
 test: $(VENV)/.dev
-	LLMCACHE_REQUIRE_EXTRAS=dev $(BIN)/python -m pytest $(TESTS)
+	LLMCACHE_REQUIRE_EXTRAS=dev $(BIN)/python -m pytest $(PARALLEL) $(TESTS)
+
+test-load: $(VENV)/.dev
+	LLMCACHE_REQUIRE_EXTRAS=dev LLMCACHE_LOAD_SECONDS=60 $(BIN)/python -m pytest tests/faults/test_redis_load.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -52,6 +62,19 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.readme
+
+# langchain-redis holds other packages back: it is measured in an environment of its own.
+bench-redis:
+	$(MAKE) VENV=.venv-redis .venv-redis/.bench-redis
+	.venv-redis/bin/python -m benchmarks.redis $(BENCH)
+
+# What an entry takes on a server: run it again when the form in which entries or vectors are stored has changed.
+sizes: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.sizes
+
+$(VENV)/.bench-redis: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[bench-redis]"
+	@touch $@
 
 quality: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.quality $(if $(DATA),--data $(DATA)) $(QUALITY)
@@ -104,7 +127,7 @@ test-matrix: test-b test-lowest test-sdks test-notebooks
 # The newest of everything that runs with LlamaIndex's Anthropic class.
 test-b:
 	$(MAKE) VENV=.venv-b .venv-b/.b
-	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/b.txt)" .venv-b/bin/python -m pytest $(MATRIX)
+	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/b.txt)" .venv-b/bin/python -m pytest $(PARALLEL) $(MATRIX)
 
 $(VENV)/.b: $(SOURCES) tests/environments/b.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev]" -r tests/environments/b.txt
@@ -112,7 +135,7 @@ $(VENV)/.b: $(SOURCES) tests/environments/b.txt | $(VENV)/bin/python
 
 test-lowest:
 	$(MAKE) VENV=.venv-lowest .venv-lowest/.lowest
-	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/lowest.txt)" .venv-lowest/bin/python -m pytest $(MATRIX)
+	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/lowest.txt)" .venv-lowest/bin/python -m pytest $(PARALLEL) $(MATRIX)
 
 $(VENV)/.lowest: $(SOURCES) tests/environments/lowest.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev]" -c tests/environments/lowest.txt
