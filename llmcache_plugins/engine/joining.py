@@ -170,6 +170,7 @@ def _enter(seeker: Seeker, found: Found | NotFound, spare: Found | None) -> Flow
     is_exact_only = seeker.request.exact_only is not None or payload_of(seeker.request.text) is not None
     scope = "" if is_exact_only else seeker.identity.scope
     until = seeker.joining.clock.monotonic() + seeker.joining.timeout
+    has_missed = False
     while True:
         role, flight = yield Enter(key, is_open, scope, seeker.request.text, takes_over=spare is None)
         if role is Role.LEAD:
@@ -182,7 +183,11 @@ def _enter(seeker: Seeker, found: Found | NotFound, spare: Found | None) -> Flow
         if landing is None or landing.kind is LandingKind.UNSTORED:
             return Joined(found)
         if landing.kind is LandingKind.STORED:
-            return Joined((yield from seeker.look()))
+            found = yield from seeker.look()
+            if isinstance(found, Found) or has_missed:
+                return Joined(found)
+            # Invalidated since: one of the followers calls for all. Once, for there may be a store that keeps nothing.
+            has_missed = True
         if landing.kind is LandingKind.FAILED:
             is_over = seeker.joining.clock.monotonic() >= until
             if is_over or not seeker.joining.is_retrying:

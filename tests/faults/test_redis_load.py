@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.slow
 SECONDS = float(os.environ.get("LLMCACHE_LOAD_SECONDS", "12"))
 WORKER = Path(__file__).with_name("redis_load.py")
 PROCESSES = (("a", 8, "no"), ("b", 8, "no"), ("loop", 8, "yes"))
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 AROUND = 6.0  # seconds after the restart in which nobody can keep others from asking the model, too
 
 
@@ -33,7 +35,12 @@ def test_no_answer_is_wrong_or_lost_while_the_server_is_killed(
     redis_flavour: Callable[[str], str], flavour: str
 ) -> None:
     durable = ("--appendonly", "yes", "--appendfsync", "always")
-    with RedisServer(redis_flavour("valkey")) as truth, RedisServer(redis_flavour(flavour), *durable) as server:
+    # In memory where that can be: a process dies here, not a disk, and a disk that others keep busy answers late.
+    with (
+        tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder,
+        RedisServer(redis_flavour("valkey")) as truth,
+        RedisServer(redis_flavour(flavour), *durable, folder=folder) as server,
+    ):
         url = f"{server.url}?prefix=load&timeout=0.5"
         workers = [start(url, truth.url, *one) for one in PROCESSES]
         try:
@@ -60,8 +67,9 @@ def test_no_answer_is_wrong_or_lost_while_the_server_is_killed(
     alone = [down_at, *moments(found, "unanswered")]
     twice = [one for one in moments(found, "twice") if not any(-1 <= one - start <= AROUND for start in alone)]
     assert twice == [], samples
-    slow = [one for one in moments(found, "unanswered") if not down_at - 1 <= one <= down_at + AROUND]
-    assert len(slow) < counts["asked"] / 100, (len(slow), counts)
+    # Most of the time it did answer, or nothing was tried: by seconds, since an open circuit fails thousands in one.
+    away = {int(one - down_at) for one in moments(found, "unanswered")}
+    assert len(away - set(range(-1, int(AROUND)))) < SECONDS / 4, (sorted(away), counts)
 
 
 def start(url: str, truth_url: str, name: str, threads: int, awaits: str) -> subprocess.Popen[str]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +78,39 @@ def test_concurrent_equal_misses_make_one_call() -> None:
         model.finish.set()
         assert [future.result(LIMIT) for future in futures] == ["answer"] * count
         assert model.calls == 1
+        assert len(cache._flights) == 0
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_followers_of_an_answer_that_is_gone_again_make_one_call_or_do_not_wait_for_ever(times: int) -> None:
+    count = 8
+    model, missed = SlowModel(), threading.Semaphore(0)
+    store = FaultyStore(MemoryStore())
+    lock, forgotten = threading.Lock(), 0
+
+    def forget() -> None:
+        """As an invalidation would, between the moment in which the answer was stored and the followers' look."""
+        nonlocal forgotten
+        missed.release()
+        with lock:
+            if store.calls["put"] > forgotten and forgotten < times:
+                forgotten = store.calls["put"]
+                store.inner.clear()
+
+    def answer() -> str:
+        said = model()
+        if model.calls > 1:
+            time.sleep(0.2)  # the others ask meanwhile
+        return said
+
+    store.before({"get"}, forget)
+    with cache_over(store) as cache, ThreadPoolExecutor(count) as pool:
+        futures = [pool.submit(cache.get_or_generate, "q", answer) for _ in range(count)]
+        for _ in range(count + 1):
+            assert missed.acquire(timeout=LIMIT)
+        model.finish.set()
+        assert [future.result(LIMIT) for future in futures] == ["answer"] * count
+        assert model.calls == 2 if times == 1 else model.calls > 2
         assert len(cache._flights) == 0
 
 
