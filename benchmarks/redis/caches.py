@@ -117,7 +117,6 @@ class Caches:
             "embedder": self.vectors,
             "max_entries": _MOST,
             "max_bytes": 2**36,
-            "embedding_cache_entries": 0,
             "maintenance": "manual",
             "sweep_interval": None,
             "near_miss_log": 0,

@@ -27,6 +27,7 @@ __all__ = [
     "UPDATE",
     "Texts",
     "exact",
+    "looked_up",
     "semantic",
     "update",
 ]
@@ -120,12 +121,18 @@ def exact(caches: Caches) -> list[Case]:
 
 
 def semantic(caches: Caches, texts: Texts) -> list[Case]:
-    """Each wording is asked of ours once: the second time it would be an exact hit."""
+    """Each wording is asked of ours once: the second time it is an exact hit, which is a case of its own."""
     identity = caches.ours.identify(question(0))
     bare = _bare_search(caches, identity.scope)
 
     def is_semantic(asked: Asked, got: Any) -> bool:
         return isinstance(got, Hit) and got.kind == "semantic" and got.entry.answer == answer(asked[0])
+
+    def asked_before(count: int) -> list[Asked]:
+        asked = texts.reworded(count)
+        for _, text in asked:
+            caches.ours.lookup(text)
+        return asked
 
     return [
         Case("GET", lambda asked: caches.client.get(caches.bare_key(asked[0])), _kept(caches, texts), _is_bare),
@@ -135,6 +142,12 @@ def semantic(caches: Caches, texts: Texts) -> list[Case]:
             lambda asked: caches.plain.lookup(asked[1]),
             texts.reworded,
             is_semantic,
+        ),
+        Case(
+            "llmcache lookup, a wording that was asked before",
+            lambda asked: caches.ours.lookup(asked[1]),
+            asked_before,
+            lambda asked, got: isinstance(got, Hit) and got.entry.answer == answer(asked[0]),
         ),
         Case("FT.SEARCH KNN 1 on llmcache's index", bare, texts.again, lambda asked, got: got[0] == 1),
         Case(
@@ -164,17 +177,23 @@ def update(caches: Caches, texts: Texts) -> list[Case]:
     def case(name: str, store: Callable[[int, str], object]) -> Case:
         return Case(name, lambda asked: store(*asked), partial(texts.new, name))
 
-    def looked_up(count: int) -> list[Asked]:
+    return [
+        Case("SET", lambda asked: caches.set_bare(asked[0]), partial(texts.new, "SET")),
+        Case(f"{OWN_UPDATE}, after its lookup", lambda asked: updates[OWN_UPDATE](*asked), looked_up(caches, texts)),
+        *(case(name, store) for name, store in updates.items()),
+    ]
+
+
+def looked_up(caches: Caches, texts: Texts) -> Callable[[int], list[Asked]]:
+    """New questions that were just asked for in vain, as every answer that an application stores was."""
+
+    def inputs(count: int) -> list[Asked]:
         asked = texts.new(OWN_UPDATE, count)
         for _, text in asked:
             caches.ours.lookup(text)
         return asked
 
-    return [
-        Case("SET", lambda asked: caches.set_bare(asked[0]), partial(texts.new, "SET")),
-        Case(f"{OWN_UPDATE}, after its lookup", lambda asked: updates[OWN_UPDATE](*asked), looked_up),
-        *(case(name, store) for name, store in updates.items()),
-    ]
+    return inputs
 
 
 def _bare_search(caches: Caches, scope: str) -> Callable[[Asked], Any]:

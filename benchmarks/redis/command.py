@@ -101,7 +101,7 @@ def _cells(caches: Caches, texts: Texts, clients: Sequence[int], is_quick: bool,
         if caches.size > _SLOW and section == SEMANTIC:
             rounds, calls = 3, 64
         if not runs_model:
-            texts.expect(section, (rounds * calls + 10 * number) * (2 if section == SEMANTIC else 1))
+            texts.expect(section, (rounds * calls + 10 * number) * (3 if section == SEMANTIC else 1))
         caches.vectors.runs_model = runs_model
         try:
             cell = measure(

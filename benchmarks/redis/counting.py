@@ -16,7 +16,16 @@ import redis
 from redis.connection import AbstractConnection
 
 from benchmarks.redis.caches import BUILDS, LLM, Caches
-from benchmarks.redis.cases import LANGCHAIN_EXACT_UPDATE, LANGCHAIN_UPDATE, OWN_UPDATE, PEERS, UPDATE, Asked, Texts
+from benchmarks.redis.cases import (
+    LANGCHAIN_EXACT_UPDATE,
+    LANGCHAIN_UPDATE,
+    OWN_UPDATE,
+    PEERS,
+    UPDATE,
+    Asked,
+    Texts,
+    looked_up,
+)
 from benchmarks.redis.dataset import question
 
 __all__ = ["Counted", "Held", "counted", "fill"]
@@ -109,6 +118,7 @@ def counted(caches: Caches, texts: Texts) -> list[Counted]:
         ("semantic hit", lambda one: ours.lookup(one[1]), texts.reworded),
         ("the same wording again", lambda one: ours.lookup(one[1]), texts.again),
         ("miss", lambda one: ours.lookup(one[1]), lambda count: [(0, next(unknown)) for _ in range(count)]),
+        ("update after its lookup", lambda one: caches.update("llmcache")(*one), looked_up(caches, texts)),
         ("update", lambda one: caches.update("llmcache")(*one), partial(texts.new, OWN_UPDATE)),
         ("langchain-redis RedisCache.lookup", lambda one: caches.langchain_exact.lookup(one[1], LLM), same(popular)),
         (

@@ -75,17 +75,20 @@ def _right(row: Row) -> str:
 
 
 def _summary(cells: Sequence[Cell]) -> str:
-    """One client, the largest caches, vectors given: p50 and the two ratios."""
+    """The fewest clients, the largest caches: p50 and ratios, with vectors that are given and with the model."""
     largest = max(cell.entries for cell in cells)
     fewest = min(cell.clients for cell in cells)
+    there = {(c.section, c.runs_model): c for c in cells if (c.entries, c.clients) == (largest, fewest)}
     rows = []
-    for cell in cells:
-        if cell.entries == largest and cell.clients == fewest and not cell.runs_model:
-            rows += [
-                [cell.section, row.name, in_unit(row.p50), f"{row.to_floor:.2f}", f"{row.to_peer:.2f}"]
-                for row in cell.rows
-            ]
-    head = (f"{largest:,} entries, {fewest} client", "call", "p50", "times GET or SET", "times the peer")
+    for (section, runs_model), cell in there.items():
+        with_model = {row.name: row for row in there[section, True].rows} if (section, True) in there else {}
+        for row in cell.rows if not runs_model else ():
+            same = with_model.get(row.name)
+            more = ["", ""] if same is None else [in_unit(same.p50), f"{same.to_peer:.2f}"]
+            rows.append([section, row.name, in_unit(row.p50), f"{row.to_floor:.2f}", f"{row.to_peer:.2f}", *more])
+    clients = f"{fewest} client" if fewest == 1 else f"{fewest} clients"
+    size = f"{largest:,} entries, {clients}"
+    head = (size, "call", "p50", "times GET or SET", "times the peer", "p50 with the model", "times the peer")
     return table(head, rows)
 
 
