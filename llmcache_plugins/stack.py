@@ -201,6 +201,10 @@ def parse_url(url: str) -> tuple[str, Path]:
         )
     if parts.query or parts.fragment or url.endswith(("?", "#")):
         raise ConfigError("a cache URL has no ? and no # part; in a path write them as %3F and %23")
+    if "@" in parts.netloc:  # a server's URL with the wrong scheme: as a file its password would stand in listings
+        raise ConfigError(
+            f"{parts.scheme}:// has no user and no host; a server is redis://host:6379/0. In a path write @ as %40"
+        )
     path = unquote(parts.netloc + parts.path)
     if parts.scheme == "disk" and (not path or path.endswith("/")):
         raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")

@@ -415,7 +415,10 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Not answered: why, the nearest candidates (best first), the seconds the lookup took, and what was asked."""
+    """Not answered: why, the nearest candidates (best first), the seconds the lookup took, and what was asked.
+
+    False where a truth value is asked for: `if hit := cache.lookup(question): ...`.
+    """
 
     reason: MissReason
     near_misses: tuple[NearMiss, ...] = ()
@@ -423,13 +426,19 @@ class Miss:
     detail: str = ""
     asked: str = field(default="", repr=False)
 
+    def __bool__(self) -> bool:
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """Not asked, on purpose."""
+    """Not asked, on purpose. False where a truth value is asked for, as a `Miss` is."""
 
     reason: str
     latency: float = 0.0
+
+    def __bool__(self) -> bool:
+        return False
 
 
 Outcome: TypeAlias = Hit | Miss | Bypass

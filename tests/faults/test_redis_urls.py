@@ -24,6 +24,7 @@ WRONG = {
     "index": f"redis://user:{SECRET}@localhost/0?index=tree",
     "socket option": f"redis://user:{SECRET}@localhost/0?socket_timeout=soon",
     "unknown option": f"redis://user:{SECRET}@localhost/0?nonsense=1",
+    "unknown option of a cluster": f"rediss+cluster://user:{SECRET}@localhost:6379?ssl_nonsense=1",
     "brackets": f"redis://user:{SECRET}@[localhost/0",
     "strange sign": f"redis://user:{SECRET}\N{ACCOUNT OF}@localhost/0",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ __all__ = ["ClusterServer", "server_of"]
 
 T = TypeVar("T")
 _TRIES = 3  # of a round trip: the node, the nodes' map, the node that has taken over
+_TLS = inspect.signature(redis.connection.SSLConnection.__init__).parameters  # the client of a cluster checks no names
 _YES_OR_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -44,7 +46,7 @@ class ClusterServer(Server):
         self._options["password"] = unquote(parts.password) if parts.password else None
         self._options["ssl"] = CLUSTERS[parts.scheme]
         for name, value in parse_qsl(parts.query, keep_blank_values=True):
-            if not name.startswith("ssl_"):
+            if not name.startswith("ssl_") or name not in _TLS:
                 raise ConfigError(f"the URL of a cluster takes no {name!r}; see docs/redis.md")
             self._options[name] = _YES_OR_NO.get(value.lower(), value) if name == "ssl_check_hostname" else value
 

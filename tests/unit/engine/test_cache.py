@@ -531,6 +531,7 @@ def test_bad_settings_fail_when_the_cache_is_opened(settings: dict[str, Any], me
         ("cache.db", "without a scheme"),
         ("memory://x", "memory:// takes nothing behind it"),
         ("disk://", "needs the path of a file"),
+        ("disk://user:secret@host:6379/0", "disk:// has no user and no host; a server is redis://"),
         ("disk:///tmp/a#1.db", "no # part|%23"),
         ("disk:///tmp/a?tenant=2", "%3F"),
         ("memory://?x=1", "%3F"),
@@ -541,6 +542,15 @@ def test_bad_urls_say_what_is_known_and_no_password(url: str, message: str) -> N
     with pytest.raises(ConfigError, match=message) as caught:
         open_cache(url, embedder=None)
     assert "secret" not in str(caught.value)
+
+
+def test_only_a_hit_is_true() -> None:
+    with open_cache("memory://", embedder=None) as cache:
+        cache.update("q", "answer")
+        assert cache.lookup("q")
+        assert not cache.lookup("other")
+        with cache.bypass():
+            assert not cache.lookup("q")
 
 
 def test_namespace_as_a_string_is_one_part_everywhere() -> None:
