@@ -14,6 +14,7 @@ __all__ = [
     "CacheStats",
     "Latency",
     "LookupCounts",
+    "ModelUse",
     "ServerLoad",
     "Share",
     "SharedStats",
@@ -21,8 +22,8 @@ __all__ = [
     "TierStats",
 ]
 
-LATENCY_BOUNDS = (*(digit * 10.0**power for power in range(-5, 1) for digit in (1, 2, 5)), 10.0)
-"""Seconds, 10 microseconds to 10 s. The same everywhere and for good: histograms of several processes add up."""
+LATENCY_BOUNDS = (*(digit * 10.0**power for power in range(-5, 2) for digit in (1, 2, 5)), 100.0)
+"""Seconds, 10 microseconds to 100 s. The same everywhere and for good: histograms of several processes add up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,31 @@ class LookupCounts:
     bypasses: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """Calls of one model: what hits have spared, and what was paid for.
+
+    Args:
+        hits: hits whose answer came from this model.
+        hits_without_usage: of these, the ones of which nobody knows what the call took.
+        saved: what the other hits' calls took when they were made, in sum.
+        calls: answers of this model that were to be stored.
+        calls_without_usage: of these, the ones of which nobody said what they took.
+        spent: what the others took.
+    """
+
+    hits: int = 0
+    hits_without_usage: int = 0
+    saved: Usage = field(default_factory=Usage)
+    calls: int = 0
+    calls_without_usage: int = 0
+    spent: Usage = field(default_factory=Usage)
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long lookups took: how many, their seconds in sum, and how many up to each of `LATENCY_BOUNDS` (and more than
-    the bound before); the last number counts those beyond."""
+    """How long lookups or calls took: how many, their seconds in sum, and how many up to each of `LATENCY_BOUNDS` (and
+    more than the bound before); the last number counts those beyond."""
 
     count: int = 0
     seconds: float = 0.0
@@ -171,10 +193,11 @@ class CacheStats:
     `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
     `resolved` counts what came of the resolver of follow-ups, by the outcomes of `ResolutionEvent`.
     `adaptive` is what the adaptive policy has learnt, for each error budget in use; empty with another policy.
-    `namespaces` counts lookups by full namespace, `query_types` hits by the query type of the entry; of either the
-    first 256 are told apart, all others come under `("(others)",)` and `"(others)"`. `latency` is that of lookups, by
-    `hit` and `miss`. `warnings` counts by kind: `tier` (one got full), `memory` of the server, `evictions` and
-    `server_evictions` (more than 1,000 in an hour).
+    `namespaces` counts lookups by full namespace, `query_types` by query type; of either the first 256 are told apart,
+    all others come under `("(others)",)` and `"(others)"`. `models` is what calls took and hits have spared, by model.
+    `latency` is that of lookups, by `hit` and `miss`, and of the calls of models where it is known, `model`. `warnings`
+    counts by kind: `tier` (one got full), `memory` of the server, `evictions` and `server_evictions` (more than 1,000
+    in an hour).
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -196,7 +219,8 @@ class CacheStats:
     invalidated: int = 0
     adaptive: tuple[AdaptiveStats, ...] = ()
     namespaces: Mapping[Namespace, LookupCounts] = field(default_factory=dict)
-    query_types: Mapping[str, int] = field(default_factory=dict)
+    query_types: Mapping[str, LookupCounts] = field(default_factory=dict)
+    models: Mapping[str, ModelUse] = field(default_factory=dict)
     latency: Mapping[str, Latency] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
     tiers: Mapping[str, TierStats] = field(default_factory=dict)

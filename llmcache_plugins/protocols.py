@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from llmcache_plugins.counters import CacheStats, ServerLoad, SharedStats, StoreStats, TierStats
@@ -23,6 +23,7 @@ from llmcache_plugins.types import (
     Request,
     Stored,
     UpdateOutcome,
+    Usage,
     Verdict,
 )
 
@@ -472,16 +473,38 @@ update waits for it. What the request or its surroundings say themselves counts 
 
 @dataclass(frozen=True, slots=True)
 class LookupEvent:
-    """A lookup has ended; `namespace` is the request's own."""
+    """A lookup has ended.
+
+    Args:
+        namespace: the request's own.
+        query_type: of the entry that answered it, else what the profiler finds in the question; empty where it cannot
+            tell, and for a bypass.
+        model: that was to be asked; empty where the request names none.
+    """
 
     outcome: Outcome
     namespace: Namespace
+    query_type: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateEvent:
+    """A model has answered, and that was to be stored.
+
+    Args:
+        outcome: whether it was.
+        namespace: the request's own.
+        model: that was asked; empty where the request names none.
+        usage: what the call took, zeros where nobody said.
+        seconds: what it took, None where nobody knows.
+    """
+
     outcome: UpdateOutcome
     namespace: Namespace
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from llmcache_plugins.factory import open_cache
 __all__ = ["run_stats"]
 
 _MOST_ROWS = 20
-_COUNTED = ("hits", "misses", "refusals", "errors", "query_types", "warnings", "judged", "resolved")
+_COUNTED = ("hits", "misses", "refusals", "errors", "warnings", "judged", "resolved")
 
 
 def run_stats(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
@@ -65,6 +65,8 @@ def _stats_as_json(stats: CacheStats) -> dict[str, Any]:
         "seconds_saved": stats.seconds_saved,
         "tokens_saved": asdict(stats.tokens_saved),
         "latency": {kind: _latency_as_json(latency) for kind, latency in stats.latency.items()},
+        "query_types": {name: asdict(counts) for name, counts in stats.query_types.items()},
+        "models": {name: asdict(use) for name, use in stats.models.items()},
         "namespaces": {"/".join(name): asdict(counts) for name, counts in stats.namespaces.items()},
         "tiers": {name: asdict(tier) for name, tier in stats.tiers.items()},
         "stores": {name: asdict(store) for name, store in stats.stores.items()},
@@ -100,6 +102,7 @@ def _lines(shared: SharedStats) -> Iterable[str]:
     yield from _rows(
         "by namespace", {"/".join(name) or "-": (n.hits, n.misses) for name, n in total.namespaces.items()}
     )
+    yield from _rows("by query type", {name: (n.hits, n.misses) for name, n in total.query_types.items()})
     yield from _rows("by process", {node: (one.hit_count, one.miss_count) for node, one in shared.nodes.items()})
 
 

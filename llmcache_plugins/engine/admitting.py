@@ -100,6 +100,16 @@ class Admission:
             finish_reason=answer.finish_reason,
         )
 
+    def query_type_of(self, request: Request) -> str:
+        """What a question that was not answered is about; empty where the profiler cannot tell. One that fails is told
+        of when the answer comes: this is for the statistics alone."""
+        if request.query_type or self._profiler is None:
+            return request.query_type or ""
+        try:
+            return str(self._profiler(request).query_type)
+        except Exception:
+            return ""
+
     def _profile_of(self, request: Request, answer: Answer) -> Profile:
         """What the request says itself, the profiler of the rest, and the tags of the answer."""
         found = Profile() if self._profiler is None else self._profiler(request)

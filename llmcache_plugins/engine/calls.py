@@ -17,7 +17,6 @@ from llmcache_plugins.engine.lookups import Lookups
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.engine.updates import Updates
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.protocols import UpdateEvent
 from llmcache_plugins.types import Answer, Bypass, Hit, Identity, JsonValue, Miss, MissReason, Request, UpdateOutcome
 
 __all__ = ["Call", "Calls"]
@@ -224,6 +223,7 @@ class Calls(Lookups, Updates):
 
         def store(answer: Answer) -> Flow[UpdateOutcome]:
             outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
+            answer = self._timed(answer, joined.flight)
             try:
                 outcome = yield from self._update_flow(
                     request,
@@ -237,7 +237,7 @@ class Calls(Lookups, Updates):
                 )
             except Exception as error:
                 self._spared(error)
-            self._emit(UpdateEvent(outcome, request.namespace))
+            self._tell(outcome, request, answer)
             return outcome
 
         return store

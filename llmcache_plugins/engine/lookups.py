@@ -174,11 +174,15 @@ class Lookups(Core):
         if self._publishes_reads:
             self._housekeeper.start()
         if isinstance(found, Bypass):
-            self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace))
+            self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace, "", request.model))
             return bypass
         outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
         self._count(request, identity)
-        self._emit(event := LookupEvent(outcome, request.namespace))
+        if isinstance(outcome, Miss):
+            query_type = self._admit.query_type_of(request)
+        else:
+            query_type = outcome.entry.profile.query_type
+        self._emit(event := LookupEvent(outcome, request.namespace, query_type, request.model))
         if isinstance(outcome, Miss):
             self._log(event)
         elif outcome.kind != "exact":  # the entry alone does not tell what was asked

@@ -61,13 +61,14 @@ class Updates(Core):
             UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
             self._flights.flight_of(identity.key, request.text),
         )
+        answer = self._timed(answer, flight)
         try:
             outcome = run(self._update_flow(request, identity, answer, flight, now, ttl), self._perform)
         except Exception as error:
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._emit(UpdateEvent(outcome, request.namespace))
+        self._tell(outcome, request, answer)
         return outcome
 
     async def aupdate(
@@ -86,13 +87,14 @@ class Updates(Core):
             UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
             self._flights.flight_of(identity.key, request.text),
         )
+        answer = self._timed(answer, flight)
         try:
             outcome = await arun(self._update_flow(request, identity, answer, flight, now, ttl), self._aperform)
         except Exception as error:
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._emit(UpdateEvent(outcome, request.namespace))
+        self._tell(outcome, request, answer)
         return outcome
 
     def clear(self, namespace: str | Namespace = ()) -> int:
@@ -103,11 +105,23 @@ class Updates(Core):
         return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers])
 
     # ---------------------------------------------------------------- inside
+    def _timed(self, answer: Answer | JsonValue, flight: Flight | None) -> Answer:
+        """With the seconds it took, where they are known: the caller led the flight."""
+        if not isinstance(answer, Answer):
+            answer = Answer(answer)
+        if flight is not None and answer.generation_seconds is None and self._flights.leads(flight):
+            return dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
+        return answer
+
+    def _tell(self, outcome: UpdateOutcome, request: Request, answer: Answer) -> None:
+        event = UpdateEvent(outcome, request.namespace, request.model, answer.usage, answer.generation_seconds)
+        self._emit(event)
+
     def _update_flow(
         self,
         request: Request,
         identity: Identity,
-        answer: Answer | JsonValue,
+        answer: Answer,
         flight: Flight | None,
         now: float,
         ttl: float | Default | None,
@@ -124,13 +138,7 @@ class Updates(Core):
             return UpdateOutcome(False, MissReason.CLOSED.value)
         if self._surroundings.is_bypassed:
             return UpdateOutcome(False, "bypass")
-        if not isinstance(answer, Answer):
-            answer = Answer(answer)
-        fence = None
-        if flight is not None and self._flights.leads(flight):
-            fence = flight.lease
-            if answer.generation_seconds is None:
-                answer = dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
+        fence = flight.lease if flight is not None and self._flights.leads(flight) else None
         if seen is None:
             key = identity.key if flight is None else flight.key
             has_candidates = self._sequences.take_populated(key)

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats, Latency, LookupCounts, StoreStats, TierStats
+from llmcache_plugins.counters import (
+    LATENCY_BOUNDS,
+    CacheStats,
+    Latency,
+    LookupCounts,
+    ModelUse,
+    StoreStats,
+    TierStats,
+)
 from llmcache_plugins.protocols import (
     ErrorEvent,
     Event,
@@ -38,6 +46,9 @@ _MOST_LABELS = 256  # of one counter: namespaces may be tenants, of which there 
 _ALONE = ""  # label of a counter that has none
 _TOKENS = ("input", "output", "cache_creation", "cache_read")
 _BY_NAMESPACE = ("hits_by_namespace", "misses_by_namespace", "bypasses_by_namespace")
+_BY_TYPE = ("query_types", "missed_query_types")
+_BY_MODEL = ("saved", "spent")  # labels are a model and what of it: "calls", "unknown" (calls of unknown usage), tokens
+_IN_PARTS = frozenset((*_BY_NAMESPACE, *_BY_MODEL))  # labels that are tuples
 
 
 def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
@@ -47,8 +58,11 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
         namespace: the cache's own, which events leave out.
     """
     if isinstance(event, LookupEvent):
-        _count_lookup(event, counts, (*namespace, *event.namespace))
+        _count_lookup(event, counts, (*namespace, *event.namespace) if namespace else event.namespace)
     elif isinstance(event, UpdateEvent):
+        _count_use(counts, "spent", event.model, event.usage)
+        if event.seconds is not None:
+            _time(counts, "model", event.seconds)
         if event.outcome.stored:
             _add(counts, "updates")
         else:
@@ -85,20 +99,16 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
 def _count_lookup(event: LookupEvent, counts: Counts, namespace: Namespace) -> None:
     outcome = event.outcome
     if isinstance(outcome, Hit):
-        entry, usage = outcome.entry, outcome.entry.usage
         _add(counts, "hits", outcome.kind)
         _add(counts, "tier_hits", outcome.tier)
-        _add(counts, "query_types", entry.profile.query_type)
+        _add(counts, _BY_TYPE[0], event.query_type or outcome.entry.profile.query_type)
         _add(counts, _BY_NAMESPACE[0], namespace)
-        if usage is not _NO_USAGE:
-            _add(counts, "tokens", "input", usage.input_tokens)
-            _add(counts, "tokens", "output", usage.output_tokens)
-            _add(counts, "tokens", "cache_creation", usage.cache_creation_input_tokens)
-            _add(counts, "tokens", "cache_read", usage.cache_read_input_tokens)
+        _count_use(counts, "saved", outcome.entry.model, outcome.entry.usage)
         _add(counts, "seconds_saved", by=outcome.latency_saved or 0.0)
         _time(counts, "hit", outcome.latency)
     elif isinstance(outcome, Miss):
         _add(counts, "misses", outcome.reason.value)
+        _add(counts, _BY_TYPE[1], event.query_type)
         _add(counts, _BY_NAMESPACE[1], namespace)
         _time(counts, "miss", outcome.latency)
     elif isinstance(outcome, Bypass):
@@ -106,7 +116,25 @@ def _count_lookup(event: LookupEvent, counts: Counts, namespace: Namespace) -> N
         _add(counts, _BY_NAMESPACE[2], namespace)
 
 
-_NO_USAGE = Usage()
+def _count_use(counts: Counts, counter: str, model: str, usage: Usage) -> None:
+    """One call of a model that was made, or that a hit has spared."""
+    _add(counts, counter, (model, "calls"))
+    tokens = _tokens_of(usage)
+    if not any(tokens):
+        _add(counts, counter, (model, "unknown"))
+        return
+    for name, number in zip(_TOKENS, tokens, strict=True):
+        if number:
+            _add(counts, counter, (model, name), number)
+
+
+def _tokens_of(usage: Usage) -> tuple[int, int, int, int]:
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_creation_input_tokens,
+        usage.cache_read_input_tokens,
+    )
 
 
 def _time(counts: Counts, kind: str, seconds: float) -> None:
@@ -119,8 +147,13 @@ def _add(counts: Counts, counter: str, label: Hashable = _ALONE, by: float = 1) 
     if labels is None:
         labels = counts[counter] = {}
     if label not in labels and len(labels) >= _MOST_LABELS:
-        label = OTHERS
+        label = _others(counter, label)
     labels[label] = labels.get(label, 0) + by
+
+
+def _others(counter: str, label: Hashable) -> Hashable:
+    """Under which a label is counted that comes too late to be told apart."""
+    return (OTHERS, label[-1]) if counter in _BY_MODEL and isinstance(label, tuple) else OTHERS
 
 
 def plus(
@@ -132,7 +165,7 @@ def plus(
         kept = total.setdefault(counter, {})
         for label, number in labels.items():
             if label not in kept and len(kept) >= _MOST_LABELS:
-                label = OTHERS
+                label = _others(counter, label)
             kept[label] = max(0, kept.get(label, 0) + sign * number)
     return total
 
@@ -165,7 +198,7 @@ def _as_text(label: Hashable) -> str:
 
 
 def _as_label(counter: str, text: str) -> Hashable:
-    if counter in _BY_NAMESPACE and text.startswith("["):
+    if counter in _IN_PARTS and text.startswith("["):
         try:
             parts = json.loads(text)
         except ValueError:
@@ -183,7 +216,7 @@ def cache_stats(
         stores: sizes of the stores, by name.
         tiers: sizes of the tiers, by name, hottest first.
     """
-    tokens = counts.get("tokens", {})
+    models = _models(counts)
     return CacheStats(
         hits=_table(counts, "hits"),
         misses=_table(counts, "misses"),
@@ -191,7 +224,8 @@ def cache_stats(
         updates=_number(counts, "updates"),
         refusals=_table(counts, "refusals"),
         errors=_table(counts, "errors"),
-        tokens_saved=Usage(*(int(tokens.get(label, 0)) for label in _TOKENS)),
+        tokens_saved=_sum(use.saved for use in models.values()),
+        models=models,
         seconds_saved=float(counts.get("seconds_saved", {}).get(_ALONE, 0.0)),
         validated=_number(counts, "validated"),
         rejected=_number(counts, "rejected"),
@@ -201,8 +235,8 @@ def cache_stats(
         reported=_number(counts, "reported"),
         invalidated=_number(counts, "invalidated"),
         namespaces=_namespaces(counts),
-        query_types={name or "unknown": number for name, number in _table(counts, "query_types").items()},
-        latency={kind: found for kind in ("hit", "miss") if (found := _latency(counts, kind)).count},
+        query_types=_query_types(counts),
+        latency={kind: found for kind in ("hit", "miss", "model") if (found := _latency(counts, kind)).count},
         warnings=_table(counts, "warnings"),
         tiers=_counted(counts, tiers),
         stores=dict(stores),
@@ -238,6 +272,37 @@ def _namespaces(counts: Mapping[str, Mapping[Hashable, float]]) -> dict[Namespac
         )
         for name in names
     }
+
+
+def _query_types(counts: Mapping[str, Mapping[Hashable, float]]) -> dict[str, LookupCounts]:
+    hits, misses = (_table(counts, counter) for counter in _BY_TYPE)
+    names = dict.fromkeys((*hits, *misses))
+    return {name or "unknown": LookupCounts(hits.get(name, 0), misses.get(name, 0)) for name in names}
+
+
+def _models(counts: Mapping[str, Mapping[Hashable, float]]) -> dict[str, ModelUse]:
+    """By name. A label that is no pair comes from a damaged record."""
+    used = {counter: counts.get(counter, {}) for counter in _BY_MODEL}
+    labels = [label for found in used.values() for label in found if isinstance(label, tuple) and len(label) == 2]
+    models = {}
+    for model in dict.fromkeys(str(label[0]) for label in labels):
+        saved, spent = (
+            {name: int(found.get((model, name), 0)) for name in ("calls", "unknown", *_TOKENS)}
+            for found in used.values()
+        )
+        models[model] = ModelUse(
+            hits=saved["calls"],
+            hits_without_usage=saved["unknown"],
+            saved=Usage(*(saved[name] for name in _TOKENS)),
+            calls=spent["calls"],
+            calls_without_usage=spent["unknown"],
+            spent=Usage(*(spent[name] for name in _TOKENS)),
+        )
+    return models
+
+
+def _sum(usages: Iterable[Usage]) -> Usage:
+    return Usage(*(sum(numbers) for numbers in zip((0, 0, 0, 0), *map(_tokens_of, usages), strict=True)))
 
 
 def _latency(counts: Mapping[str, Mapping[Hashable, float]], kind: str) -> Latency:

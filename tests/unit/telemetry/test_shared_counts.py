@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats, LookupCounts, SharedStats, StoreStats
+from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats, LookupCounts, ModelUse, SharedStats, StoreStats
 from llmcache_plugins.errors import StoreUnavailable
 from llmcache_plugins.protocols import (
     ErrorEvent,
@@ -56,7 +56,9 @@ def updates(process: Process, store: MemoryStore | FaultyStore) -> int:
 
 def hit(namespace: tuple[str, ...] = (), query_type: str = "status") -> LookupEvent:
     profile = Profile(query_type)
-    entry = Entry("s", "k", "n", (), "q", '"a"', 0.0, None, usage=Usage(10, 5), generation_seconds=3.0, profile=profile)
+    entry = Entry(
+        "s", "k", "n", (), "q", '"a"', 0.0, None, model="m", usage=Usage(10, 5), generation_seconds=3.0, profile=profile
+    )
     return LookupEvent(Hit(entry, "exact", "hot", 1.0, 1.0, 0.0, 1, 0.5), namespace)
 
 
@@ -78,10 +80,10 @@ def test_every_counter_survives_the_store() -> None:
     events = [
         hit(("app", "[odd]")),
         hit(),
-        LookupEvent(Miss(MissReason.NO_CANDIDATES, latency=100.0), ("app",)),
+        LookupEvent(Miss(MissReason.NO_CANDIDATES, latency=1000.0), ("app",), "status", "m"),
         LookupEvent(Bypass("asked"), ()),
-        UpdateEvent(UpdateOutcome(True), ()),
-        UpdateEvent(UpdateOutcome(False, "empty"), ()),
+        UpdateEvent(UpdateOutcome(True), (), "m", Usage(20, 10, 3, 4), 2.5),
+        UpdateEvent(UpdateOutcome(False, "empty"), (), "[m]"),
         ErrorEvent("hot", "StoreUnavailable"),
         InvalidationEvent(7, "now", "test"),
         PressureEvent("hot", 0.9, 0.91),
@@ -96,7 +98,13 @@ def test_every_counter_survives_the_store() -> None:
     assert found == expected
     assert found.namespaces[("acme", "app")] == LookupCounts(misses=1)
     assert found.namespaces[("acme", "app", "[odd]")] == LookupCounts(hits=1)
-    assert found.query_types == {"status": 2}
+    assert found.query_types == {"status": LookupCounts(hits=2, misses=1)}
+    assert found.models == {
+        "m": ModelUse(hits=2, saved=Usage(20, 10), calls=1, spent=Usage(20, 10, 3, 4)),
+        "[m]": ModelUse(calls=1, calls_without_usage=1),
+    }
+    assert found.tokens_saved == Usage(20, 10)
+    assert (found.latency["model"].count, found.latency["model"].seconds) == (1, 2.5)
     assert (found.latency["hit"].count, found.latency["hit"].seconds) == (2, 1.0)
     assert found.latency["hit"].quantile(0.95) == 0.5
     assert found.latency["miss"].quantile(0.5) == float("inf")

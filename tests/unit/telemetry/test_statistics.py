@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from llmcache_plugins.counters import StoreStats, TierStats
+from llmcache_plugins import open_cache
+from llmcache_plugins.counters import LookupCounts, ModelUse, StoreStats, TierStats
 from llmcache_plugins.protocols import ErrorEvent, LookupEvent, MoveEvent, UpdateEvent, ValidationEvent
 from llmcache_plugins.quality import Validation
 from llmcache_plugins.telemetry import Statistics
-from llmcache_plugins.types import Bypass, Entry, Hit, HitKind, Miss, MissReason, UpdateOutcome, Usage
+from llmcache_plugins.types import (
+    Answer,
+    Bypass,
+    Entry,
+    Hit,
+    HitKind,
+    Miss,
+    MissReason,
+    Profile,
+    Request,
+    UpdateOutcome,
+    Usage,
+)
 
 
 def hit(kind: HitKind = "exact", latency: float = 0.5, tier: str = "hot") -> LookupEvent:
@@ -80,3 +93,47 @@ def test_validator_that_broke_is_no_wrong_hit_found() -> None:
         statistics(ValidationEvent(validation, (), has_failed))
     stats = statistics.snapshot({})
     assert (stats.validated, stats.rejected, stats.false_positive_rate) == (2, 1, 0.5)
+
+
+def test_models_beyond_those_told_apart_are_counted_together_and_keep_what_they_took() -> None:
+    statistics = Statistics()
+    for number in range(300):
+        statistics(UpdateEvent(UpdateOutcome(True), (), f"model {number}", Usage(10, 1)))
+    models = statistics.snapshot({}).models
+    assert sum(use.calls for use in models.values()) == 300
+    assert sum(use.spent.input_tokens for use in models.values()) == 3000
+    assert models["(others)"].calls > 0
+
+
+def test_the_profiler_tells_what_a_miss_is_about() -> None:
+    def broken(request: Request) -> Profile:
+        raise ValueError("never")
+
+    with open_cache("memory://", embedder=None) as cache:
+        cache.lookup(Request("What is the status of router 3?", model="m"))
+        cache.lookup(Request("Whatever", query_type="bgp"))
+        counts = cache.stats().query_types
+    assert counts == {"status": LookupCounts(misses=1), "bgp": LookupCounts(misses=1)}
+    with open_cache("memory://", embedder=None, profiler=broken) as cache:
+        cache.lookup("What is the status of router 3?")
+        assert cache.stats().query_types == {"unknown": LookupCounts(misses=1)}
+        assert cache.stats().errors == {}
+
+
+def test_what_calls_take_and_hits_spare_is_told_by_model() -> None:
+    with open_cache("memory://", embedder=None) as cache:
+        for question, model, usage in (
+            ("a", "small", Usage(10, 2)),
+            ("b", "large", Usage(100, 20)),
+            ("c", "large", None),
+        ):
+            request = Request(question, model=model)
+            cache.get_or_generate(request, lambda usage=usage: Answer("said", usage=usage or Usage()))
+            cache.lookup(request)
+        stats = cache.stats()
+    assert stats.models["small"] == ModelUse(hits=1, saved=Usage(10, 2), calls=1, spent=Usage(10, 2))
+    large = ModelUse(
+        hits=2, hits_without_usage=1, saved=Usage(100, 20), calls=2, calls_without_usage=1, spent=Usage(100, 20)
+    )
+    assert stats.models["large"] == large
+    assert stats.latency["model"].count == 3
