@@ -12,7 +12,7 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "quality", "selection", "counters", "protocols"}
+BASE = {"types", "errors", "quality", "selection", "counters", "recorded", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quality": {"types", "errors"},
     "selection": {"types", "errors"},
     "counters": {"types"},
-    "protocols": {"types", "errors", "quality", "selection", "counters"},
+    "recorded": {"types", "errors", "quality", "counters"},
+    "protocols": {"types", "errors", "quality", "selection", "counters", "recorded"},
     "config": BASE,
     "keys": BASE,
     "policies": BASE,

@@ -22,7 +22,8 @@ from llmcache_plugins.deciding import policies_for, verifier_of
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.matching import Policy
-from llmcache_plugins.protocols import Embedder, ErrorEvent, Event, LookupEvent
+from llmcache_plugins.protocols import Embedder
+from llmcache_plugins.recorded import ErrorEvent, Event, LookupEvent
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 from llmcache_plugins.types import Outcome, Usage
 

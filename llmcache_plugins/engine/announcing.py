@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from llmcache_plugins.protocols import ErrorEvent, Event, Recorder
+from llmcache_plugins.protocols import Recorder
+from llmcache_plugins.recorded import ErrorEvent, Event
 
 __all__ = ["Announcer"]
 

@@ -20,8 +20,9 @@ from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.engine.steps import Asking, AskJudge, Validate, Verify
 from llmcache_plugins.engine.verdicts import as_probability, finished
 from llmcache_plugins.policies.asking_limits import Breaker
-from llmcache_plugins.protocols import AsyncVerifier, Clock, Event, Judge, ValidationEvent, Validator, Verifier
+from llmcache_plugins.protocols import AsyncVerifier, Clock, Judge, Validator, Verifier
 from llmcache_plugins.quality import Validation
+from llmcache_plugins.recorded import Event, ValidationEvent
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["Advisers"]

@@ -34,7 +34,8 @@ from llmcache_plugins.engine.steps import (
 )
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import EmbedderError, StoreError
-from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Event, Store
+from llmcache_plugins.protocols import AsyncEmbedder, AsyncStore, Clock, Embedder, Store
+from llmcache_plugins.recorded import Event
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["AsyncPerformer", "Health", "Parts", "Performer", "Tier", "arun", "run"]

@@ -28,7 +28,7 @@ from llmcache_plugins.keys.fingerprint import normalise_text
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.policies.asking_limits import Breaker
 from llmcache_plugins.policies.standing_alone import leaning_of, says_what_it_means, stands_alone
-from llmcache_plugins.protocols import ResolutionEvent, ResolutionOutcome
+from llmcache_plugins.recorded import ResolutionEvent, ResolutionOutcome
 from llmcache_plugins.types import Namespace, Request
 
 __all__ = ["COMPONENT", "FollowUps", "ResolveTurns", "resolver_id_of"]

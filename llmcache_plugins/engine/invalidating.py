@@ -16,7 +16,7 @@ from llmcache_plugins.engine.invalidation_report import InvalidationProgress, In
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.steps import Invalidations as ReadInvalidations
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.protocols import InvalidationEvent
+from llmcache_plugins.recorded import InvalidationEvent
 from llmcache_plugins.selection import Invalidation, Selector
 
 __all__ = ["Invalidating"]

@@ -24,8 +24,9 @@ from llmcache_plugins.engine.verdicts import finished, outcome_of, word_for
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import fingerprint
 from llmcache_plugins.policies.asking_limits import Breaker, Budget, Verdicts
-from llmcache_plugins.protocols import Judge, JudgeEvent, JudgeOutcome
+from llmcache_plugins.protocols import Judge
 from llmcache_plugins.quality import Judgement
+from llmcache_plugins.recorded import JudgeEvent, JudgeOutcome
 from llmcache_plugins.types import Namespace
 
 __all__ = ["JudgeCalls"]

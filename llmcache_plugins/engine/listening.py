@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from llmcache_plugins.protocols import Clock, Event
+from llmcache_plugins.protocols import Clock
+from llmcache_plugins.recorded import Event
 
 __all__ = ["Listener"]
 

@@ -18,7 +18,7 @@ from llmcache_plugins.engine.resolving import Followed
 from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.engine.steps import ReadExact
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.protocols import LookupEvent
+from llmcache_plugins.recorded import LookupEvent
 from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request, Stored
 
 __all__ = ["Lookups"]

@@ -14,7 +14,7 @@ from llmcache_plugins.engine.copying import drop_copies
 from llmcache_plugins.engine.rules import Flow, Rules
 from llmcache_plugins.engine.steps import Announce, Lowest, Place, Select, StatsOf
 from llmcache_plugins.engine.tiering import Tiering
-from llmcache_plugins.protocols import MoveEvent
+from llmcache_plugins.recorded import MoveEvent
 from llmcache_plugins.selection import Selector
 from llmcache_plugins.types import Candidate, Stored
 

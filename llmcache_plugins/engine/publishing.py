@@ -12,7 +12,8 @@ from llmcache_plugins.engine.clock import Every
 from llmcache_plugins.engine.drivers import Tier
 from llmcache_plugins.engine.watching import ServerWatch
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.protocols import Clock, ErrorEvent, Event, HasServer, SharedCounts, Store, StoreEvent
+from llmcache_plugins.protocols import Clock, HasServer, SharedCounts, Store
+from llmcache_plugins.recorded import ErrorEvent, Event, StoreEvent
 
 __all__ = ["Publisher"]
 

@@ -12,8 +12,8 @@ from llmcache_plugins.engine.flow import Flow
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.reporting import Wrong, report_flow
 from llmcache_plugins.errors import ConfigError, StoreError
-from llmcache_plugins.protocols import ReportEvent
 from llmcache_plugins.quality import NearMissRecord, Regression, Reported
+from llmcache_plugins.recorded import ReportEvent
 from llmcache_plugins.types import Hit
 
 __all__ = ["Quality"]

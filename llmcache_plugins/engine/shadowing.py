@@ -20,7 +20,8 @@ from llmcache_plugins.matching import Judged, Policy
 from llmcache_plugins.matching.adaptive import Learnt
 from llmcache_plugins.matching.learner import Learner, Partition
 from llmcache_plugins.matching.ledger import CLOSED
-from llmcache_plugins.protocols import Clock, Event, ShadowEvent
+from llmcache_plugins.protocols import Clock
+from llmcache_plugins.recorded import Event, ShadowEvent
 from llmcache_plugins.types import Answer, Entry, Namespace, Request
 
 __all__ = ["Fate", "Shadowing"]

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, TypeAlias, cast
 
 from llmcache_plugins.engine.flight_steps import FlightStep, Pause, Wait
 from llmcache_plugins.matching import Judged
-from llmcache_plugins.protocols import AsyncStore, Event, LooksAhead, Store
+from llmcache_plugins.protocols import AsyncStore, LooksAhead, Store
+from llmcache_plugins.recorded import Event
 from llmcache_plugins.selection import Lease, Selector
 from llmcache_plugins.types import Alias, Entry, FloatArray, Request
 

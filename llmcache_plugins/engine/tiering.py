@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from llmcache_plugins.counters import Share, StoreStats, TierStats
 from llmcache_plugins.policies.placement import Placement, Pressure
-from llmcache_plugins.protocols import PressureEvent
+from llmcache_plugins.recorded import PressureEvent
 
 __all__ = ["Copy", "Tiering"]
 

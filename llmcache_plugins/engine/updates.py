@@ -14,7 +14,7 @@ from llmcache_plugins.engine.sequences import seen_at
 from llmcache_plugins.engine.singleflight import Flight
 from llmcache_plugins.engine.steps import PutAlias
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.protocols import UpdateEvent
+from llmcache_plugins.recorded import UpdateEvent
 from llmcache_plugins.types import (
     Alias,
     Answer,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.protocols import JudgeOutcome
 from llmcache_plugins.quality import Judgement
+from llmcache_plugins.recorded import JudgeOutcome
 
 __all__ = ["as_probability", "finished", "outcome_of", "word_for"]
 

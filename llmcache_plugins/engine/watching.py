@@ -9,7 +9,8 @@ from typing import Literal
 
 from llmcache_plugins.counters import ServerLoad
 from llmcache_plugins.policies.placement import Pressure
-from llmcache_plugins.protocols import Clock, Event, EvictionsEvent, ServerPressureEvent
+from llmcache_plugins.protocols import Clock
+from llmcache_plugins.recorded import Event, EvictionsEvent, ServerPressureEvent
 
 __all__ = ["EvictionRate", "ServerWatch"]
 

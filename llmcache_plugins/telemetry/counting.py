@@ -18,7 +18,7 @@ from llmcache_plugins.counters import (
     StoreStats,
     TierStats,
 )
-from llmcache_plugins.protocols import (
+from llmcache_plugins.recorded import (
     ErrorEvent,
     Event,
     EvictionsEvent,

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from llmcache_plugins.protocols import Event, LookupEvent
 from llmcache_plugins.quality import NearMissRecord
+from llmcache_plugins.recorded import Event, LookupEvent
 from llmcache_plugins.telemetry.line_file import LineFile
 from llmcache_plugins.types import Miss, MissReason, Namespace
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from llmcache_plugins.protocols import Event, ReportEvent
 from llmcache_plugins.quality import Regression
+from llmcache_plugins.recorded import Event, ReportEvent
 from llmcache_plugins.telemetry.line_file import LineFile
 
 __all__ = ["RegressionLog"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
-from llmcache_plugins.protocols import Event
+from llmcache_plugins.recorded import Event
 from llmcache_plugins.telemetry.counting import Counts, cache_stats, count
 from llmcache_plugins.types import Namespace
 

@@ -23,7 +23,7 @@ from typing import Any
 import redis
 
 from llmcache_plugins import Request, SemanticCache, open_cache
-from llmcache_plugins.protocols import ErrorEvent, Event
+from llmcache_plugins.recorded import ErrorEvent, Event
 from llmcache_plugins.testing import FakeEmbedder
 
 GROUPS = 12

@@ -12,7 +12,8 @@ import redis
 
 from llmcache_plugins import ConfigError, Hit, open_cache
 from llmcache_plugins.cli.doctor import run_doctor
-from llmcache_plugins.protocols import EvictionsEvent, HasServer, ServerPressureEvent
+from llmcache_plugins.protocols import HasServer
+from llmcache_plugins.recorded import EvictionsEvent, ServerPressureEvent
 from llmcache_plugins.stores import AsyncRedisStore, MemoryStore, RedisStore
 from llmcache_plugins.stores.redis import redis_settings
 from llmcache_plugins.testing import FakeClock, FakeEmbedder

@@ -27,7 +27,7 @@ from llmcache_plugins.engine import Rules, Tier
 from llmcache_plugins.langchain import LLMCache, cached_chain, invalidate_documents
 from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.matching.guards import judge
-from llmcache_plugins.protocols import ErrorEvent
+from llmcache_plugins.recorded import ErrorEvent
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 
 from llmcache_plugins import Hit, SemanticCache, open_cache
 from llmcache_plugins.langchain import LLMCache
-from llmcache_plugins.protocols import LookupEvent
+from llmcache_plugins.recorded import LookupEvent
 from llmcache_plugins.testing import FakeClock
 
 

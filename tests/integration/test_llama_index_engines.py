@@ -38,7 +38,7 @@ from llmcache_plugins.llama_index import (
 )
 from llmcache_plugins.matching import SimilarityPolicy
 from llmcache_plugins.matching.guards import judge
-from llmcache_plugins.protocols import ErrorEvent
+from llmcache_plugins.recorded import ErrorEvent
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore

@@ -19,7 +19,7 @@ from llmcache_plugins.cli.questions import Question
 from llmcache_plugins.cli.summary import summarise
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.matching import ConfidencePolicy, SimilarityPolicy
-from llmcache_plugins.protocols import ErrorEvent, LookupEvent
+from llmcache_plugins.recorded import ErrorEvent, LookupEvent
 from llmcache_plugins.types import Miss, MissReason, Usage
 
 ROW = {"id": "q1", "query": "What is BGP?", "class": "s:f:v", "kind": "first", "source": "s"}

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from llmcache_plugins import ConfigError, Entry, Hit, Miss, Outcome, Request, SemanticCache, open_cache
-from llmcache_plugins.protocols import ErrorEvent, Event, ValidationEvent
 from llmcache_plugins.quality import Validation
+from llmcache_plugins.recorded import ErrorEvent, Event, ValidationEvent
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import FloatArray
 

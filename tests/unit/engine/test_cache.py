@@ -36,7 +36,7 @@ from llmcache_plugins import (
 from llmcache_plugins.engine import Rules
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.matching import SimilarityPolicy
-from llmcache_plugins.protocols import ErrorEvent, Event, LookupEvent, UpdateEvent
+from llmcache_plugins.recorded import ErrorEvent, Event, LookupEvent, UpdateEvent
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore

@@ -13,7 +13,7 @@ import pytest
 
 from llmcache_plugins import Bypass, ConfigError, Hit, Miss, Request, SemanticCache, UpdateOutcome, open_cache
 from llmcache_plugins.keys.label import QueryContext
-from llmcache_plugins.protocols import LookupEvent
+from llmcache_plugins.recorded import LookupEvent
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 
 HOUR = 3600.0

@@ -15,7 +15,7 @@ from llmcache_plugins.engine.explaining import Peek
 from llmcache_plugins.engine.explanation import Explanation
 from llmcache_plugins.engine.meaning import Neighbours
 from llmcache_plugins.matching import SimilarityPolicy
-from llmcache_plugins.protocols import Event
+from llmcache_plugins.recorded import Event
 from llmcache_plugins.stores import AsyncStoreAdapter, MemoryStore
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.testing import FakeClock, FakeEmbedder

@@ -18,7 +18,7 @@ import pytest
 
 from llmcache_plugins import ConfigError, Hit, Miss, Outcome, Request, SemanticCache, StoreError, open_cache
 from llmcache_plugins.keys.messages import ChatTurn, request_from_messages
-from llmcache_plugins.protocols import Event, ResolutionEvent
+from llmcache_plugins.recorded import Event, ResolutionEvent
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 
 ABOUT_TESLA = ("Who was Nikola Tesla?", "An inventor.")

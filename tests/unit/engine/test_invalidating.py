@@ -12,7 +12,7 @@ import pytest
 from llmcache_plugins import Hit, Miss, Request, SemanticCache, StoreUnavailable, open_cache
 from llmcache_plugins.errors import ConfigError, EmbedderError
 from llmcache_plugins.policies.placement import TierConfig
-from llmcache_plugins.protocols import Event, InvalidationEvent
+from llmcache_plugins.recorded import Event, InvalidationEvent
 from llmcache_plugins.selection import Selector
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore

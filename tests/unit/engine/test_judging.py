@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import ConfigError, Entry, Hit, Judgement, Miss, Outcome, Request, SemanticCache, open_cache
-from llmcache_plugins.protocols import Event, JudgeEvent
+from llmcache_plugins.recorded import Event, JudgeEvent
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 
 ASKED, STORED = "Which states does BGP have?", "What are the BGP states?"

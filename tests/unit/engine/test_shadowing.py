@@ -12,7 +12,7 @@ import pytest
 from llmcache_plugins import Hit, Miss, open_cache
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.protocols import Event, ShadowEvent
+from llmcache_plugins.recorded import Event, ShadowEvent
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import Answer, Entry, MissReason, Request
 

@@ -12,7 +12,7 @@ import pytest
 
 from llmcache_plugins import ConfigError, Hit, Miss, Request, SemanticCache, TierConfig, open_cache
 from llmcache_plugins.engine.maintaining import Maintained
-from llmcache_plugins.protocols import Event, MoveEvent, PressureEvent
+from llmcache_plugins.recorded import Event, MoveEvent, PressureEvent
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FakeEmbedder, FaultyStore
 

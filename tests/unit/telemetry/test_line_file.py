@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from llmcache_plugins.protocols import ReportEvent
 from llmcache_plugins.quality import Regression, Reported
+from llmcache_plugins.recorded import ReportEvent
 from llmcache_plugins.telemetry import LineFile, RegressionLog
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import ConfigError, Hit, Miss, Request, SemanticCache, open_cache
-from llmcache_plugins.protocols import ErrorEvent, LookupEvent
+from llmcache_plugins.recorded import ErrorEvent, LookupEvent
 from llmcache_plugins.telemetry import LineFile, NearMissLog
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import MissReason, NearMiss, Verdict

@@ -11,7 +11,7 @@ import pytest
 
 from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats, LookupCounts, ModelUse, SharedStats, StoreStats
 from llmcache_plugins.errors import StoreUnavailable
-from llmcache_plugins.protocols import (
+from llmcache_plugins.recorded import (
     ErrorEvent,
     EvictionsEvent,
     InvalidationEvent,

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from llmcache_plugins import open_cache
 from llmcache_plugins.counters import LookupCounts, ModelUse, StoreStats, TierStats
-from llmcache_plugins.protocols import ErrorEvent, LookupEvent, MoveEvent, UpdateEvent, ValidationEvent
 from llmcache_plugins.quality import Validation
+from llmcache_plugins.recorded import ErrorEvent, LookupEvent, MoveEvent, UpdateEvent, ValidationEvent
 from llmcache_plugins.telemetry import Statistics
 from llmcache_plugins.types import (
     Answer,

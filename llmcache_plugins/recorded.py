@@ -1,0 +1,231 @@
+"""What a cache tells its recorders: one frozen value for each thing that has happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from llmcache_plugins.counters import ServerLoad
+from llmcache_plugins.quality import Reported, Validation
+from llmcache_plugins.types import Namespace, Outcome, UpdateOutcome, Usage
+
+__all__ = [
+    "ErrorEvent",
+    "Event",
+    "EvictionsEvent",
+    "InvalidationEvent",
+    "JudgeEvent",
+    "JudgeOutcome",
+    "LookupEvent",
+    "MoveEvent",
+    "PressureEvent",
+    "ReportEvent",
+    "ResolutionEvent",
+    "ResolutionOutcome",
+    "ServerPressureEvent",
+    "ShadowEvent",
+    "StoreEvent",
+    "UpdateEvent",
+    "ValidationEvent",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LookupEvent:
+    """A lookup has ended.
+
+    Args:
+        namespace: the request's own.
+        query_type: of the entry that answered it, else what the profiler finds in the question; empty where it cannot
+            tell, and for a bypass.
+        model: that was to be asked; empty where the request names none.
+    """
+
+    outcome: Outcome
+    namespace: Namespace
+    query_type: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateEvent:
+    """A model has answered, and that was to be stored.
+
+    Args:
+        outcome: whether it was.
+        namespace: the request's own.
+        model: that was asked; empty where the request names none.
+        usage: what the call took, zeros where nobody said.
+        seconds: what it took, None where nobody knows.
+    """
+
+    outcome: UpdateOutcome
+    namespace: Namespace
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """A part of the cache failed and the caller was spared: `component` is a tier's name or `"embedder"`, ..."""
+
+    component: str
+    error: str  # the class of the error, never its text: that may quote a prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationEvent:
+    """The validators were asked about a match. A rejected one would have been a wrong hit. With `has_failed` one of
+    them broke, which says nothing about the match: it is not served, and counts as an error alone."""
+
+    validation: Validation
+    namespace: Namespace
+    has_failed: bool = False
+
+
+JudgeOutcome: TypeAlias = Literal["yes", "no", "none", "late", "known", "limit", "budget", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeEvent:
+    """The judge was asked, or would have been.
+
+    Args:
+        outcome: `yes` (a probability from 0.5 on) and `no`; `none`: asked, but no verdict (it could not say, failed, or
+            did not come back in time); `late`: what a call that had timed out said and cost in the end; `known`: said
+            before, or at this moment to somebody else; `limit`, `budget`, `paused` (after time-outs): not asked.
+        cost: money that this call cost.
+        seconds: how long it took; 0.0 where nobody was asked.
+    """
+
+    outcome: JudgeOutcome
+    namespace: Namespace
+    cost: float = 0.0
+    seconds: float = 0.0
+
+
+ResolutionOutcome: TypeAlias = Literal["resolved", "unresolved", "failed", "paused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolutionEvent:
+    """The resolver was asked what a follow-up means, or would have been.
+
+    Args:
+        outcome: `resolved` into a question by itself; `unresolved`: it could not tell, or said nothing that can be
+            asked alone; `failed`, which counts as an error too; `paused` (after time-outs): not asked.
+        seconds: how long it took.
+    """
+
+    outcome: ResolutionOutcome
+    namespace: Namespace
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowEvent:
+    """A fresh answer was compared with that of a stored candidate (adaptive policy).
+
+    Args:
+        outcome: `unknown` when nobody could tell, or no answer came that can be compared.
+        is_drawn: the candidate would have been served: this check has cost a model call. Else it was not sure enough,
+            and the model was asked anyway.
+    """
+
+    outcome: Literal["agrees", "differs", "unknown"]
+    is_drawn: bool
+    namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEvent:
+    """A user reported a wrong answer."""
+
+    reported: Reported
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidationEvent:
+    """Entries were removed, or marked stale, because what they tell has changed: `count` of them in this `mode`, for
+    this `reason`. With `has_failed` not all that was meant."""
+
+    count: int
+    mode: str
+    reason: str
+    has_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveEvent:
+    """Entries were placed in another tier: a promotion after reads, a demotion after a time without any, or because
+    the tier was full."""
+
+    source: str
+    target: str
+    count: int
+    reason: Literal["reads", "idle", "capacity"]
+
+    @property
+    def is_demotion(self) -> bool:
+        return self.reason != "reads"
+
+
+@dataclass(frozen=True, slots=True)
+class PressureEvent:
+    """A tier has become as full as `level` (a share of its capacity); of the last tier, the whole store has."""
+
+    tier: str
+    level: float
+    utilisation: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPressureEvent:
+    """The memory of a store's server has become as full as `level`, a share of its limit."""
+
+    store: str
+    level: float
+    load: ServerLoad
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionsEvent:
+    """More than 1,000 evictions within an hour: `count` of them, within the last `seconds`.
+
+    Args:
+        by: `server`: it takes keys by itself; `cache`: its own limits are too narrow.
+    """
+
+    store: str
+    by: Literal["cache", "server"]
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEvent:
+    """What a store has done by itself in this process since the last such event; told now and then."""
+
+    store: str
+    evictions: int = 0
+    expirations: int = 0
+    damaged: int = 0
+
+
+Event: TypeAlias = (
+    LookupEvent
+    | UpdateEvent
+    | ErrorEvent
+    | ValidationEvent
+    | JudgeEvent
+    | ResolutionEvent
+    | ShadowEvent
+    | ReportEvent
+    | InvalidationEvent
+    | MoveEvent
+    | PressureEvent
+    | ServerPressureEvent
+    | EvictionsEvent
+    | StoreEvent
+)
