@@ -190,6 +190,7 @@ class CacheStats:
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
     answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
+    `left_alone` counts, by part, how often one was not asked because it had failed just before: its circuit was open.
     `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
     `resolved` counts what came of the resolver of follow-ups, by the outcomes of `ResolutionEvent`.
     `adaptive` is what the adaptive policy has learnt, for each error budget in use; empty with another policy.
@@ -208,6 +209,7 @@ class CacheStats:
     updates: int = 0
     refusals: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
+    left_alone: Mapping[str, int] = field(default_factory=dict)
     tokens_saved: Usage = field(default_factory=Usage)
     seconds_saved: float = 0.0
     validated: int = 0

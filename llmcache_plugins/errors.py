@@ -41,9 +41,11 @@ class StoreError(LLMCacheError):
 
     Attributes:
         is_told: the store itself says in the log when this begins and when it is over, so that nobody else has to.
+        is_left_alone: it was not asked at all, for it failed just now: its circuit is open.
     """
 
     is_told: bool = False
+    is_left_alone: bool = False
 
 
 class StoreUnavailable(StoreError):

@@ -68,10 +68,12 @@ class UpdateEvent:
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent:
-    """A part of the cache failed and the caller was spared: `component` is a tier's name or `"embedder"`, ..."""
+    """A part of the cache failed and the caller was spared: `component` is a tier's name or `"embedder"`, ... With
+    `is_left_alone` it was not even asked, for it failed just now (its circuit is open)."""
 
     component: str
     error: str  # the class of the error, never its text: that may quote a prompt
+    is_left_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

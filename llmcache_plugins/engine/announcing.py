@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from llmcache_plugins.errors import StoreError
 from llmcache_plugins.protocols import Recorder
 from llmcache_plugins.recorded import ErrorEvent, Event
 
@@ -29,4 +30,5 @@ class Announcer:
 
     def error(self, component: str, error: BaseException) -> None:
         """A part failed and the caller was spared."""
-        self(ErrorEvent(component, type(error).__name__))
+        is_left_alone = isinstance(error, StoreError) and error.is_left_alone
+        self(ErrorEvent(component, type(error).__name__, is_left_alone))

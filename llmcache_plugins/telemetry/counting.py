@@ -69,6 +69,8 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
             _add(counts, "refusals", event.outcome.reason)
     elif isinstance(event, ErrorEvent):
         _add(counts, "errors", event.component)
+        if event.is_left_alone:
+            _add(counts, "left_alone", event.component)
     elif isinstance(event, ValidationEvent):
         if not event.has_failed:  # an ErrorEvent said so already; nothing is known about the match
             _add(counts, "validated")
@@ -76,8 +78,12 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
     elif isinstance(event, JudgeEvent):
         _add(counts, "judged", event.outcome)
         _add(counts, "judge_cost", by=event.cost)
+        if event.outcome == "paused":
+            _add(counts, "left_alone", "judge")
     elif isinstance(event, ResolutionEvent):
         _add(counts, "resolved", event.outcome)
+        if event.outcome == "paused":
+            _add(counts, "left_alone", "resolver")
     elif isinstance(event, MoveEvent):
         _add(counts, "demotions" if event.is_demotion else "promotions", event.source, event.count)
     elif isinstance(event, ReportEvent):
@@ -224,6 +230,7 @@ def cache_stats(
         updates=_number(counts, "updates"),
         refusals=_table(counts, "refusals"),
         errors=_table(counts, "errors"),
+        left_alone=_table(counts, "left_alone"),
         tokens_saved=_sum(use.saved for use in models.values()),
         models=models,
         seconds_saved=float(counts.get("seconds_saved", {}).get(_ALONE, 0.0)),

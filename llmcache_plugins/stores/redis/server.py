@@ -175,7 +175,9 @@ class Server:
             raise self._left_alone()
 
     def _left_alone(self) -> StoreUnavailable:
-        return _told(NotDone(f"the server at {self.where} does not answer; it is asked again in a while"))
+        error = _told(NotDone(f"the server at {self.where} does not answer; it is asked again in a while"))
+        error.is_left_alone = True
+        return error
 
     def _breaker(self, part: bytes) -> Breaker:
         return self._breakers.get(part) or self._breakers.setdefault(part, Breaker())

@@ -15,8 +15,10 @@ from llmcache_plugins.recorded import (
     ErrorEvent,
     EvictionsEvent,
     InvalidationEvent,
+    JudgeEvent,
     LookupEvent,
     PressureEvent,
+    ResolutionEvent,
     StoreEvent,
     UpdateEvent,
 )
@@ -85,6 +87,9 @@ def test_every_counter_survives_the_store() -> None:
         UpdateEvent(UpdateOutcome(True), (), "m", Usage(20, 10, 3, 4), 2.5),
         UpdateEvent(UpdateOutcome(False, "empty"), (), "[m]"),
         ErrorEvent("hot", "StoreUnavailable"),
+        ErrorEvent("hot", "NotDone", is_left_alone=True),
+        JudgeEvent("paused", ()),
+        ResolutionEvent("paused", ()),
         InvalidationEvent(7, "now", "test"),
         PressureEvent("hot", 0.9, 0.91),
         EvictionsEvent("redis", "server", 1100, 60.0),
@@ -109,6 +114,8 @@ def test_every_counter_survives_the_store() -> None:
     assert found.latency["hit"].quantile(0.95) == 0.5
     assert found.latency["miss"].quantile(0.5) == float("inf")
     assert found.warnings == {"tier": 1, "server_evictions": 1}
+    assert found.errors == {"hot": 2}
+    assert found.left_alone == {"hot": 1, "judge": 1, "resolver": 1}
     assert len(set(LATENCY_BOUNDS)) == len(LATENCY_BOUNDS) == len(found.latency["hit"].buckets) - 1
 
 
