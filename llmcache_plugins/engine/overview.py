@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from llmcache_plugins.counters import CacheStats, SharedStats
 from llmcache_plugins.engine.core import Core
+from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings
 from llmcache_plugins.report import Alert, Report, report_of
@@ -64,7 +66,8 @@ class Overview(Core):
         """`report` for event loops."""
         _check(money)
         counted = await self.ashared_stats() if shared else await self.astats()
-        return self._report_of(counted, money, since, alerts)
+        # In a thread: the prices of the package are read from their file the first time.
+        return await in_worker(self._workers(), partial(self._report_of, counted, money, since, alerts))
 
     # ---------------------------------------------------------------- inside
     def _report_of(
