@@ -32,7 +32,7 @@ def print_sections(sections: Iterable[Section], console: Console | None = None) 
 
 def _table(section: Section) -> Table:
     # Cells are Text: names that users gave must not be read as markup.
-    table = Table(box=box.SIMPLE_HEAD if section.head else None, show_header=bool(section.head), padding=(0, 1, 0, 2))
+    table = Table(box=box.SIMPLE_HEAD if section.head else None, show_header=bool(section.head), padding=(0, 1))
     for number in range(len(section.rows[0])):
         title = section.head[number] if section.head else ""
         table.add_column(Text(title), justify="right" if number and section.head else "left")

@@ -132,13 +132,8 @@ class PriceTable:
         """A table that asks these first."""
         return PriceTable([*prices, *self._prices], currency=self.currency)
 
-    @property
-    def read(self) -> str:
-        """The day of the oldest price; empty when one has none."""
-        return min((price.read for price in self._prices), default="")
-
     def __repr__(self) -> str:
-        return f"PriceTable({len(self._prices)} prices in {self.currency}, the oldest of {self.read or 'some day'})"
+        return f"PriceTable({len(self._prices)} prices in {self.currency})"
 
 
 def _price(number: int, price: Price | Mapping[str, Any]) -> Price:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from llmcache_plugins.counters import CacheStats, ModelUse
@@ -84,7 +84,7 @@ class Savings:
         first_year_return: what a year saves beyond the `setup_cost`, as a multiple of it; None without one.
         call_cost: what stands for a call of which too little is known.
         hit_cost: of one hit.
-        prices_read: the day of the oldest price; empty when one has none.
+        prices_read: the day of the oldest price that was used; empty when none was, or one has no day.
     """
 
     currency: str = "USD"
@@ -159,8 +159,12 @@ def savings_of(
         first_year_return=_first_year(projection, settings.setup_cost),
         call_cost=settings.call_cost,
         hit_cost=settings.hit_cost,
-        prices_read=settings.table.read,
+        prices_read=_oldest(stats.models, settings),
     )
+
+
+def _oldest(models: Iterable[str], settings: MoneySettings) -> str:
+    return min((price.read for name in models if (price := settings.table.price_of(name))), default="")
 
 
 def _money(name: str, use: ModelUse, settings: MoneySettings) -> ModelMoney:

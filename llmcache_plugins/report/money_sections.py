@@ -56,7 +56,7 @@ def _saved(money: Savings) -> Parts:
         notes.append(f"Without a price: {shown}{', ...' if len(money.unpriced) > _MOST_MODELS else ''}.")
     if money.hit_cost:
         notes.append(f"A hit costs {said(money.hit_cost)}.")
-    if money.prices_read and any(model.price for model in money.models.values()):
+    if money.prices_read:
         notes.append(f"The oldest price was read on {money.prices_read}.")
     return "Money", rows, (), notes
 

@@ -90,7 +90,7 @@ def _overall(report: Report) -> Section:
 
 def _performance(report: Report) -> Section:
     rows = []
-    for kind, what in (("hit", "a hit"), ("miss", "a miss, the lookup"), ("model", "a call of the model")):
+    for kind, what in (("hit", "hit"), ("miss", "miss (lookup)"), ("model", "model call")):
         if timing := report.timings.get(kind):
             quantiles = (words.at_most(value) for value in (timing.p50, timing.p95, timing.p99))
             rows.append((what, f"{timing.count:,}", words.milliseconds(timing.mean), *quantiles))

@@ -128,3 +128,9 @@ async def test_warming_in_an_event_loop_is_a_cost_too() -> None:
         await cache.awarm([Request("a", model="m")], lambda request: Answer("said", usage=Usage(10, 1)))
         use = cache.stats().models["m"]
     assert use == ModelUse(warmed=1, warmed_spent=Usage(10, 1))
+
+
+def test_the_age_of_prices_is_that_of_the_ones_in_use() -> None:
+    stats = CacheStats(hits={"exact": 1}, models={"large": ModelUse(hits=1, saved=Usage(1))})
+    assert savings_of(stats, MoneySettings(prices=PRICES)).prices_read == "2026-11-20"
+    assert savings_of(counted(), MoneySettings(prices=PRICES)).prices_read == ""
