@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import re
-import weakref
 from collections.abc import Iterator, Mapping
 
 from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats, Latency
 from llmcache_plugins.errors import ConfigError, MissingExtraError
-from llmcache_plugins.telemetry.readings import CountedCache, Reading, counted_cache, readings, stats_of
+from llmcache_plugins.telemetry.readings import Reading, readings
+from llmcache_plugins.telemetry.watching import CountedCache, Watched
 
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,7 +19,6 @@ except ImportError as error:
 
 __all__ = ["PrometheusCollector"]
 
-_log = logging.getLogger(__name__)
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -49,19 +47,12 @@ class PrometheusCollector(Collector):
         shared: bool = False,
         namespaces: bool = False,
     ) -> None:
-        named = dict(cache) if isinstance(cache, Mapping) else {"": cache}
-        if not named:
-            raise ConfigError("cache is an empty mapping; give a cache, or at least one by name")
-        for one in named.values():
-            counted_cache(one)
+        self._watched = Watched(cache, shared=shared)
         if not isinstance(prefix, str) or not _NAME.fullmatch(prefix):
             raise ConfigError(f"prefix must be letters, digits and underscores and begin with no digit, not {prefix!r}")
-        self._caches = {str(name): weakref.ref(one) for name, one in named.items()}
-        self._label = ("cache",) if isinstance(cache, Mapping) else ()
+        self._label = ("cache",) if self._watched.is_named else ()
         self._prefix = prefix
-        self._shared = shared
         self._namespaces = namespaces
-        self._failed: set[str] = set()
 
     def describe(self) -> Iterator[Metric]:
         """All names, without asking a cache: so a registry finds a second collector of the same names at once."""
@@ -69,22 +60,7 @@ class PrometheusCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The numbers of this moment; never raises."""
-        yield from self._families(self._read())
-
-    def _read(self) -> dict[str, CacheStats]:
-        found: dict[str, CacheStats] = {}
-        for name, reference in self._caches.items():
-            cache = reference()
-            if cache is None:
-                continue
-            try:
-                found[name] = stats_of(cache, shared=self._shared)
-                self._failed.discard(name)
-            except Exception as error:  # else one cache would take all others of the registry out of the scrape
-                if name not in self._failed:
-                    self._failed.add(name)
-                    _log.warning("the counts of a cache cannot be read (%s)", type(error).__name__)
-        return found
+        yield from self._families(self._watched.read())
 
     def _families(self, caches: Mapping[str, CacheStats]) -> Iterator[Metric]:
         tables = {name: readings(stats, namespaces=self._namespaces) for name, stats in caches.items()}

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
-from llmcache_plugins.counters import CacheStats, LookupCounts, SharedStats, StoreStats, TierStats
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.counters import CacheStats, LookupCounts, StoreStats, TierStats
 from llmcache_plugins.types import HitKind, MissReason, Usage
 
-__all__ = ["CountedCache", "Reading", "counted_cache", "readings", "stats_of"]
+__all__ = ["Reading", "readings"]
 
 Unit: TypeAlias = Literal["", "seconds", "bytes", "ratio"]
 Row: TypeAlias = tuple[tuple[str, ...], float]
-
-
-class CountedCache(Protocol):
-    """What is asked of a cache: a `SemanticCache` has both."""
-
-    def stats(self) -> CacheStats: ...
-    def shared_stats(self) -> SharedStats: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +34,6 @@ class Reading:
     rows: tuple[Row, ...]
     unit: Unit = ""
     is_counter: bool = True
-
-
-def counted_cache(cache: object) -> None:
-    """Refuse what has no counts.
-
-    Raises:
-        ConfigError: `cache` has no `stats` and `shared_stats`.
-    """
-    if not all(callable(getattr(cache, verb, None)) for verb in ("stats", "shared_stats")):
-        raise ConfigError(f"cache must be a SemanticCache, not {type(cache).__name__}; open_cache() makes one")
-
-
-def stats_of(cache: CountedCache, *, shared: bool) -> CacheStats:
-    """The counts of this process, or with `shared` of all that use the store (which asks the store)."""
-    return cache.shared_stats().total if shared else cache.stats()
 
 
 def readings(stats: CacheStats, *, namespaces: bool = False) -> tuple[Reading, ...]:
