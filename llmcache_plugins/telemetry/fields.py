@@ -24,10 +24,34 @@ from llmcache_plugins.recorded import (
 )
 from llmcache_plugins.types import Hit, JsonValue, Miss
 
-__all__ = ["NAMES", "fields_of"]
+__all__ = ["NAMES", "fields_of", "name_of"]
 
 _MOST_OF_A_KEY = 12  # characters: enough to find an entry again
 _MOST_OF_A_REASON = 200
+
+
+NAMES = (
+    "lookup",
+    "update",
+    "error",
+    "validation",
+    "judge",
+    "resolution",
+    "shadow",
+    "report",
+    "invalidation",
+    "move",
+    "pressure",
+    "server_pressure",
+    "evictions",
+    "store",
+)
+"""What an event is called: every value of `event`."""
+
+
+def name_of(event: Event) -> str:
+    """One of `NAMES`."""
+    return _NAME_OF[type(event)]
 
 
 def fields_of(event: Event) -> dict[str, JsonValue]:
@@ -168,21 +192,4 @@ _FIELDS: dict[type, Callable[[Any], dict[str, JsonValue]]] = {
     EvictionsEvent: _plain("evictions", "store", "by", "count", "seconds"),
     StoreEvent: _plain("store", "store", "evictions", "expirations", "damaged"),
 }
-
-NAMES = (
-    "lookup",
-    "update",
-    "error",
-    "validation",
-    "judge",
-    "resolution",
-    "shadow",
-    "report",
-    "invalidation",
-    "move",
-    "pressure",
-    "server_pressure",
-    "evictions",
-    "store",
-)
-"""Every value of `event`."""
+_NAME_OF = dict(zip(_FIELDS, NAMES, strict=True))

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.recorded import Event
-from llmcache_plugins.telemetry.fields import NAMES, fields_of
-from llmcache_plugins.types import JsonValue
+from llmcache_plugins.recorded import Event, LookupEvent
+from llmcache_plugins.telemetry.fields import NAMES, fields_of, name_of
+from llmcache_plugins.types import Hit, JsonValue, Miss
 
 __all__ = ["LogRecorder"]
 
@@ -54,19 +54,18 @@ class LogRecorder:
                     f"levels: the level of {name} must be a number, logging.INFO for example, not {level!r}"
                 )
         self._levels = {**_LEVELS, **given}
-        lookup = self._levels["lookup"]
-        self._levels = {**dict.fromkeys(_OUTCOMES, lookup), **self._levels}
-        self._least = min(self._levels.values())
+        self._levels = {**dict.fromkeys(_OUTCOMES, self._levels["lookup"]), **self._levels}
         self._logger = logging.getLogger("llmcache_plugins.events") if logger is None else logger
 
     def __call__(self, event: Event) -> None:
-        if not self._logger.isEnabledFor(self._least):  # so that a lookup pays next to nothing
-            return
-        fields = fields_of(event)
-        name = fields["event"]
-        level = self._levels[str(fields["outcome"] if name == "lookup" else name)]
-        if self._logger.isEnabledFor(level):
+        level = self._levels[_outcome_of(event) if isinstance(event, LookupEvent) else name_of(event)]
+        if self._logger.isEnabledFor(level):  # the rest is not worked out for nobody
+            fields = fields_of(event)
             self._logger.log(level, "%s", _Line(fields), extra={"llmcache": fields})
+
+
+def _outcome_of(event: LookupEvent) -> str:
+    return "hit" if isinstance(event.outcome, Hit) else "miss" if isinstance(event.outcome, Miss) else "bypass"
 
 
 class _Line:
