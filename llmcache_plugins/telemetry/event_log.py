@@ -11,9 +11,8 @@ from types import TracebackType
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.recorded import Event
 from llmcache_plugins.telemetry.backlog import Backlog
-from llmcache_plugins.telemetry.fields import fields_of
+from llmcache_plugins.telemetry.fields import Light, fields_of, light
 from llmcache_plugins.telemetry.line_file import LineFile
-from llmcache_plugins.types import JsonValue
 
 __all__ = ["EventLog"]
 
@@ -57,13 +56,12 @@ class EventLog:
             raise ConfigError(f"path {os.fspath(path)!r} is a folder; name a file in it")
         self._now = now
         self._file = LineFile(Path(path), most_bytes, kept_files)
-        self._backlog: Backlog[dict[str, JsonValue]] = Backlog(
+        self._backlog: Backlog[tuple[float, Event | Light]] = Backlog(
             self._write, "llmcache event log", limit=limit, interval=interval
         )
 
     def __call__(self, event: Event) -> None:
-        # Here and not in the thread: an event holds an answer, and ten thousand of them may not fit into memory.
-        self._backlog.put({"at": self._now(), **fields_of(event)})
+        self._backlog.put((self._now(), light(event)))
 
     @property
     def dropped(self) -> int:
@@ -80,9 +78,9 @@ class EventLog:
         self._backlog.close()
         self._file.write()
 
-    def _write(self, rows: list[dict[str, JsonValue]]) -> None:
-        for row in rows:
-            self._file.add(row)
+    def _write(self, events: list[tuple[float, Event | Light]]) -> None:
+        for at, event in events:
+            self._file.add({"at": at, **fields_of(event)})
         self._file.write()
 
     def __enter__(self) -> EventLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from llmcache_plugins.recorded import (
     ErrorEvent,
@@ -22,9 +22,12 @@ from llmcache_plugins.recorded import (
     UpdateEvent,
     ValidationEvent,
 )
-from llmcache_plugins.types import Hit, JsonValue, Miss
+from llmcache_plugins.types import Hit, JsonValue, Miss, Namespace
 
-__all__ = ["NAMES", "fields_of", "name_of"]
+__all__ = ["NAMES", "Light", "fields_of", "light", "name_of"]
+
+Light: TypeAlias = tuple[str, str, float, float, float, float, float | None, str, bool, str, str, Namespace]
+"""What is told of a hit, in the order of `light`."""
 
 _MOST_OF_A_KEY = 12  # characters: enough to find an entry again
 _MOST_OF_A_REASON = 200
@@ -54,41 +57,69 @@ def name_of(event: Event) -> str:
     return _NAME_OF[type(event)]
 
 
-def fields_of(event: Event) -> dict[str, JsonValue]:
+def light(event: Event) -> Event | Light:
+    """The event without the answer that a hit holds: for a queue, in which thousands may wait. Cheap, for it is done on
+    the path of a lookup."""
+    if isinstance(event, LookupEvent):
+        hit = event.outcome
+        if isinstance(hit, Hit):
+            entry = hit.entry
+            return (
+                hit.kind,
+                hit.tier,
+                hit.similarity,
+                hit.confidence,
+                hit.age,
+                hit.latency,
+                entry.generation_seconds,
+                entry.key,
+                hit.is_stale,
+                event.query_type,
+                event.model,
+                event.namespace,
+            )
+    return event
+
+
+def fields_of(event: Event | Light) -> dict[str, JsonValue]:
     """The event in JSON's types, `event` (one of `NAMES`) first; seconds, bytes, and tokens as in `Usage`."""
-    return _FIELDS[type(event)](event)
+    return _hit(event) if isinstance(event, tuple) else _FIELDS[type(event)](event)
+
+
+def _hit(found: Light) -> dict[str, JsonValue]:
+    kind, tier, similarity, confidence, age, latency, spent, key, is_stale, query_type, model, namespace = found
+    return {
+        "event": "lookup",
+        "outcome": "hit",
+        "kind": kind,
+        "tier": tier,
+        "similarity": float(similarity),
+        "confidence": float(confidence),
+        "age": age,
+        "latency": latency,
+        "latency_saved": None if spent is None else max(0.0, spent - latency),
+        "key": key[:_MOST_OF_A_KEY],
+        "stale": is_stale,
+        "query_type": query_type,
+        "model": model,
+        "namespace": list(namespace),
+    }
 
 
 def _lookup(event: LookupEvent) -> dict[str, JsonValue]:
     outcome = event.outcome
     if isinstance(outcome, Hit):
-        entry = outcome.entry
-        found: dict[str, JsonValue] = {
-            "event": "lookup",
-            "outcome": "hit",
-            "kind": outcome.kind,
-            "tier": outcome.tier,
-            "similarity": float(outcome.similarity),
-            "confidence": float(outcome.confidence),
-            "age": outcome.age,
-            "latency": outcome.latency,
-            "latency_saved": outcome.latency_saved,
-            "key": entry.key[:_MOST_OF_A_KEY],
-            "stale": outcome.is_stale,
-        }
-    elif isinstance(outcome, Miss):
-        found = {
-            "event": "lookup",
-            "outcome": "miss",
-            "reason": outcome.reason.value,
-            "latency": outcome.latency,
-        }
-        if outcome.near_misses:
-            nearest = outcome.near_misses[0]
-            found["nearest_similarity"] = float(nearest.similarity)
-            found["nearest_vetoed_by"] = list(nearest.vetoed_by)
-    else:
-        found = {"event": "lookup", "outcome": "bypass", "reason": outcome.reason, "latency": outcome.latency}
+        return fields_of(light(event))
+    found: dict[str, JsonValue] = {
+        "event": "lookup",
+        "outcome": "miss" if isinstance(outcome, Miss) else "bypass",
+        "reason": str(outcome.reason),
+        "latency": outcome.latency,
+    }
+    if isinstance(outcome, Miss) and outcome.near_misses:
+        nearest = outcome.near_misses[0]
+        found["nearest_similarity"] = float(nearest.similarity)
+        found["nearest_vetoed_by"] = list(nearest.vetoed_by)
     found["query_type"] = event.query_type
     found["model"] = event.model
     found["namespace"] = list(event.namespace)

@@ -16,6 +16,7 @@ __all__ = ["LineFile"]
 
 _log = logging.getLogger(__name__)
 _MOST_WAITING = 10_000
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each line
 
 
 class LineFile:
@@ -53,7 +54,7 @@ class LineFile:
     def add(self, row: Mapping[str, JsonValue]) -> None:
         """Put one JSON object in the line of those that wait."""
         self._look_for_fork()
-        line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        line = (_ENCODER.encode(row) + "\n").encode("utf-8", "backslashreplace")
         with self._queue:
             self._dropped += len(self._lines) == _MOST_WAITING
             self._lines.append(line)

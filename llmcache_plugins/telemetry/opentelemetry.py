@@ -11,16 +11,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.recorded import Event, LookupEvent, UpdateEvent
 from llmcache_plugins.telemetry.backlog import Backlog
-from llmcache_plugins.telemetry.fields import fields_of
+from llmcache_plugins.telemetry.fields import Light, fields_of, light
 from llmcache_plugins.telemetry.readings import Reading, readings
 from llmcache_plugins.telemetry.watching import CountedCache, Watched
-from llmcache_plugins.types import Bypass, Hit, JsonValue
+from llmcache_plugins.types import Hit, JsonValue, Miss
 
 try:
     from opentelemetry import context, metrics
@@ -108,14 +108,9 @@ def _observed(reading: Reading, own: Mapping[str, str]) -> list[Observation]:
     return [Observation(number, {**own, **dict(zip(names, labels, strict=True))}) for labels, number in reading.rows]
 
 
-class _Told(NamedTuple):
-    """What a lookup leaves behind."""
-
-    event: dict[str, JsonValue] | None  # None where nobody traces
-    outcome: str  # empty for a call of a model
-    seconds: float
-    ended: int  # nanoseconds since the epoch; 0 where nobody traces
-    around: Context
+_Told: TypeAlias = tuple[Event | Light | None, str, float, int, Context]
+"""What a lookup leaves behind: itself (None where nobody traces), its outcome (empty for a call of a model), seconds,
+when it ended (nanoseconds since the epoch), and in what span."""
 
 
 class OpenTelemetryRecorder:
@@ -160,12 +155,13 @@ class OpenTelemetryRecorder:
     def __call__(self, event: Event) -> None:
         if isinstance(event, LookupEvent):
             outcome = event.outcome
-            kind = "hit" if isinstance(outcome, Hit) else "bypass" if isinstance(outcome, Bypass) else "miss"
-            is_traced = self._tracer is not None
-            fields, ended = (fields_of(event), time.time_ns()) if is_traced else (None, 0)
-            self._backlog.put(_Told(fields, kind, outcome.latency, ended, context.get_current()))
+            kind = "hit" if isinstance(outcome, Hit) else "miss" if isinstance(outcome, Miss) else "bypass"
+            if self._tracer is None:
+                self._backlog.put((None, kind, outcome.latency, 0, context.get_current()))
+            else:
+                self._backlog.put((light(event), kind, outcome.latency, time.time_ns(), context.get_current()))
         elif isinstance(event, UpdateEvent) and event.seconds is not None:
-            self._backlog.put(_Told(None, "", event.seconds, 0, context.get_current()))
+            self._backlog.put((None, "", event.seconds, 0, context.get_current()))
 
     @property
     def dropped(self) -> int:
@@ -181,20 +177,23 @@ class OpenTelemetryRecorder:
         self._backlog.close()
 
     def _tell(self, values: list[_Told]) -> None:
-        for told in values:
-            if not told.outcome:
-                self._calls.record(told.seconds, context=told.around)
+        for event, outcome, seconds, ended, around in values:
+            if not outcome:
+                self._calls.record(seconds, context=around)
                 continue
-            self._lookups.record(told.seconds, {"llmcache.outcome": told.outcome}, context=told.around)
-            if told.event is not None and self._tracer is not None:
+            self._lookups.record(seconds, _OF_OUTCOME[outcome], context=around)
+            if event is not None and self._tracer is not None:
                 span = self._tracer.start_span(
                     "llmcache.lookup",
-                    context=told.around,
+                    context=around,
                     kind=SpanKind.INTERNAL,
-                    attributes=_attributes(told.event),
-                    start_time=told.ended - int(told.seconds * 1e9),
+                    attributes=_attributes(fields_of(event)),
+                    start_time=ended - int(seconds * 1e9),
                 )
-                span.end(told.ended)
+                span.end(ended)
+
+
+_OF_OUTCOME = {outcome: {"llmcache.outcome": outcome} for outcome in ("hit", "miss", "bypass")}
 
 
 def _attributes(fields: Mapping[str, JsonValue]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class LatencyRecorder:
         relative_error: of every percentile, in [0.005, 0.2]; 0.01 is 1 %. It holds from 10 microseconds to 1,000
             seconds; each kind takes at most 2,048 counters.
         limit: how many numbers may wait.
+        interval: seconds between two visits of the thread.
 
     Raises:
         ConfigError: a number out of range.
@@ -39,7 +40,7 @@ class LatencyRecorder:
     Source: Masson, Rim, Lee: DDSketch, PVLDB 12(12), 2019, https://arxiv.org/abs/1908.10693
     """
 
-    def __init__(self, *, relative_error: float = 0.01, limit: int = 10_000) -> None:
+    def __init__(self, *, relative_error: float = 0.01, limit: int = 10_000, interval: float = 1.0) -> None:
         if (
             not isinstance(relative_error, int | float)
             or isinstance(relative_error, bool)
@@ -49,7 +50,7 @@ class LatencyRecorder:
         self._relative_error = float(relative_error)
         self._begin()
         self._backlog: Backlog[tuple[str, float]] = Backlog(
-            self._feed, "llmcache latencies", limit=limit, forked=self._begin
+            self._feed, "llmcache latencies", limit=limit, interval=interval, forked=self._begin
         )
 
     def _begin(self) -> None:
