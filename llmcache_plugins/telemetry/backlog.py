@@ -54,7 +54,8 @@ class Backlog(Generic[T]):
             raise ConfigError(f"interval must be seconds, more than 0 and at most 3600, not {interval!r}")
         self._work = work
         self._name = name
-        self._limit = limit
+        self._limit = limit  # 0 from `close()` on: one number less to look at for each value
+        self._half = limit // 2
         self._interval = float(interval)
         self._is_closed = False
         self._forked = forked
@@ -86,12 +87,12 @@ class Backlog(Generic[T]):
         """Leave a value. Waits for nothing, and never raises."""
         waiting = self._waiting
         number = len(waiting)
-        if number >= self._limit or self._is_closed:
+        if number >= self._limit:
             return self._lose(1)
         waiting.append(value)
         if self._thread is None:
             self._start()
-        if number >= self._limit // 2:
+        if number >= self._half:
             self._wake.set()
 
     def flush(self) -> None:
@@ -101,6 +102,7 @@ class Backlog(Generic[T]):
     def close(self) -> None:
         """Work off everything and end the thread. A second call does nothing; what comes later is dropped."""
         self._is_closed = True
+        self._limit = 0
         self._wake.set()
         self._work_off()
 

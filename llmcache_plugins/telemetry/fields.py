@@ -24,7 +24,7 @@ from llmcache_plugins.recorded import (
 )
 from llmcache_plugins.types import Hit, JsonValue, Miss, Namespace
 
-__all__ = ["NAMES", "Light", "fields_of", "light", "name_of"]
+__all__ = ["NAMES", "Light", "fields_of", "light", "name_of", "printable"]
 
 Light: TypeAlias = tuple[str, str, float, float, float, float, float | None, str, bool, str, str, Namespace]
 """What is told of a hit, in the order of `light`."""
@@ -55,6 +55,15 @@ NAMES = (
 def name_of(event: Event) -> str:
     """One of `NAMES`."""
     return _NAME_OF[type(event)]
+
+
+def printable(text: str) -> str:
+    """A text that can be sent: half a character in a name of the user's would end a whole export.
+
+    >>> printable("m\\ud800")
+    'm\\\\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def light(event: Event) -> Event | Light:

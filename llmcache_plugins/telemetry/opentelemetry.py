@@ -17,7 +17,7 @@ from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.recorded import Event, LookupEvent, UpdateEvent
 from llmcache_plugins.telemetry.backlog import Backlog
-from llmcache_plugins.telemetry.fields import Light, fields_of, light
+from llmcache_plugins.telemetry.fields import Light, fields_of, light, printable
 from llmcache_plugins.telemetry.readings import Reading, readings
 from llmcache_plugins.telemetry.watching import CountedCache, Watched
 from llmcache_plugins.types import Hit, JsonValue, Miss
@@ -199,10 +199,16 @@ _OF_OUTCOME = {outcome: {"llmcache.outcome": outcome} for outcome in ("hit", "mi
 def _attributes(fields: Mapping[str, JsonValue]) -> dict[str, Any]:
     """Names and numbers of an event as a span has them."""
     found: dict[str, Any] = {
-        _BY_CONVENTION.get(name, f"llmcache.{name}"): value
+        _BY_CONVENTION.get(name, f"llmcache.{name}"): _sendable(value)
         for name, value in fields.items()
         if name not in ("event", "latency") and value is not None and value != "" and value != []
     }
     if fields["outcome"] == "miss" and fields["reason"] in _FAILURES:
         found["error.type"] = fields["reason"]
     return found
+
+
+def _sendable(value: JsonValue) -> JsonValue:
+    if isinstance(value, list):
+        return [_sendable(one) for one in value]
+    return printable(value) if isinstance(value, str) else value

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 from llmcache_plugins.counters import CacheStats, LookupCounts, StoreStats, TierStats
+from llmcache_plugins.telemetry.fields import printable
 from llmcache_plugins.types import HitKind, MissReason, Usage
 
 __all__ = ["Reading", "readings"]
@@ -45,12 +46,9 @@ def readings(stats: CacheStats, *, namespaces: bool = False) -> tuple[Reading, .
     by_namespace = {"/".join(name): counts for name, counts in stats.namespaces.items()}
     named = [Reading(*_OF_NAMESPACES, _by_outcome(by_namespace))] if namespaces else []
     found = (*_lookups(stats), *named, *_models(stats), *_verdicts(stats), *_places(stats.stores, stats.tiers))
-    return tuple(replace(one, rows=tuple((tuple(map(_told, labels)), n) for labels, n in one.rows)) for one in found)
-
-
-def _told(label: str) -> str:
-    """A label that can be sent: half a character in the name of one model would end a whole export."""
-    return label.encode("utf-8", "backslashreplace").decode("utf-8")
+    return tuple(
+        replace(one, rows=tuple((tuple(map(printable, labels)), n) for labels, n in one.rows)) for one in found
+    )
 
 
 _OF_NAMESPACES = ("namespace.lookups", "Lookups by namespace.", ("namespace", "outcome"))

@@ -185,3 +185,13 @@ def test_what_does_not_fit_is_counted(day: list[Event], metrics: Metrics) -> Non
 def test_something_else_than_a_cache_is_refused(metrics: Metrics) -> None:
     with pytest.raises(ConfigError, match="cache must be a SemanticCache, not dict_keys"):
         observe_cache({}.keys(), meter=metrics.meter)  # type: ignore[arg-type]
+
+
+def test_half_a_character_in_a_name_ends_no_export(traced) -> None:
+    provider, finished = traced
+    recorder = OpenTelemetryRecorder(tracer=provider.get_tracer("test"))
+    recorder(LookupEvent(Miss(MissReason.NO_CANDIDATES), ("a\udfff",), "", "m\ud800"))
+    recorder.close()
+    (span,) = finished()
+    assert span.attributes["gen_ai.request.model"] == "m\\ud800"
+    assert span.attributes["llmcache.namespace"] == ("a\\udfff",)
