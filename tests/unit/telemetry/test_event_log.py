@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,26 @@ def test_event_that_does_not_fit_is_counted_and_a_lookup_goes_on(tmp_path: Path)
     with open_cache("memory://", embedder=None, recorders=[log], clock=FakeClock()) as cache:
         assert not cache.lookup("a")
     assert log.dropped >= 1
+
+
+def test_lookup_never_opens_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened, by = tmp_path / "events.jsonl", threading.Event(), set()
+    open_file = os.open
+
+    def watched(name: Any, *arguments: Any) -> int:
+        if name == path:
+            by.add(threading.current_thread().name)
+            opened.set()
+        return open_file(name, *arguments)
+
+    monkeypatch.setattr(os, "open", watched)
+    log = EventLog(path, limit=100, interval=0.01)
+    with open_cache("memory://", embedder=None, recorders=[log]) as cache:
+        for _ in range(60):
+            cache.lookup("a")
+        assert opened.wait(10)
+        assert by == {"llmcache event log"}
+    log.close()
 
 
 @pytest.mark.parametrize(
