@@ -62,6 +62,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.readme
+	$(BIN)/python -m benchmarks.recorders
 
 # langchain-redis holds other packages back: it is measured in an environment of its own.
 bench-redis:
