@@ -1,7 +1,7 @@
 """The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
 `eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them, `invalidate` removes
 answers that are no longer true, `warm` asks before users do, `analyze` says what might be changed, `stats` what all
-processes have counted, `export` and `import` bring entries from one cache to another.
+processes have counted, `report` what that was worth, `export` and `import` bring entries from one cache to another.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_warm(commands)
     _add_analyze(commands)
     _add_stats(commands)
+    _add_report(commands)
     _add_export(commands)
     _add_import(commands)
     return parser
@@ -239,6 +240,20 @@ def _add_stats(commands: argparse._SubParsersAction[_Parser]) -> None:
     counting.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     counting.add_argument("--reset", action="store_true", help="let all counts begin at 0")
     counting.set_defaults(run=_stats)
+
+
+def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from llmcache_plugins.cli.report_options import add_report_options
+
+    reporting = commands.add_parser(
+        "report",
+        help="say what a cache has done and saved: hit rates, latencies, money, quality",
+        description="Of all processes that use a cache in a file or on a server. What calls cost is told by the tokens "
+        "of the stored answers and the prices of their models. For example: llmcache report redis://localhost:6379/0 "
+        "--setup-cost 2000",
+    )
+    add_report_options(reporting)
+    reporting.set_defaults(run=_report)
 
 
 def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -388,6 +403,13 @@ def _stats(options: argparse.Namespace) -> int:
     from llmcache_plugins.cli.stats import run_stats
 
     return run_stats(options)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.report_command import run_report
+    from llmcache_plugins.cli.report_options import report_options
+
+    return run_report(report_options(options))
 
 
 def _doctor(options: argparse.Namespace) -> int:

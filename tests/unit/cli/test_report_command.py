@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmcache_plugins import Answer, ConfigError, Request, Usage, open_cache
+from llmcache_plugins.cli import main
 from llmcache_plugins.cli.report_command import ReportOptions, run_report
 
 
@@ -89,3 +90,11 @@ def test_on_a_terminal_names_are_no_markup() -> None:
     print_sections([Section("Types", rows, ("type", "hits"), ["A [note]."])], Console(file=shown, width=80))
     assert "[red]a[/red]" in shown.getvalue()
     assert "A [note]." in shown.getvalue()
+
+
+def test_the_command_takes_every_option(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", url, "--json", "--setup-cost", "100", "--hit-cost", "0", "--monthly-lookups", "5000"]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == 1
+    assert main(["report", url, "--markdown", "--json"]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main(["report", url, "--hit-cost", "-1"]) == 2
