@@ -25,7 +25,7 @@ from llmcache_plugins.evaluation.vectors import Progress, silent
 from llmcache_plugins.logs.profile import LogProfile
 from llmcache_plugins.logs.sampling import Sampled
 from llmcache_plugins.protocols import Embedder
-from llmcache_plugins.types import Hit
+from llmcache_plugins.types import Hit, Request
 
 __all__ = ["HitRate", "Replayed", "expected_hit_rate", "replayed_keys"]
 
@@ -89,11 +89,9 @@ def expected_hit_rate(
         EmbedderError: the embedder fails.
     """
     sample = profile.sample
-    if embedder is not None:
-        prepared = PreparedEmbedder(embedder)
-        prepared.prepare(texts_to_embed([one.request for one in sample]), progress)
-        embedder = prepared
-    served, hits = _served(sample, embedder, progress, settings)
+    requests = [one.request for one in sample]
+    embedder = _prepared(embedder, requests, progress)
+    served, hits = _served(requests, embedder, progress, settings)
     clusters = Counter(served)
     ranked = clusters.most_common()
     is_whole = len(sample) == profile.calls
@@ -106,22 +104,29 @@ def expected_hit_rate(
     return Replayed(rate, hits, tuple(count for _, count in ranked), tuple(place for place, _ in ranked))
 
 
-def replayed_keys(sample: Sequence[Sampled], embedder: Embedder | None, progress: Progress = silent) -> list[int]:
+def replayed_keys(
+    requests: Sequence[Request], embedder: Embedder | None, progress: Progress = silent, **settings: Any
+) -> list[int]:
     """For each request the place of the one whose answer it would be served, its own on a miss: keys by meaning."""
-    if embedder is not None:
-        prepared = PreparedEmbedder(embedder)
-        prepared.prepare(texts_to_embed([one.request for one in sample]), progress)
-        embedder = prepared
-    return _served(sample, embedder, progress, {})[0]
+    return _served(requests, _prepared(embedder, requests, progress), progress, settings)[0]
+
+
+def _prepared(embedder: Embedder | None, requests: Sequence[Request], progress: Progress) -> Embedder | None:
+    if embedder is None or isinstance(embedder, PreparedEmbedder):
+        return embedder
+    prepared = PreparedEmbedder(embedder)
+    prepared.prepare(texts_to_embed(requests), progress)
+    return prepared
 
 
 def _served(
-    sample: Sequence[Sampled], embedder: Embedder | None, progress: Progress, settings: dict[str, Any]
+    requests: Sequence[Request], embedder: Embedder | None, progress: Progress, settings: dict[str, Any]
 ) -> tuple[list[int], dict[str, int]]:
-    if not sample:
+    """Whose answer each request got, and the hits by kind."""
+    if not requests:
         return [], {}
-    with open_replay_cache(embedder, rows=len(sample), near_miss_log=0, **settings) as cache:
-        served = replay_stream(cache, [one.request for one in sample], progress)
+    with open_replay_cache(embedder, rows=len(requests), near_miss_log=0, **settings) as cache:
+        served = replay_stream(cache, requests, progress)
     hits = Counter(str(one.outcome.kind) for one in served if isinstance(one.outcome, Hit))
     return [place if one.row is None else one.row for place, one in enumerate(served)], dict(sorted(hits.items()))
 
@@ -140,7 +145,9 @@ def _stored(
         stored = distinct = 0
         for part in range(parts):
             rows = [sample[place] for place in sorted(order[part * size : (part + 1) * size])]
-            stored += whole if parts == 1 else len(set(_served(rows, embedder, silent, settings)[0]))
+            stored += (
+                whole if parts == 1 else len(set(_served([row.request for row in rows], embedder, silent, settings)[0]))
+            )
             distinct += len({row.key for row in rows})
         points.append((float(size), 1.0 - stored / distinct))
     shares = extrapolated(points, float(profile.calls))

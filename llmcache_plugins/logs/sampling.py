@@ -8,7 +8,7 @@ from dataclasses import replace
 from llmcache_plugins.keys.fingerprint import scope_of
 from llmcache_plugins.types import Request
 
-__all__ = ["Sample", "Sampled"]
+__all__ = ["Sample", "Sampled", "shortened"]
 
 _LONGEST = 16_384  # characters: a longer text is no question that is matched by meaning
 _LONGEST_CONTEXT = 16_384  # of a context as text; of a longer one only whether it is equal counts
@@ -39,9 +39,9 @@ class Sample:
     def add(self, number: int, key: int, request: Request) -> None:
         """The `number`-th call of the log, counted from 0; every one in order."""
         if len(self._kept) < self._most:
-            self._kept.append(Sampled(number, key, _short(request)))
+            self._kept.append(Sampled(number, key, shortened(request)))
         elif (place := self._random.randrange(number + 1)) < self._most:
-            self._kept[place] = Sampled(number, key, _short(request))
+            self._kept[place] = Sampled(number, key, shortened(request))
 
     @property
     def rows(self) -> list[Sampled]:
@@ -49,7 +49,8 @@ class Sample:
         return sorted(self._kept, key=lambda one: one.number)
 
 
-def _short(request: Request) -> Request:
+def shortened(request: Request) -> Request:
+    """The request with digests in place of a long text and a long context: equal ones remain equal, others differ."""
     if request.context is not None and len(str(request.context)) > _LONGEST_CONTEXT:
         request = replace(request, context={"digest": scope_of(request)})
     if len(request.text) > _LONGEST:
