@@ -182,9 +182,11 @@ def extrapolated(points: Sequence[tuple[float, float]], at: float) -> tuple[floa
         return going_on, going_on
     mean_x, mean_y = (sum(values) / len(usable) for values in zip(*usable, strict=True))
     spread = sum((x - mean_x) ** 2 for x, _ in usable)
-    slope = max(0.0, sum((x - mean_x) * (y - mean_y) for x, y in usable) / spread)
-    # Never below 1: no share passes it. Never less than the sample itself showed: more requests answer no fewer.
-    saturating = 1.0 / max(1.0, mean_y + slope * (1.0 / at - mean_x))
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in usable) / spread
+    # 1 / s = a + b / n. The smallest points are the least sure, so that only `a` is theirs to say: not below 1, for no
+    # share passes that. The curve itself goes through what the whole sample showed.
+    limit = min(1.0 / share, max(1.0, mean_y - slope * mean_x))
+    saturating = 1.0 / (limit + (1.0 / share - limit) * last / at)
     return max(share, saturating), max(share, going_on)
 
 
