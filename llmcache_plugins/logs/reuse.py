@@ -16,7 +16,8 @@ __all__ = ["TTLS", "Reuse"]
 
 TTLS: tuple[float, ...] = (60.0, 300.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0, 2592000.0)
 """Times to live that are tried, seconds: a minute to thirty days."""
-_PER_OCTAVE = 8  # bins of a distance: a size is known to 9 %
+_EXACT = 128  # sizes up to here are kept as they are
+_PER_OCTAVE = 16  # of larger ones so many between one and its double: a size is known to 2 %
 
 
 class Reuse:
@@ -32,7 +33,7 @@ class Reuse:
         self._slots: dict[int, int] = {}  # key -> its place in time
         self._stored: dict[int, list[float]] = {}  # key -> when it was last stored, for each of TTLS
         self._recency = _Fenwick(4 * most)
-        self._distances: dict[int, float] = {}
+        self._needed: dict[int, float] = {}  # size that answers a repeat -> how many repeats
         self._seen = 0.0
         self._calls = 0
         self._timed = 0.0
@@ -49,8 +50,8 @@ class Reuse:
             self._renumber()
         slot = self._slots.get(key)
         if slot is not None:
-            place = _bin_of(self._recency.after(slot) * weight)
-            self._distances[place] = self._distances.get(place, 0.0) + weight
+            needed = _rounded(1.0 + self._recency.after(slot) * weight)
+            self._needed[needed] = self._needed.get(needed, 0.0) + weight
             self._recency.remove(slot)
         self._slots[key] = self._recency.append()
         if at is not None:
@@ -85,7 +86,7 @@ class Reuse:
         """What a cache of so many entries without a time to live answers, LRU; share of all calls."""
         if not self._calls:
             return 0.0
-        found = sum(weight for place, weight in self._distances.items() if _size_of(place) <= entries)
+        found = sum(weight for needed, weight in self._needed.items() if needed <= entries)
         if found:
             found += self._calls - self._seen  # what the sample has too few or too many of are near repeats
         return min(1.0, max(0.0, found / self._calls))
@@ -99,7 +100,7 @@ class Reuse:
 
     def sizes(self) -> Sequence[int]:
         """Sizes worth a look: 1, 2, 5, 10, ... up to the first that holds the whole log."""
-        largest = max((_size_of(place) for place in self._distances), default=1.0)
+        largest = max(self._needed, default=1)
         found = []
         for power in range(40):
             size = (1, 2, 5)[power % 3] * 10 ** (power // 3)
@@ -109,13 +110,9 @@ class Reuse:
         return found
 
 
-def _bin_of(distance: float) -> int:
-    return round(_PER_OCTAVE * math.log2(1.0 + distance))
-
-
-def _size_of(place: int) -> float:
-    """How many entries a cache has that answers repeats of this bin: the distance and the key itself."""
-    return float(2.0 ** (place / _PER_OCTAVE))
+def _rounded(size: float) -> int:
+    """The same for sizes that are near each other, so that few are kept; small ones as they are."""
+    return round(size) if size < _EXACT else round(2.0 ** (round(_PER_OCTAVE * math.log2(size)) / _PER_OCTAVE))
 
 
 class _Fenwick:
