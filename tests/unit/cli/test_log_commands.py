@@ -49,7 +49,8 @@ def test_meaning_answers_what_exact_repeats_do_not(log: Path) -> None:
     exact = analyzed(log, exact_only=True)
     assert exact["hit_rate"]["value"] == pytest.approx(196 / 200)
     assert exact["hits"].keys() == {"exact"}
-    assert with_meaning["hit_rate"]["value"] >= exact["hit_rate"]["value"]
+    assert with_meaning["hit_rate"]["value"] == pytest.approx(197 / 200)
+    assert with_meaning["clusters"] == [100, 50, 50]
     assert (exact["lines"], exact["calls"], exact["left_out"]) == (201, 200, {"not JSON": 1})
     assert (exact["embedder_id"], with_meaning["embedder_id"]) == (None, make_embedder().embedder_id)
 
