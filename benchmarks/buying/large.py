@@ -62,7 +62,8 @@ def measured(name: str, path: Path, lines: int) -> Measured:
     """
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, "-c", COMMANDS[name], str(path)], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{name} ended with {status}")
+    _, status, usage = os.wait4(process.pid, 0)  # its own peak; that of all children would be of the largest so far
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{name} ended with {process.returncode}")
     return Measured(name, lines, time.perf_counter() - start, usage.ru_maxrss * 1024)  # Linux counts in KiB

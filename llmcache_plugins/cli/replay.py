@@ -86,7 +86,7 @@ def run_replay(
         for size in sizes
         for ttl in options.ttls
     ]
-    rows.sort(key=lambda one: (one.entries, one.ttl is None, one.ttl or 0.0, -one.hit_rate))
+    rows.sort(key=lambda one: (one.entries, one.ttl is None, one.ttl or 0.0, -one.hit_rate, one.name != _OPTIMUM))
     if options.plot is not None:
         save_plot(rows, options.plot)
     if options.as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +147,13 @@ def test_both_draw_a_picture(log: Path) -> None:
 )
 def test_a_cache_url_is_no_log(argument: str, expected: bool) -> None:
     assert is_log(argument) is expected
+
+
+def test_a_terminal_sees_how_far_the_reading_is(
+    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    analyzed(log)
+    assert "replaying" in capsys.readouterr().err

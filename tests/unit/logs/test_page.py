@@ -1,4 +1,4 @@
-"""docs/before-buying.md: its code prints what its comments say, its links lead somewhere, its numbers are the code's."""
+"""docs/before-buying.md: its code prints what its comments say, its links lead somewhere, its numbers are true."""
 
 from __future__ import annotations
 
