@@ -22,6 +22,7 @@ __all__ = ["LogFile", "Progress"]
 Progress: TypeAlias = Callable[[int, int], None]
 """Hears how many bytes of the file have been read, and of how many; every thousand lines and at the end."""
 _LONGEST = 4 * 2**20  # bytes of a line: one more is left out, so that one bad line cannot fill the memory
+_NO_LINES = ("[", "[{", "{")  # what a file that is all one piece of JSON begins with; its lines are no questions
 _EVERY = 1000  # lines between two steps of progress
 
 
@@ -61,7 +62,7 @@ class LogFile:
         """The calls.
 
         Raises:
-            ConfigError: the file cannot be opened.
+            ConfigError: the file cannot be opened, or is one piece of JSON and not lines.
         """
         self.lines = self.calls = 0
         self.left_out, self.shapes = Counter(), Counter()
@@ -95,17 +96,24 @@ class LogFile:
                 self.left_out["the packed file ends early or is damaged"] += 1
                 return
             try:
-                yield _call_of(row)
+                call = _call_of(row)
+                call.key()  # who cannot be identified is left out here, and fails nowhere later
             except NotACall as error:
                 self.left_out[str(error)] += 1
+            except (TypeError, ValueError, RecursionError):
+                self.left_out["nested too deeply, or of an unknown form"] += 1
+            else:
+                yield call
 
     def _told(self, lines: Iterator[str], raw: IO[bytes], total: int) -> Iterator[str]:
         for line in lines:
             if line.strip():
                 self.lines += 1
+                if self.lines == 1 and line.strip()[:2] in _NO_LINES:
+                    raise ConfigError(f"{self.path} is one piece of JSON; write an object a line: jq -c '.[]' FILE")
                 if self._progress is not None and self.lines % _EVERY == 0:
                     self._progress(min(raw.tell(), total), total)
-                yield line
+            yield line
 
 
 def _call_of(row: str | Mapping[str, Any]) -> LoggedCall:
@@ -129,7 +137,8 @@ def _line_rows(lines: Iterator[str], left_out: Counter[str]) -> Iterator[str | M
     for line in lines:
         text = line.strip()
         if not text.startswith("{"):
-            yield text
+            if text:
+                yield text
             continue
         try:
             row = json.loads(text)
@@ -149,6 +158,8 @@ def _csv_rows(lines: Iterator[str], left_out: Counter[str]) -> Iterator[Mapping[
             return
         except csv.Error:
             left_out["not CSV"] += 1
+            continue
+        if not row:
             continue
         if names is None:
             names = [name.strip().lower() for name in row]

@@ -29,6 +29,7 @@ class LoggedCall:
     answer_bytes: int | None = None
     seconds: float | None = None
     shape: str = "fields"
+    _key: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def question_bytes(self) -> int:
@@ -36,5 +37,13 @@ class LoggedCall:
 
     def key(self) -> int:
         """64 bits of the digest by which the cache finds it without its meaning: texts that differ in case, spaces and
-        closing punctuation alone have the same one."""
-        return int(normalised_key_of(scope_of(self.request), self.request.text)[:16], 16)
+        closing punctuation alone have the same one. Worked out once.
+
+        Raises:
+            TypeError, RecursionError: the context or the parameters are not JSON, or nested too deeply.
+        """
+        if self._key is None:
+            digest = normalised_key_of(scope_of(self.request), self.request.text)
+            object.__setattr__(self, "_key", int(digest[:16], 16))
+        assert self._key is not None
+        return self._key

@@ -72,12 +72,12 @@ def call_of(row: Mapping[str, Any]) -> LoggedCall:
 # ---------------------------------------------------------------- requests
 def _request_body(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Where the request stands: in the row itself, in its `body` (OpenAI's batches) or in its `request`."""
-    for name in ("body", "request"):
+    for name in ("request", "body"):  # a request may have a body
         inner = row.get(name)
         if isinstance(inner, str):
             inner = _decoded(inner)
         if isinstance(inner, Mapping):
-            return _request_body(inner)
+            row = inner
     return row
 
 

@@ -177,3 +177,27 @@ def test_a_wrong_path_or_limit_says_so(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a")
     with pytest.raises(ConfigError, match="limit must be an integer of at least 1"):
         LogFile(tmp_path / "log", limit=0)
+
+
+@pytest.mark.parametrize(
+    "content", ['[{"question": "a"},\n{"question": "b"}]', '[\n{"question": "a"}\n]', '{\n"question": "a"\n}']
+)
+def test_a_file_that_is_one_piece_of_json_is_not_read_as_questions(content: str, tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_text(content)
+    with pytest.raises(ConfigError, match="one piece of JSON"):
+        list(LogFile(tmp_path / "log.json"))
+
+
+def test_a_cell_of_a_csv_keeps_its_empty_lines(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text('question\n"first\n\nlast"\n\nplain\n')
+    assert [call.request.text for call in LogFile(tmp_path / "log.csv")] == ["first\n\nlast", "plain"]
+
+
+def test_a_call_nested_too_deeply_is_left_out(tmp_path: Path) -> None:
+    deep = '{"messages": [{"role": "user", "content": "hi", "extra": ' + "[" * 900 + "]" * 900 + "}]}"
+    deeper = '{"body": ' * 900 + "{}" + "}" * 900
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join([deep, deeper, "ok"]))
+    log = LogFile(path)
+    assert [call.request.text for call in log][-1] == "ok"
+    assert log.calls + sum(log.left_out.values()) == 3
