@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from llmcache_plugins import ConfigError, Hit, TierConfig, open_cache
 from llmcache_plugins.logs import EVICTIONS, Configuration, Trace, best_possible, configurations, simulate
+from llmcache_plugins.policies.placement import default_tiers
 from llmcache_plugins.testing import FakeClock
 
 RANDOM = random.Random(4)
@@ -22,8 +24,11 @@ def one_tier(size: int, eviction: str = "lru", ttl: float | None = None) -> Conf
 
 
 def real_hit_rate(size: int, eviction: str, ttl: float | None) -> float:
+    return real_hit_rate_of([TierConfig("all", max_entries=size, eviction=eviction)], size, ttl)
+
+
+def real_hit_rate_of(tiers: Sequence[TierConfig], size: int, ttl: float | None) -> float:
     clock, hits = FakeClock(), 0
-    tiers = [TierConfig("all", max_entries=size, eviction=eviction)]
     with open_cache(
         "memory://", embedder=None, tiers=tiers, max_entries=size, ttl=ttl, clock=clock, maintenance="manual"
     ) as cache:
@@ -47,6 +52,13 @@ def test_orders_that_age_or_draw_come_near_the_real_cache(eviction: str) -> None
     assert simulate(TRACE, one_tier(12, eviction)).hit_rate == pytest.approx(
         real_hit_rate(12, eviction, None), abs=0.03
     )
+
+
+@pytest.mark.parametrize("size", [8, 20])
+def test_three_tiers_come_near_the_real_cache(size: int) -> None:
+    real = real_hit_rate_of(default_tiers(size, 2**30), size, None)
+    (three,) = (one for one in configurations([size]) if one.name == "three tiers")
+    assert simulate(TRACE, three).hit_rate == pytest.approx(real, abs=0.03)
 
 
 @pytest.mark.parametrize("ttl", [None, 300.0, 3000.0])
