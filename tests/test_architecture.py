@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deciding": INNER | {"verifiers"},
     "factory": INNER | {"deciding", "engine", "events", "stack", "embedders", "judges", "telemetry"},
     "evaluation": INNER | {"engine", "factory", "deciding"},
+    "logs": INNER | {"evaluation", "analysis", "stores"},
     "canonical": BASE | {"keys"},
     "langchain": INNER | {"engine", "factory", "warming", "canonical", "judges"},
     "llama_index": INNER | {"engine", "factory", "warming", "canonical"},
