@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench bench-redis quality verifier tiers integrations notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: help demo test lint bench bench-redis quality verifier tiers buying integrations notebooks test-notebooks test-bare test-sentence-transformers
 .PHONY: test-matrix test-b test-lowest test-sdks test-load clean sizes
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make verifier DATA=folder       trains the verifier anew and fits the confidence to it (hours; downloads about 1.5 GB)"
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
+	@echo "make buying DATA=folder         forecasts from logs beside replays of them, and what long logs take, tables in docs/"
 	@echo "make integrations               every call shape of the frameworks tried twice, tables in docs/"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
 	@echo "make test-load                  three processes on one server that is killed in the middle, a minute each"
@@ -62,6 +63,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.readme
+	$(BIN)/python -m benchmarks.recorders
 
 # langchain-redis holds other packages back: it is measured in an environment of its own.
 bench-redis:
@@ -113,6 +115,9 @@ verifier: $(VENV)-train/.ready $(WEIGHTS)/model.safetensors $(TEACHER)/model.saf
 
 tiers: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.tiers --data $(or $(DATA),$(error give DATA=folder with the labelled streams)) $(TIERS)
+
+buying: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.buying --data $(or $(DATA),$(error give DATA=folder with the labelled streams)) $(BUYING)
 
 test-bare: $(VENV)/.dev
 	$(BIN)/python tests/bare_install.py

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import table, with_blocks
-from llmcache_plugins.intervals import Interval
+from llmcache_plugins.evaluation.intervals import Interval
 
 __all__ = ["numbers_table"]
 

@@ -126,9 +126,12 @@ class ModelUse:
         hits: hits whose answer came from this model.
         hits_without_usage: of these, the ones of which nobody knows what the call took.
         saved: what the other hits' calls took when they were made, in sum.
-        calls: answers of this model that were to be stored.
+        calls: answers of this model that were to be stored, but for those of warming.
         calls_without_usage: of these, the ones of which nobody said what they took.
         spent: what the others took.
+        warmed: answers of this model that warming asked for.
+        warmed_without_usage: of these, the ones of which nobody said what they took.
+        warmed_spent: what the others took.
     """
 
     hits: int = 0
@@ -137,6 +140,9 @@ class ModelUse:
     calls: int = 0
     calls_without_usage: int = 0
     spent: Usage = field(default_factory=Usage)
+    warmed: int = 0
+    warmed_without_usage: int = 0
+    warmed_spent: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +194,8 @@ class CacheStats:
     """What a cache has done since it was opened.
 
     `hits` and `misses` count lookups by kind and by reason; `tokens_saved` and `seconds_saved` add up the stored
-    answers' own costs, one for each hit. `validated` counts the matches that validators were asked about, `rejected`
+    answers' own costs, one for each hit. `stale_hits` are those past their time, or marked, that were served while they
+    were renewed. `validated` counts the matches that validators were asked about, `rejected`
     those they refused: wrong hits found before they were served. A validator that broke counts under `errors` alone.
     `left_alone` counts, by part, how often one was not asked because it had failed just before: its circuit was open.
     `judged` counts what came of the judge, by the outcomes of `JudgeEvent`, and `judge_cost` what it cost.
@@ -206,6 +213,7 @@ class CacheStats:
     hits: Mapping[str, int] = field(default_factory=dict)
     misses: Mapping[str, int] = field(default_factory=dict)
     bypasses: int = 0
+    stale_hits: int = 0
     updates: int = 0
     refusals: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)

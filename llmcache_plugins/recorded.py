@@ -57,6 +57,7 @@ class UpdateEvent:
         model: that was asked; empty where the request names none.
         usage: what the call took, zeros where nobody said.
         seconds: what it took, None where nobody knows.
+        is_warming: the cache asked before a user did.
     """
 
     outcome: UpdateOutcome
@@ -64,6 +65,7 @@ class UpdateEvent:
     model: str = ""
     usage: Usage = field(default_factory=Usage)
     seconds: float | None = None
+    is_warming: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from llmcache_plugins import MissingExtraError, open_cache
 plugins = {"langchain": "langchain", "llama_index": "llama-index", "anthropic": "anthropic"}  # package, extra
 may_need = (*(f"llmcache_plugins.{plugin}" for plugin in plugins), "llmcache_plugins.cli.")
 may_need += ("llmcache_plugins.stores.redis",)
+may_need += tuple(f"llmcache_plugins.telemetry.{name}" for name in ("prometheus", "opentelemetry", "sketch"))
 for module in pkgutil.walk_packages(llmcache_plugins.__path__, "llmcache_plugins.", onerror=lambda name: None):
     if module.name.endswith(("__main__", "store_contract")):  # a command; a test suite, which needs pytest
         continue
@@ -92,7 +93,7 @@ def main() -> None:
             call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", source, "-w", wheels)
         wheel = next(wheels.glob("llmcache_plugins-*.whl"))
         size = wheel.stat().st_size
-        assert size < 1_000_000, f"the base wheel has grown to {size} bytes"
+        assert size < 1_250_000, f"the base wheel has grown to {size} bytes"
 
         bare = environment(folder / "bare")
         call(bare, "-m", "pip", "install", "--quiet", wheel)

@@ -10,6 +10,7 @@ skip the test; they fail it where the extras that are required bring that server
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -79,6 +80,21 @@ def _is_required(flavour: str, asked: set[str]) -> bool:
     if flavour in os.environ.get("LLMCACHE_REQUIRE_SERVERS", "").split():
         return True
     return flavour in SERVER_WHEELS and asked >= SERVER_WHEELS[flavour]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """What a module leaves open fails that module: collected later, by chance, it would fail the test of another."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def collected_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test may leave open is collected while its own mark still says so."""
+    yield
+    if any("ResourceWarning" in mark.args[0] for mark in request.node.iter_markers("filterwarnings")):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,9 @@ def test_import_loads_no_optional_package() -> None:
         "rich",
         "redis",
         "cryptography",
+        "prometheus_client",
+        "opentelemetry",
+        "ddsketch",
     }
     assert not {name.split(".")[0] for name in loaded} & optional
 

@@ -34,6 +34,7 @@ LLM = "model=claude-haiku-4-5"
 DISTANCE = 0.1  # redisvl's own; langchain-redis is given the same, its own is 0.2
 BUILDS = ("llmcache", "redisvl", "langchain-redis semantic", "langchain-redis exact")
 _MOST = 1_000_000
+_TTL = 86_400.0  # seconds; by itself, what is asked about a state lives shorter than the largest cache takes to fill
 _SETTLED = 120.0  # seconds
 
 logging.getLogger("redisvl").setLevel(logging.WARNING)
@@ -147,7 +148,7 @@ class Caches:
     def update(self, name: str) -> Callable[[int, str], object]:
         """How one of `BUILDS` stores the answer of this number to that question."""
         return {
-            "llmcache": lambda number, text: self.ours.update(text, answer(number)),
+            "llmcache": lambda number, text: self.ours.update(text, answer(number), ttl=_TTL),
             "redisvl": lambda number, text: self.redisvl.store(text, answer(number)),
             "langchain-redis semantic": lambda number, text: self.langchain.update(
                 text, LLM, [Generation(text=answer(number))]

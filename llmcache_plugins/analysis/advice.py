@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Literal
 
+from llmcache_plugins.analysis.interval import wilson
 from llmcache_plugins.analysis.survey import Survey
 from llmcache_plugins.analysis.table import duration
 from llmcache_plugins.analysis.values import Efficiency, Recommendation
@@ -20,7 +21,6 @@ _LEAST_LOOKUPS = 100  # a hit rate from fewer is off by 10 points
 _LEAST_EVENTS = 30
 _LEAST_LIVES = 50
 _FULL, _EMPTY = 0.90, 0.25
-_Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
 
 def judge(stats: CacheStats, survey: Survey) -> Efficiency:
@@ -31,7 +31,7 @@ def judge(stats: CacheStats, survey: Survey) -> Efficiency:
     seen = f"{stats.lookups:,} lookups in this process are too few (at least {_LEAST_LOOKUPS})"
     if count < _LEAST_LOOKUPS:
         return Efficiency("unknown", "nothing", count=stats.lookups, reasons=(seen,))
-    rate, (low, high) = survey.reads / count, _wilson(survey.reads, count)
+    rate, (low, high) = survey.reads / count, wilson(survey.reads, count)
     reasons = (
         seen,
         f"the {survey.entries:,} entries that are there have been read {survey.reads:,} times: {rate:.1%} of what led "
@@ -42,7 +42,7 @@ def judge(stats: CacheStats, survey: Survey) -> Efficiency:
 
 
 def _by_lookups(stats: CacheStats) -> Efficiency:
-    total, (low, high) = stats.lookups, _wilson(stats.hit_count, stats.lookups)
+    total, (low, high) = stats.lookups, wilson(stats.hit_count, stats.lookups)
     by_meaning = sum(stats.hits.get(kind, 0) for kind in ("semantic", "alias"))
     verdict = _verdict(stats.hit_rate)
     reasons = [f"{stats.hit_count:,} of {total:,} lookups answered, {low:.1%} to {high:.1%} with 95 % confidence"]
@@ -229,12 +229,3 @@ def _last(stats: CacheStats) -> TierStats | None:
 
 def _verdict(rate: float) -> Literal["good", "fair", "poor"]:
     return "good" if rate >= _GOOD else "fair" if rate >= _FAIR else "poor"
-
-
-def _wilson(count: int, total: int) -> tuple[float, float]:
-    """The score interval of Wilson (1927)."""
-    share, z2 = count / total, _Z * _Z
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = _Z * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total)) / (1 + z2 / total)
-    # At the ends the formula gives 0 and 1 but for a rounding error.
-    return (max(0.0, centre - half) if count else 0.0), (min(1.0, centre + half) if count < total else 1.0)

@@ -1,7 +1,8 @@
 """The command `llmcache`: `demo` shows a LangChain application answered from the cache, `doctor` what is installed,
 `eval` what the cache gets right and wrong on labelled questions, `tune` which setting suits them, `invalidate` removes
-answers that are no longer true, `warm` asks before users do, `analyze` says what might be changed, `stats` what all
-processes have counted, `export` and `import` bring entries from one cache to another.
+answers that are no longer true, `warm` asks before users do, `analyze` says what might be changed, or what a cache
+would do for a log, `replay` tries sizes and times to live on it, `stats` what all processes have counted, `report` what
+that was worth, `export` and `import` bring entries from one cache to another.
 
 Exit codes: 0 all well, 1 something failed while it ran, 2 it could not start (wrong arguments, a missing package).
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from llmcache_plugins.cli.invalidate_options import add_options
+from llmcache_plugins.cli.log_options import add_log_analysis_options, add_replay_options
 from llmcache_plugins.cli.transfer_options import add_export_options, add_import_options
 from llmcache_plugins.cli.warm_options import add_analyze_options, add_warm_options
 from llmcache_plugins.config import CacheConfig
@@ -105,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_invalidate(commands)
     _add_warm(commands)
     _add_analyze(commands)
+    _add_replay(commands)
     _add_stats(commands)
+    _add_report(commands)
     _add_export(commands)
     _add_import(commands)
     return parser
@@ -220,12 +224,26 @@ def _add_warm(commands: argparse._SubParsersAction[_Parser]) -> None:
 def _add_analyze(commands: argparse._SubParsersAction[_Parser]) -> None:
     analysis = commands.add_parser(
         "analyze",
-        help="say what the entries of a cache tell about it, and what might be changed",
-        description="Look-ups are counted by the process that makes them: cache.analyze() in there knows the hit rate "
-        "too. From outside, the entries and their reads are what there is to see.",
+        help="say what the entries of a cache tell about it, or what a cache would do for a log",
+        description="Of a cache: look-ups are counted by the process that makes them, and cache.analyze() in there "
+        "knows the hit rate too; from outside, the entries and their reads are what there is to see. Of a file with a "
+        "call of a model in each line (text, JSON, CSV; gzipped or not): the hit rate and the saving to expect. For "
+        "example: llmcache analyze calls.jsonl.gz",
     )
     add_analyze_options(analysis)
+    add_log_analysis_options(analysis)
     analysis.set_defaults(run=_analyze)
+
+
+def _add_replay(commands: argparse._SubParsersAction[_Parser]) -> None:
+    replaying = commands.add_parser(
+        "replay",
+        help="try sizes, orders of eviction, times to live and tiers on a log",
+        description="What each would have answered of the log's calls, beside the most that any could have. For "
+        "example: llmcache replay calls.jsonl.gz --sizes 100,1000 --ttls 1h,none",
+    )
+    add_replay_options(replaying)
+    replaying.set_defaults(run=_replay)
 
 
 def _add_stats(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -239,6 +257,20 @@ def _add_stats(commands: argparse._SubParsersAction[_Parser]) -> None:
     counting.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     counting.add_argument("--reset", action="store_true", help="let all counts begin at 0")
     counting.set_defaults(run=_stats)
+
+
+def _add_report(commands: argparse._SubParsersAction[_Parser]) -> None:
+    from llmcache_plugins.cli.report_options import add_report_options
+
+    reporting = commands.add_parser(
+        "report",
+        help="say what a cache has done and saved: hit rates, latencies, money, quality",
+        description="Of all processes that use a cache in a file or on a server. What calls cost is told by the tokens "
+        "of the stored answers and the prices of their models. For example: llmcache report redis://localhost:6379/0 "
+        "--setup-cost 2000",
+    )
+    add_report_options(reporting)
+    reporting.set_defaults(run=_report)
 
 
 def _add_export(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -368,8 +400,19 @@ def _warm(options: argparse.Namespace) -> int:
 
 def _analyze(options: argparse.Namespace) -> int:
     from llmcache_plugins.cli.analyze import run_analyze
+    from llmcache_plugins.cli.log_analysis import is_log, run_log_analysis
+    from llmcache_plugins.cli.log_options import cost_of, log_analysis_options
 
+    if is_log(options.url):
+        return run_log_analysis(log_analysis_options(options), cost_of=cost_of(options.prices))
     return run_analyze(options)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.log_options import replay_options
+    from llmcache_plugins.cli.replay import run_replay
+
+    return run_replay(replay_options(options))
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -388,6 +431,13 @@ def _stats(options: argparse.Namespace) -> int:
     from llmcache_plugins.cli.stats import run_stats
 
     return run_stats(options)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from llmcache_plugins.cli.report_command import run_report
+    from llmcache_plugins.cli.report_options import report_options
+
+    return run_report(report_options(options))
 
 
 def _doctor(options: argparse.Namespace) -> int:

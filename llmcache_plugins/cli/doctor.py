@@ -26,6 +26,7 @@ _PACKAGES = (  # distribution, extra that brings it
     ("sentence-transformers", "sentence-transformers"),
     ("prometheus-client", "prometheus"),
     ("opentelemetry-api", "otel"),
+    ("ddsketch", "sketch"),
     ("apscheduler", "schedule"),
     ("rich", "cli"),
     ("matplotlib", "plot"),

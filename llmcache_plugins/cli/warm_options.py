@@ -48,7 +48,7 @@ def add_warm_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_analyze_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("url", metavar="URL", help="the cache, disk:///path/of/file.db")
+    command.add_argument("url", metavar="URL|LOG", help="the cache, disk:///path/of/file.db, or a file of calls")
     command.add_argument("--namespace", type=namespace, default=(), metavar="A/B", help="the cache's own namespace")
     command.add_argument("--top", type=positive_integer, default=10, metavar="N", help="hotspots shown (default: 10)")
     command.add_argument("--with-text", action="store_true", help="show the questions of the hotspots")

@@ -19,6 +19,9 @@ from llmcache_plugins.types import Answer, Entry, Identity, JsonValue, Profile, 
 __all__ = ["Admission"]
 
 
+_MOST_PROFILED = 256  # questions whose profile waits for their answer
+
+
 class Admission:
     """Makes entries by the settings of one cache.
 
@@ -49,6 +52,7 @@ class Admission:
         self._profiler = profiler
         self._profiler_failed = profiler_failed
         self._kept = kept
+        self._profiled: dict[str, tuple[Request, Profile]] = {}  # of misses whose answers have not come yet
 
     def __call__(
         self, request: Request, identity: Identity, answer: Answer, now: float, ttl: float | Default | None
@@ -71,7 +75,7 @@ class Admission:
         if text is None:
             return UpdateOutcome(False, "redaction_error")
         try:
-            profile = self._profile_of(request, answer)
+            profile = self._profile_of(request, identity, answer)
         except Exception as error:
             # Without its tags no invalidation would find it, and without its class it might live for too long.
             self._profiler_failed(error)
@@ -100,19 +104,28 @@ class Admission:
             finish_reason=answer.finish_reason,
         )
 
-    def query_type_of(self, request: Request) -> str:
+    def query_type_of(self, request: Request, identity: Identity) -> str:
         """What a question that was not answered is about; empty where the profiler cannot tell. One that fails is told
         of when the answer comes: this is for the statistics alone."""
         if request.query_type or self._profiler is None:
             return request.query_type or ""
         try:
-            return str(self._profiler(request).query_type)
+            found = self._profiler(request)
+            query_type = str(found.query_type)
         except Exception:
             return ""
+        if len(self._profiled) >= _MOST_PROFILED:
+            self._profiled.clear()  # calls that failed leave theirs behind; the others are profiled again
+        self._profiled[identity.key] = request, found
+        return query_type
 
-    def _profile_of(self, request: Request, answer: Answer) -> Profile:
+    def _profile_of(self, request: Request, identity: Identity, answer: Answer) -> Profile:
         """What the request says itself, the profiler of the rest, and the tags of the answer."""
-        found = Profile() if self._profiler is None else self._profiler(request)
+        before = self._profiled.pop(identity.key, None)
+        if before is not None and before[0] is request:
+            found = before[1]  # asked once for each call of the model
+        else:
+            found = Profile() if self._profiler is None else self._profiler(request)
         if not isinstance(found, Profile):
             raise ConfigError(f"a profiler gives a Profile, not {type(found).__name__}")
         volatility = request.volatility or found.volatility

@@ -18,6 +18,7 @@ from llmcache_plugins.engine.events import Events
 from llmcache_plugins.engine.expiring import ExpiringEntries
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.housekeeping import Housekeeping
+from llmcache_plugins.engine.overview import Overview
 from llmcache_plugins.engine.quality import Quality
 from llmcache_plugins.engine.transferring import Transferring
 from llmcache_plugins.engine.warming import Warming
@@ -29,7 +30,9 @@ from llmcache_plugins.types import Identity, Request
 __all__ = ["SemanticCache"]
 
 
-class SemanticCache(Warming, Transferring, ExpiringEntries, Analysing, Quality, Events, Contexts, Housekeeping):
+class SemanticCache(
+    Warming, Transferring, ExpiringEntries, Analysing, Overview, Quality, Events, Contexts, Housekeeping
+):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 
     Made by `open_cache`; the constructor is for those who bring their own parts.

@@ -88,6 +88,7 @@ class Core(Shared):
         if shadowing is not None:
             self._rules = rules = replace(rules, learnt=shadowing.learnt, check_chance=shadowing.chance)
         self._clock = clock
+        self._opened_at = clock.now()
         self._statistics = statistics
         self._near_miss_log = near_miss_log
         self._regression_log = regression_log

@@ -94,11 +94,11 @@ class Epochs:
             while not is_known:
                 before = self._version
                 version = store.version()  # before the notes: one that is written in between is read again
+                if version == before:
+                    return
                 notes_version = self._notes_version_now()
-                is_known = (
-                    version == before
-                    or self._is_only_of_entries(before, version, notes_version)
-                    or self._take(before, version, notes_version, store.notes(EPOCHS))
+                is_known = self._is_only_of_entries(before, version, notes_version) or self._take(
+                    before, version, notes_version, store.notes(EPOCHS)
                 )
         except Exception as error:
             self._lose(error)
@@ -113,11 +113,11 @@ class Epochs:
             while not is_known:
                 before = self._version
                 version = await store.version()
+                if version == before:
+                    return
                 notes_version = self._notes_version_now()
-                is_known = (
-                    version == before
-                    or self._is_only_of_entries(before, version, notes_version)
-                    or self._take(before, version, notes_version, await store.notes(EPOCHS))
+                is_known = self._is_only_of_entries(before, version, notes_version) or self._take(
+                    before, version, notes_version, await store.notes(EPOCHS)
                 )
         except Exception as error:
             self._lose(error)

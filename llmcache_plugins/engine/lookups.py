@@ -179,7 +179,7 @@ class Lookups(Core):
         outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
         self._count(request, identity)
         if isinstance(outcome, Miss):
-            query_type = self._admit.query_type_of(request)
+            query_type = self._admit.query_type_of(request, identity)
         else:
             query_type = outcome.entry.profile.query_type
         self._emit(event := LookupEvent(outcome, request.namespace, query_type, request.model))

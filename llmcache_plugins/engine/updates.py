@@ -54,6 +54,36 @@ class Updates(Core):
         Raises:
             ConfigError: `ttl` is neither above 0 nor None.
         """
+        return self._store(request, answer, ttl, identity)
+
+    async def aupdate(
+        self,
+        request: AnyRequest,
+        answer: Answer | JsonValue,
+        *,
+        ttl: float | Default | None = DEFAULT,
+        identity: Identity | None = None,
+    ) -> UpdateOutcome:
+        """`update` for event loops."""
+        return await self._astore(request, answer, ttl, identity)
+
+    def clear(self, namespace: str | Namespace = ()) -> int:
+        """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
+        return max(tier.store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers)
+
+    async def aclear(self, namespace: str | Namespace = ()) -> int:
+        return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers])
+
+    # ---------------------------------------------------------------- inside
+    def _store(
+        self,
+        request: AnyRequest,
+        answer: Answer | JsonValue,
+        ttl: float | Default | None,
+        identity: Identity | None = None,
+        *,
+        is_warming: bool = False,
+    ) -> UpdateOutcome:
         now = self._clock.now()
         self.config.expiry(now, ttl)
         request, identity = self._followed(*self._resolve(request, identity))
@@ -68,18 +98,18 @@ class Updates(Core):
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._tell(outcome, request, answer)
+        self._tell(outcome, request, answer, is_warming=is_warming)
         return outcome
 
-    async def aupdate(
+    async def _astore(
         self,
         request: AnyRequest,
         answer: Answer | JsonValue,
-        *,
-        ttl: float | Default | None = DEFAULT,
+        ttl: float | Default | None,
         identity: Identity | None = None,
+        *,
+        is_warming: bool = False,
     ) -> UpdateOutcome:
-        """`update` for event loops."""
         now = self._clock.now()
         self.config.expiry(now, ttl)
         request, identity = self._followed(*(await self._resolve.awaited(request, identity)))
@@ -94,17 +124,9 @@ class Updates(Core):
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._tell(outcome, request, answer)
+        self._tell(outcome, request, answer, is_warming=is_warming)
         return outcome
 
-    def clear(self, namespace: str | Namespace = ()) -> int:
-        """Remove what this cache stored under its own namespace and the given one below it; how many entries."""
-        return max(tier.store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers)
-
-    async def aclear(self, namespace: str | Namespace = ()) -> int:
-        return max([await tier.async_store.clear(self._resolve.below(namespace)) for tier in self._parts.tiers])
-
-    # ---------------------------------------------------------------- inside
     def _timed(self, answer: Answer | JsonValue, flight: Flight | None) -> Answer:
         """With the seconds it took, where they are known: the caller led the flight."""
         if not isinstance(answer, Answer):
@@ -113,9 +135,10 @@ class Updates(Core):
             return dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
         return answer
 
-    def _tell(self, outcome: UpdateOutcome, request: Request, answer: Answer) -> None:
-        event = UpdateEvent(outcome, request.namespace, request.model, answer.usage, answer.generation_seconds)
-        self._emit(event)
+    def _tell(self, outcome: UpdateOutcome, request: Request, answer: Answer, *, is_warming: bool = False) -> None:
+        self._emit(
+            UpdateEvent(outcome, request.namespace, request.model, answer.usage, answer.generation_seconds, is_warming)
+        )
 
     def _update_flow(
         self,

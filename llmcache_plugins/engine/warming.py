@@ -274,7 +274,7 @@ class Warming(Calls):
         except Exception as error:
             plan.fail(type(error).__name__)
             return course.note(digest, is_done=False)
-        outcome = self.update(given, answer, ttl=course.settings.ttl)
+        outcome = self._store(given, answer, course.settings.ttl, is_warming=True)
         plan.end(answer.usage, "" if outcome.stored else outcome.reason)
         return course.note(digest, is_done=outcome.stored)
 
@@ -305,7 +305,7 @@ class Warming(Calls):
         except Exception as error:
             plan.fail(type(error).__name__)
             return course.tell()
-        outcome = await self.aupdate(given, answer, ttl=course.settings.ttl)
+        outcome = await self._astore(given, answer, course.settings.ttl, is_warming=True)
         plan.end(answer.usage, "" if outcome.stored else outcome.reason)
         return await self._anote(course, digest, pool) if outcome.stored else course.tell()
 

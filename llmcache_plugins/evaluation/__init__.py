@@ -8,7 +8,7 @@ with open_replay_cache(embedder, rows=len(file)) as cache:
 """
 
 from llmcache_plugins.evaluation.evaluate import FileScores, evaluate
-from llmcache_plugins.intervals import Interval, Rate
+from llmcache_plugins.evaluation.intervals import Interval, Rate
 from llmcache_plugins.evaluation.replay import Served, open_replay_cache, replay_pairs, replay_stream, texts_to_embed
 from llmcache_plugins.evaluation.rows import (
     FileKind,

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmcache_plugins.intervals import Rate
+from llmcache_plugins.evaluation.intervals import Rate
 from llmcache_plugins.evaluation.rows import LabelledPair, LabelledRequest
 from llmcache_plugins.types import JsonValue
 

@@ -16,7 +16,7 @@ from typing import Any
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.deciding import policies_for, verifier_of
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.intervals import Interval, Rate
+from llmcache_plugins.evaluation.intervals import Interval, Rate
 from llmcache_plugins.evaluation.replay import open_replay_cache, replay_pairs
 from llmcache_plugins.evaluation.rows import LabelledPair
 from llmcache_plugins.evaluation.scores import PairCounts

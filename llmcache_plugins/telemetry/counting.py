@@ -47,7 +47,8 @@ _ALONE = ""  # label of a counter that has none
 _TOKENS = ("input", "output", "cache_creation", "cache_read")
 _BY_NAMESPACE = ("hits_by_namespace", "misses_by_namespace", "bypasses_by_namespace")
 _BY_TYPE = ("query_types", "missed_query_types")
-_BY_MODEL = ("saved", "spent")  # labels are a model and what of it: "calls", "unknown" (calls of unknown usage), tokens
+# Labels are a model and what of it: "calls", "unknown" (calls of unknown usage), tokens.
+_BY_MODEL = ("saved", "spent", "warmed")
 _IN_PARTS = frozenset((*_BY_NAMESPACE, *_BY_MODEL))  # labels that are tuples
 
 
@@ -60,7 +61,7 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
     if isinstance(event, LookupEvent):
         _count_lookup(event, counts, (*namespace, *event.namespace) if namespace else event.namespace)
     elif isinstance(event, UpdateEvent):
-        _count_use(counts, "spent", event.model, event.usage)
+        _count_use(counts, "warmed" if event.is_warming else "spent", event.model, event.usage)
         if event.seconds is not None:
             _time(counts, "model", event.seconds)
         if event.outcome.stored:
@@ -106,6 +107,7 @@ def _count_lookup(event: LookupEvent, counts: Counts, namespace: Namespace) -> N
     outcome = event.outcome
     if isinstance(outcome, Hit):
         _add(counts, "hits", outcome.kind)
+        _add(counts, "stale_hits", by=outcome.is_stale)
         _add(counts, "tier_hits", outcome.tier)
         _add(counts, _BY_TYPE[0], event.query_type or outcome.entry.profile.query_type)
         _add(counts, _BY_NAMESPACE[0], namespace)
@@ -227,6 +229,7 @@ def cache_stats(
         hits=_table(counts, "hits"),
         misses=_table(counts, "misses"),
         bypasses=_number(counts, "bypasses"),
+        stale_hits=_number(counts, "stale_hits"),
         updates=_number(counts, "updates"),
         refusals=_table(counts, "refusals"),
         errors=_table(counts, "errors"),
@@ -293,7 +296,7 @@ def _models(counts: Mapping[str, Mapping[Hashable, float]]) -> dict[str, ModelUs
     labels = [label for found in used.values() for label in found if isinstance(label, tuple) and len(label) == 2]
     models = {}
     for model in dict.fromkeys(str(label[0]) for label in labels):
-        saved, spent = (
+        saved, spent, warmed = (
             {name: int(found.get((model, name), 0)) for name in ("calls", "unknown", *_TOKENS)}
             for found in used.values()
         )
@@ -304,6 +307,9 @@ def _models(counts: Mapping[str, Mapping[Hashable, float]]) -> dict[str, ModelUs
             calls=spent["calls"],
             calls_without_usage=spent["unknown"],
             spent=Usage(*(spent[name] for name in _TOKENS)),
+            warmed=warmed["calls"],
+            warmed_without_usage=warmed["unknown"],
+            warmed_spent=Usage(*(warmed[name] for name in _TOKENS)),
         )
     return models
 

@@ -16,6 +16,7 @@ __all__ = ["LineFile"]
 
 _log = logging.getLogger(__name__)
 _MOST_WAITING = 10_000
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one for each line
 
 
 class LineFile:
@@ -23,20 +24,28 @@ class LineFile:
     the next time, and beyond 10,000 of them the oldest go.
 
     Args:
-        most_bytes: the size at which the file becomes `<name>.1`, and the one before that goes; None for never.
+        most_bytes: the size at which the file becomes `<name>.1`; None for never.
+        kept_files: how many of those there are, `<name>.2` before `<name>.1` and so on; the oldest one goes.
     """
 
-    def __init__(self, path: Path, most_bytes: int | None = 10 * 1024 * 1024) -> None:
+    def __init__(self, path: Path, most_bytes: int | None = 10 * 1024 * 1024, kept_files: int = 1) -> None:
         self._path = path
         self._most_bytes = most_bytes
+        self._kept_files = kept_files
         self._is_failing = False
         self._start()
 
     def _start(self) -> None:
         self._pid = os.getpid()
+        self._dropped = 0
         self._lines: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._queue = threading.Lock()  # held for moments alone: lookups add lines
         self._file = threading.Lock()  # held while the disk works
+
+    @property
+    def dropped(self) -> int:
+        """Lines that went because too many were waiting."""
+        return self._dropped
 
     def never_rotated(self) -> LineFile:
         """The same file for lines of which none may go."""
@@ -45,8 +54,9 @@ class LineFile:
     def add(self, row: Mapping[str, JsonValue]) -> None:
         """Put one JSON object in the line of those that wait."""
         self._look_for_fork()
-        line = (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        line = (_ENCODER.encode(row) + "\n").encode("utf-8", "backslashreplace")
         with self._queue:
+            self._dropped += len(self._lines) == _MOST_WAITING
             self._lines.append(line)
 
     def write(self) -> None:
@@ -78,6 +88,7 @@ class LineFile:
         lines = text.splitlines(keepends=True)
         with self._queue:
             room = _MOST_WAITING - len(self._lines)
+            self._dropped += max(0, len(lines) - room)
             self._lines.extendleft(reversed(lines[-room:] if room else ()))
 
     def _append(self, waiting: bytearray) -> None:
@@ -91,5 +102,9 @@ class LineFile:
             os.close(descriptor)
 
     def _rotate(self) -> None:
-        if self._most_bytes is not None and self._path.stat().st_size >= self._most_bytes:
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        if self._most_bytes is None or self._path.stat().st_size < self._most_bytes:
+            return
+        older = [self._path.with_name(f"{self._path.name}.{number}") for number in range(1, self._kept_files + 1)]
+        for source, target in zip(reversed([self._path, *older[:-1]]), reversed(older), strict=True):
+            if source.exists():
+                source.replace(target)

@@ -52,6 +52,16 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 leaves_open = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 CALLS: list[str] = []
+LOOPS: list[asyncio.AbstractEventLoop] = []
+
+
+@pytest.fixture
+def own_loop() -> Iterator[None]:
+    """Kept for good: a loop that is collected in the middle of another test fails that one."""
+    LOOPS.append(asyncio.new_event_loop())
+    asyncio.set_event_loop(LOOPS[-1])
+    yield
+    asyncio.set_event_loop(None)
 
 
 class Teller(CustomLLM):
@@ -124,6 +134,7 @@ def index() -> Iterator[VectorStoreIndex]:
 
 
 @leaves_open
+@pytest.mark.usefixtures("own_loop")
 @pytest.mark.parametrize("mode", ["context", "condense_plus_context", "condense_question", "simple"])
 def test_a_chat_engine_is_answered_turn_by_turn(index: VectorStoreIndex, cache: SemanticCache, mode: Any) -> None:
     install(cache)
@@ -142,6 +153,7 @@ def test_a_chat_engine_is_answered_turn_by_turn(index: VectorStoreIndex, cache: 
 
 
 @leaves_open
+@pytest.mark.usefixtures("own_loop")
 @pytest.mark.parametrize("mode", ["compact", "refine", "tree_summarize"])
 def test_a_query_engine_is_answered_again(index: VectorStoreIndex, cache: SemanticCache, mode: Any) -> None:
     engine = index.as_query_engine(response_mode=mode)

@@ -31,8 +31,8 @@ IndexKind = Literal["flat", "hnsw"]
 _KINDS: tuple[IndexKind, ...] = get_args(IndexKind)
 
 GROWN = 10_000
-"""Entries from which on a graph is worth its price: there the server takes 0.17 instead of 0.44 ms to find 9
-vectors of 384 dimensions, and 0.22 instead of 0.01 ms to take one more (`benchmarks/redis/kinds.py`)."""
+"""Entries from which on a graph is worth its price: there the server takes 0.17 instead of 0.70 ms to find 9
+vectors of 384 dimensions, and 0.20 instead of 0.01 ms to take one more (`benchmarks/redis/kinds.py`)."""
 _ASKED_AGAIN = 1.0  # seconds between two looks whether an index is complete
 HNSW: Command = ("M", 16, "EF_CONSTRUCTION", 200, "EF_RUNTIME", 64)
 """The graph: neighbours of a vector, and how many are looked at while one is stored and while one is searched."""

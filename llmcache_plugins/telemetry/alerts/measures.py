@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from llmcache_plugins.intervals import Interval
+from llmcache_plugins.analysis import wilson
 from llmcache_plugins.telemetry.alerts.counted import Counted, Sight
 
 __all__ = ["MEASURES", "Measure", "Measured"]
@@ -56,7 +56,7 @@ def _hit_rate_fall(sight: Sight) -> Measured | None:
 
 def _false_hit_rate(sight: Sight) -> Measured | None:
     rejected, validated = _validated(sight.now)
-    return Measured(Interval.wilson(rejected, validated).high, validated) if validated else None
+    return Measured(wilson(rejected, validated)[1], validated) if validated else None
 
 
 def _false_hit_rise(sight: Sight) -> Measured | None:
@@ -112,7 +112,7 @@ def _difference(one: tuple[int, int], other: tuple[int, int]) -> Measured | None
     if not one[1] or not other[1]:
         return None
     first, second = one[0] / one[1], other[0] / other[1]
-    low, high = Interval.wilson(*one).low, Interval.wilson(*other).high
+    low, high = wilson(*one)[0], wilson(*other)[1]
     return Measured(first - second - math.hypot(first - low, high - second), min(one[1], other[1]))
 
 

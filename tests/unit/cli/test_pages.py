@@ -40,7 +40,7 @@ def test_the_code_prints_what_its_comments_say(
     assert [line for line in printed if line in said] == said
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "before-buying"])
 def test_its_commands_exist(page: str) -> None:
     commands = [line for language, block in blocks_of(page) if language == "console" for line in block.splitlines()]
     assert commands

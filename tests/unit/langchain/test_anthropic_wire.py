@@ -252,6 +252,14 @@ BLOCKS = st.lists(
     ),
     max_size=3,
 )
+
+
+def has_empty_text(model: ChatAnthropic, messages: list[BaseMessage]) -> bool:
+    sent = model._get_request_payload(messages)["messages"]
+    blocks = [block for message in sent if isinstance(message["content"], list) for block in message["content"]]
+    return any(isinstance(block, dict) and block.get("text") == "" for block in blocks)
+
+
 MESSAGES = st.one_of(
     st.builds(SystemMessage, TEXTS),
     st.builds(HumanMessage, st.one_of(TEXTS, BLOCKS)),
@@ -273,8 +281,11 @@ def test_any_conversation_is_sent_as_we_say_or_not_known(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 really = sent(engine, model, conversation, None, {})
+                is_refused = has_empty_text(model, conversation)
         except Exception:
             continue  # cannot be sent at all: there will be no answer to store
+        if is_refused:
+            continue  # by the API; what is not known of a body leaves such blocks out
         assert not is_known or identity == really
         found.append((identity, really))
     if len(found) == 2 and found[0][1] != found[1][1]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -409,3 +410,19 @@ def test_whatever_happens_in_whatever_order_the_sum_is_right(seed: int) -> None:
         process.shared.publish(store)
         expected += process.counted
     assert updates(living[0], store) == expected
+
+
+def test_calls_of_warming_and_stale_hits_add_up_between_processes() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    for node in ("a", "b"):
+        process = Process(clock, node)
+        process.statistics(UpdateEvent(UpdateOutcome(True), (), "m", Usage(10, 2), is_warming=True))
+        process.statistics(UpdateEvent(UpdateOutcome(True), (), "m", Usage(), is_warming=True))
+        stale = hit(())
+        assert isinstance(stale.outcome, Hit)
+        process.statistics(replace(stale, outcome=replace(stale.outcome, is_stale=True)))
+        process.shared.publish(store)
+    total = read(process, store).total
+    use = total.models["m"]
+    assert (use.calls, use.warmed, use.warmed_without_usage, use.warmed_spent) == (0, 4, 2, Usage(20, 4))
+    assert total.stale_hits == 2

@@ -137,3 +137,21 @@ def test_what_calls_take_and_hits_spare_is_told_by_model() -> None:
     )
     assert stats.models["large"] == large
     assert stats.latency["model"].count == 3
+
+
+def test_a_call_is_profiled_once() -> None:
+    asked: list[str] = []
+
+    def profiler(request: Request) -> Profile:
+        asked.append(request.text)
+        return Profile("of mine")
+
+    with open_cache("memory://", embedder=None, profiler=profiler) as cache:
+        cache.get_or_generate("one", lambda: "answer")
+        cache.get_or_generate("one", lambda: "answer")
+        assert asked == ["one"]
+        for number in range(600):
+            cache.lookup(f"never answered {number}")
+        cache.get_or_generate("two", lambda: "answer")
+        assert asked.count("two") == 1
+        assert cache.stats().query_types == {"of mine": LookupCounts(hits=1, misses=602)}

@@ -1,0 +1,20 @@
+"""What a cache has done, what that was worth, and how it compares with the last time. Pure: `cache.report` reads the
+counts."""
+
+from llmcache_plugins.report.build import report_of
+from llmcache_plugins.report.sections import Section, sections_of
+from llmcache_plugins.report.values import Alert, Change, FalseHits, Freshness, Group, Report, Timing, Trend
+
+__all__ = [
+    "Alert",
+    "Change",
+    "FalseHits",
+    "Freshness",
+    "Group",
+    "Report",
+    "Section",
+    "Timing",
+    "Trend",
+    "report_of",
+    "sections_of",
+]
