@@ -207,7 +207,8 @@ class CacheStats:
     counts by kind: `tier` (one got full), `memory` of the server, `evictions` and `server_evictions` (more than 1,000
     in an hour).
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
-    hottest first, `stores` what holds them: first the one with every entry, then those with copies.
+    hottest first, `stores` what holds them: first the one with every entry, then those with copies. `stores_down` are
+    those that could not be asked at this moment: they are not in `stores`. Of `shared_stats`, the one with every entry.
     """
 
     hits: Mapping[str, int] = field(default_factory=dict)
@@ -235,6 +236,7 @@ class CacheStats:
     warnings: Mapping[str, int] = field(default_factory=dict)
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
+    stores_down: tuple[str, ...] = ()
 
     @property
     def hit_count(self) -> int:
@@ -262,6 +264,20 @@ class CacheStats:
     def judge_calls(self) -> int:
         """How often the judge was asked."""
         return sum(self.judged.get(outcome, 0) for outcome in ("yes", "no", "none"))
+
+    @property
+    def evictions(self) -> int | None:
+        """Entries that left the cache for want of room; None where the store with every entry cannot be asked. What
+        stores of copies evict is not lost, and not in it."""
+        return None if self.stores_down else next((store.evictions for store in self.stores.values()), None)
+
+    @property
+    def utilisation(self) -> float | None:
+        """How much of the capacity is taken, that of the last tier, which is the whole store: that an upper tier is
+        full is how tiers work. None without a limit, and where the store cannot be asked."""
+        last = next(reversed(self.tiers.values()), TierStats())
+        is_known = not self.stores_down and (last.max_entries is not None or last.max_bytes is not None)
+        return last.utilisation if is_known else None
 
     @property
     def entries(self) -> int:

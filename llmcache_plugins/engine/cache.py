@@ -88,7 +88,9 @@ class SemanticCache(
         process that was killed what it had counted since its last write is missing. Caches with other namespaces are
         in it: `total.namespaces` tells them apart."""
         stores = self._sizes()
-        return self._publisher.shared(stores, self._tier_stats(stores))
+        shared = self._publisher.shared(stores, self._tier_stats(stores))
+        down = () if stores else (self._tiers[-1].name,)
+        return replace(shared, total=replace(shared.total, stores_down=down))
 
     async def ashared_stats(self) -> SharedStats:
         """`shared_stats` for event loops."""
@@ -120,7 +122,9 @@ class SemanticCache(
 
     def _snapshot(self, stores: Mapping[str, StoreStats]) -> CacheStats:
         snapshot = self._statistics.snapshot(stores, self._tier_stats(stores))
-        return snapshot if self._shadowing is None else replace(snapshot, adaptive=self._shadowing.stats())
+        down = tuple(tier.name for tier in self._parts.tiers if tier.name not in stores)
+        adaptive = () if self._shadowing is None else self._shadowing.stats()
+        return replace(snapshot, adaptive=adaptive, stores_down=down)
 
     def _tier_stats(self, stores: Mapping[str, StoreStats]) -> dict[str, TierStats]:
         tiering = self._rules.tiering

@@ -11,7 +11,7 @@ from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings
-from llmcache_plugins.report import Alert, Report, report_of
+from llmcache_plugins.report import Notice, Report, report_of
 
 __all__ = ["Overview"]
 
@@ -37,7 +37,7 @@ class Overview(Core):
         money: MoneySettings | None = None,
         shared: bool = False,
         since: Mapping[str, Any] | None = None,
-        alerts: Iterable[Alert | tuple[str, str, str]] = (),
+        alerts: Iterable[Notice | tuple[str, str, str]] = (),
     ) -> Report:
         """Hit rates, latencies, money, quality and freshness since the cache was opened. `print` it. Nothing is
         counted.
@@ -46,7 +46,7 @@ class Overview(Core):
             money: prices and costs; None for the prices that come with the package.
             shared: of all processes that use the store, since the first of them began; see `shared_stats`.
             since: `as_json()` of an earlier report: what has changed comes with it.
-            alerts: what wants attention: name, level and text of each.
+            alerts: what wants attention: name, level and text of each, or the `Alerts` that watch this cache.
 
         Raises:
             ConfigError: `money` are no `MoneySettings`, `since` is no report of this version, or `alerts` are none.
@@ -61,7 +61,7 @@ class Overview(Core):
         money: MoneySettings | None = None,
         shared: bool = False,
         since: Mapping[str, Any] | None = None,
-        alerts: Iterable[Alert | tuple[str, str, str]] = (),
+        alerts: Iterable[Notice | tuple[str, str, str]] = (),
     ) -> Report:
         """`report` for event loops."""
         _check(money)
@@ -75,7 +75,7 @@ class Overview(Core):
         counted: CacheStats | SharedStats,
         money: MoneySettings | None,
         since: Mapping[str, Any] | None,
-        alerts: Iterable[Alert | tuple[str, str, str]],
+        alerts: Iterable[Notice | tuple[str, str, str]],
     ) -> Report:
         is_shared = isinstance(counted, SharedStats)
         return report_of(

@@ -3,7 +3,7 @@ counts."""
 
 from llmcache_plugins.report.build import report_of
 from llmcache_plugins.report.sections import Section, sections_of
-from llmcache_plugins.report.values import Alert, Change, FalseHits, Freshness, Group, Report, Timing, Trend
+from llmcache_plugins.report.values import Alert, Change, FalseHits, Freshness, Group, Notice, Report, Timing, Trend
 
 __all__ = [
     "Alert",
@@ -11,6 +11,7 @@ __all__ = [
     "FalseHits",
     "Freshness",
     "Group",
+    "Notice",
     "Report",
     "Section",
     "Timing",

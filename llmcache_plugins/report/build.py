@@ -10,7 +10,7 @@ from llmcache_plugins.counters import CacheStats, Latency, LookupCounts, StoreSt
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings, savings_of
 from llmcache_plugins.report.trend import trend_of
-from llmcache_plugins.report.values import Alert, FalseHits, Freshness, Group, Report, Timing
+from llmcache_plugins.report.values import Alert, FalseHits, Freshness, Group, Notice, Report, Timing
 from llmcache_plugins.types import MissReason, Namespace
 
 __all__ = ["alerts_from", "report_of"]
@@ -28,7 +28,7 @@ def report_of(
     is_complete: bool = True,
     processes: int = 1,
     money: MoneySettings | None = None,
-    alerts: Iterable[Alert | tuple[str, str, str]] = (),
+    alerts: Iterable[Notice | tuple[str, str, str]] = (),
     earlier: Mapping[str, Any] | None = None,
 ) -> Report:
     """The report of these counts.
@@ -88,14 +88,14 @@ def report_of(
     return report if earlier is None else trend_of(report, earlier)
 
 
-def alerts_from(alerts: Iterable[Alert | tuple[str, str, str]]) -> tuple[Alert, ...]:
+def alerts_from(alerts: Iterable[Notice | tuple[str, str, str]]) -> tuple[Alert, ...]:
     """
     Raises:
-        ConfigError: one of them is neither an `Alert` nor three texts.
+        ConfigError: one of them has neither name, level and text nor is three texts.
     """
     found = []
     for alert in alerts:
-        parts = (alert.name, alert.level, alert.text) if isinstance(alert, Alert) else alert
+        parts = (alert.name, alert.level, alert.text) if isinstance(alert, Notice) else alert
         if not isinstance(parts, tuple | list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts):
             raise ConfigError(f"an alert must be a name, a level and a text, not {type(alert).__name__}")
         found.append(Alert(*parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from llmcache_plugins.counters import TierStats
 from llmcache_plugins.money import Savings
@@ -13,10 +13,22 @@ from llmcache_plugins.report.sections import sections_of
 from llmcache_plugins.report.text import markdown_of, text_of
 from llmcache_plugins.types import JsonValue, Namespace
 
-__all__ = ["VERSION", "Alert", "Change", "FalseHits", "Freshness", "Group", "Report", "Timing", "Trend"]
+__all__ = ["VERSION", "Alert", "Change", "FalseHits", "Freshness", "Group", "Notice", "Report", "Timing", "Trend"]
 
 VERSION = 1
 """Of the JSON. It rises when a number changes its name or its meaning; new ones may come at any time."""
+
+
+@runtime_checkable
+class Notice(Protocol):
+    """Whatever can stand under the alerts of a report: an `Alert`, or one of those that `telemetry.alerts` finds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

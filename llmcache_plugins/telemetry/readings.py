@@ -45,7 +45,8 @@ def readings(stats: CacheStats, *, namespaces: bool = False) -> tuple[Reading, .
     """
     by_namespace = {"/".join(name): counts for name, counts in stats.namespaces.items()}
     named = [Reading(*_OF_NAMESPACES, _by_outcome(by_namespace))] if namespaces else []
-    found = (*_lookups(stats), *named, *_models(stats), *_verdicts(stats), *_places(stats.stores, stats.tiers))
+    places = _places(stats.stores, stats.tiers)
+    found = (*_lookups(stats), *named, *_models(stats), *_verdicts(stats), *_whole(stats), *places)
     return tuple(
         replace(one, rows=tuple((tuple(map(printable, labels)), n) for labels, n in one.rows)) for one in found
     )
@@ -103,8 +104,31 @@ def _verdicts(stats: CacheStats) -> tuple[Reading, ...]:
         Reading("resolver.questions", "What came of the resolver of follow-ups.", ("outcome",), _rows(stats.resolved)),
         Reading("reports", "Answers that users reported as wrong.", (), (((), stats.reported),)),
         Reading("invalidations", "Entries that were removed or marked stale.", (), (((), stats.invalidated),)),
-        Reading("warnings", "Warnings of capacity and evictions.", ("kind",), _rows(stats.warnings)),
+        Reading("warnings", "Warnings of capacity and evictions.", ("kind",), _rows(_from_0(_WARNINGS, stats.warnings))),
     )
+
+
+_WARNINGS = ("tier", "memory", "evictions", "server_evictions")
+
+
+def _whole(stats: CacheStats) -> tuple[Reading, ...]:
+    """Of the cache as one; a number that is not known now has no row, for a 0 would look like a counter that began
+    anew."""
+    stores = (*stats.stores, *stats.stores_down)
+    up = tuple(((store,), float(store in stats.stores)) for store in stores)
+    gone, full = (() if one is None else (((), one),) for one in (stats.evictions, stats.utilisation))
+    left_alone = _rows(_from_0(stores, stats.left_alone))
+    return (
+        Reading("evictions", "Entries that left the cache for want of room.", (), gone),
+        Reading("utilisation", "How much of the capacity of all tiers is taken.", (), full, "ratio", is_counter=False),
+        Reading("store.up", "Whether a store can be asked: 1, or 0.", ("store",), up, is_counter=False),
+        Reading("left_alone", "Calls of a part not made, for it failed just before.", ("component",), left_alone),
+    )
+
+
+def _from_0(names: Iterable[str], table: Mapping[str, int]) -> dict[str, int]:
+    """With a 0 for what has not happened: the increase of a counter that was not there before is unknown."""
+    return {**dict.fromkeys(names, 0), **table}
 
 
 def _places(stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats]) -> tuple[Reading, ...]:

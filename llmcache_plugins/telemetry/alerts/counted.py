@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llmcache_plugins.counters import CacheStats, Latency, TierStats
+from llmcache_plugins.counters import CacheStats, Latency
 
 __all__ = ["Counted", "History", "Sight", "counted"]
 
@@ -54,20 +53,18 @@ class Counted:
         )
 
 
-def counted(stats: CacheStats, evictions: int | None = None) -> Counted:
+def counted(stats: CacheStats, evictions: int) -> Counted:
     """What of these counters alerts go by.
 
     Args:
-        evictions: what was known of them before, for a moment at which a store cannot be asked.
+        evictions: where the store cannot be asked for them: what was known last.
     """
-    if evictions is None:  # of the first store, which has every entry: what copies lose is not lost
-        evictions = next((store.evictions for store in stats.stores.values()), 0)
     numbers = Counter(
         hits=stats.hit_count,
         misses=stats.miss_count,
         validated=stats.validated,
         rejected=stats.rejected,
-        evictions=evictions,
+        evictions=evictions if stats.evictions is None else stats.evictions,
     )
     return Counted(
         numbers,
@@ -86,7 +83,7 @@ class Sight:
         before: what was counted within as long a time before it.
         seconds: how long the window is by now: at first it is shorter than it is meant to be.
         window: how long it is meant to be.
-        tiers: as they are now, hottest first.
+        utilisation: how much of the capacity is taken now; None where that is not known.
         stores_down: names of the stores that cannot be asked now.
     """
 
@@ -94,7 +91,7 @@ class Sight:
     before: Counted
     seconds: float
     window: float
-    tiers: Mapping[str, TierStats] = field(default_factory=dict)
+    utilisation: float | None = None
     stores_down: tuple[str, ...] = ()
 
 

@@ -35,6 +35,14 @@ class Alert:
     at: float
 
     @property
+    def name(self) -> str:
+        return self.rule.name
+
+    @property
+    def level(self) -> str:
+        return self.rule.level
+
+    @property
     def text(self) -> str:
         """One line for people."""
         measure = MEASURES[self.rule.measure]

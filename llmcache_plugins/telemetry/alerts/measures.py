@@ -74,10 +74,7 @@ def _evictions_per_hour(sight: Sight) -> Measured | None:
 
 
 def _memory(sight: Sight) -> Measured | None:
-    # Of the last tier, which is the whole store: that an upper tier is full is how tiers work.
-    for name, tier in reversed(sight.tiers.items()):
-        return None if sight.stores_down else Measured(tier.utilisation, part=name)
-    return None
+    return None if sight.utilisation is None else Measured(sight.utilisation)
 
 
 def _server_warnings(sight: Sight) -> Measured | None:

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Protocol
 
@@ -46,7 +46,10 @@ class Alerts:
 
     A lookup pays nothing for it, and no error of the cache or of a sink gets out: they are counted in `failures`. The
     cache is not kept alive; when it is gone, so is the watch. Close this before the cache: a store that was closed
-    looks like one that is down. In a forked child a watch that was running goes on, with a history of its own.
+    looks like one that is down. In a forked child a watch that was running begins anew, for its counts are its own
+    from there on; with `shared` only the parent goes on.
+
+    Going through it gives what fires: `cache.report(alerts=alerts)`.
 
     Args:
         cache: to be watched.
@@ -81,8 +84,6 @@ class Alerts:
         self._interval = interval
         self._shared = shared
         self._clock: Clock = clock or _Time()
-        self._courses = [Course(rule) for rule in self._rules]
-        self._failures: Counter[str] = Counter()
         self._is_closed = False
         self._begin()
         _living.add(self)
@@ -92,15 +93,22 @@ class Alerts:
         self._threads = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._histories = {window: History(window) for window in {rule.window for rule in self._rules}}
-        self._stores: set[str] = set()
-        self._evictions = 0
+        self._courses = [Course(rule) for rule in self._rules]
+        self._failures: Counter[str] = Counter()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._histories = {rule.window: History(rule.window) for rule in self._rules}
+        self._evictions: int | None = None
 
     # ---------------------------------------------------------------- what there is to know
     @property
     def firing(self) -> tuple[Alert, ...]:
         """What fires now, in the order of the rules, each with its newest value."""
         return tuple(alert for course in self._courses if (alert := course.firing) is not None)
+
+    def __iter__(self) -> Iterator[Alert]:
+        return iter(self.firing)
 
     @property
     def failures(self) -> Mapping[str, int]:
@@ -110,7 +118,7 @@ class Alerts:
     # ---------------------------------------------------------------- one check
     def check(self) -> tuple[Alert, ...]:
         """Measure the cache once, now, and tell the sinks. The first time there is nothing to compare with: what was
-        counted before it is in no window.
+        counted before it is in no window. It asks the store how large it is: in an event loop, leave it to a thread.
 
         Returns:
             What has fired and cleared; nothing while another thread checks. Never raises.
@@ -119,7 +127,7 @@ class Alerts:
             return ()
         try:
             told = self._checked()
-        except Exception as error:  # noqa: BLE001  # a watch must outlive whatever it watches
+        except Exception as error:  # a watch must outlive whatever it watches
             self._failed("cache", error)
             told = ()
         finally:
@@ -128,7 +136,7 @@ class Alerts:
             for sink in self._sinks:
                 try:
                     sink(alert)
-                except Exception as error:  # noqa: BLE001  # one sink must not keep the others from being told
+                except Exception as error:  # one sink must not keep the others from being told
                     self._failed(type(sink).__name__, error)
         return told
 
@@ -141,24 +149,26 @@ class Alerts:
             stats, is_known = shared.total, shared.is_complete
         else:
             stats, is_known = cache.stats(), True
-        self._stores |= stats.stores.keys()
-        down = self._stores - stats.stores.keys() or (set() if stats.stores and is_known else {"store"})
-        if not down:
-            self._evictions = counted(stats).numbers["evictions"]
-        now = counted(stats, self._evictions) if is_known else None
-        return self._stepped(now, stats, tuple(sorted(down)))
+        now = None
+        if is_known:
+            if self._evictions is None and stats.evictions is not None:
+                self._forget()  # all of them would look new where a store that was down at first has come back
+                self._evictions = stats.evictions
+            now = counted(stats, self._evictions or 0)
+            self._evictions = stats.evictions if stats.evictions is not None else self._evictions
+        return self._stepped(now, stats)
 
-    def _stepped(self, now: Counted | None, stats: CacheStats, down: tuple[str, ...]) -> tuple[Alert, ...]:
-        """Of counts that are not known only that is known: that the store is down."""
+    def _stepped(self, now: Counted | None, stats: CacheStats) -> tuple[Alert, ...]:
+        """Of counts that are not known only that is known: which stores are down."""
         at, wall = self._clock.monotonic(), self._clock.now()
         told = []
         sights = {}
         for window, history in self._histories.items():
             if now is None:
-                sights[window] = Sight(Counted(), Counted(), 0.0, window, {}, down)
+                sights[window] = Sight(Counted(), Counted(), 0.0, window, None, stats.stores_down)
             else:
                 history.add(at, now)
-                sights[window] = Sight(*history.windows(at, now), window, stats.tiers, down)
+                sights[window] = Sight(*history.windows(at, now), window, stats.utilisation, stats.stores_down)
         for course in self._courses:
             rule = course.rule
             is_known = now is not None or rule.measure == "store_down"
@@ -183,11 +193,14 @@ class Alerts:
             if self._is_closed:
                 raise ConfigError("these Alerts are closed; make new ones")
             if self._thread is None:
-                self._stop = threading.Event()
-                arguments = (weakref.ref(self), self._stop, self._interval)
-                self._thread = threading.Thread(target=_watch, args=arguments, name="llmcache-alerts", daemon=True)
-                self._thread.start()
+                self._run(0.0)
         return self
+
+    def _run(self, pause: float) -> None:
+        self._stop = threading.Event()
+        arguments = (weakref.ref(self), self._stop, self._interval, pause)
+        self._thread = threading.Thread(target=_watch, args=arguments, name="llmcache-alerts", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """Check no more, until `start` is called again. What fires goes on firing."""
@@ -204,7 +217,7 @@ class Alerts:
         for sink in () if was_closed else self._sinks:
             try:
                 sink.close()
-            except Exception as error:  # noqa: BLE001  # the same as when it is told
+            except Exception as error:  # the same as when it is told
                 self._failed(type(sink).__name__, error)
 
     def __enter__(self) -> Alerts:
@@ -222,20 +235,23 @@ class Alerts:
         """In a forked child the thread does not live, and locks may be held by those that do not."""
         was_running = self._thread is not None
         self._begin()
-        if was_running and not self._is_closed:
-            self.start()
+        if was_running and not self._is_closed and not self._shared:
+            self._run(self._interval)  # not at once: the cache may still have to mend its own locks
 
 
-def _watch(reference: weakref.ref[Alerts], stop: threading.Event, interval: float) -> None:
-    """Keeps neither the alerts nor the cache alive while it waits."""
-    while True:
+def _watch(reference: weakref.ref[Alerts], stop: threading.Event, interval: float, pause: float) -> None:
+    """Keeps neither the alerts nor the cache alive while it waits.
+
+    Args:
+        pause: seconds until the first check.
+    """
+    while not stop.wait(pause):
         alerts = reference()
         if alerts is None or alerts._cache() is None:
             return
         alerts.check()
         del alerts
-        if stop.wait(interval):
-            return
+        pause = interval
 
 
 def _checked_sinks(sinks: Iterable[Sink] | None) -> tuple[Sink, ...]:

@@ -152,7 +152,7 @@ class WebhookSink:
             return f"status {error.code}", error.code in _LATER
         except (OSError, HTTPException) as error:
             return type(error).__name__, True
-        except Exception as error:  # noqa: BLE001  # this thread must outlive what a proxy setting may be
+        except Exception as error:  # this thread must outlive what a proxy setting may be
             return type(error).__name__, False
 
 
