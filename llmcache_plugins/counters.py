@@ -275,7 +275,7 @@ class CacheStats:
     def utilisation(self) -> float | None:
         """How much of the capacity is taken, that of the last tier, which is the whole store: that an upper tier is
         full is how tiers work. None without a limit, and where the store cannot be asked."""
-        last = next(reversed(self.tiers.values()), TierStats())
+        last = next(reversed(list(self.tiers.values())), TierStats())
         is_known = not self.stores_down and (last.max_entries is not None or last.max_bytes is not None)
         return last.utilisation if is_known else None
 

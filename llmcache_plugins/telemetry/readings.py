@@ -104,7 +104,9 @@ def _verdicts(stats: CacheStats) -> tuple[Reading, ...]:
         Reading("resolver.questions", "What came of the resolver of follow-ups.", ("outcome",), _rows(stats.resolved)),
         Reading("reports", "Answers that users reported as wrong.", (), (((), stats.reported),)),
         Reading("invalidations", "Entries that were removed or marked stale.", (), (((), stats.invalidated),)),
-        Reading("warnings", "Warnings of capacity and evictions.", ("kind",), _rows(_from_0(_WARNINGS, stats.warnings))),
+        Reading(
+            "warnings", "Warnings of capacity and evictions.", ("kind",), _rows(_from_0(_WARNINGS, stats.warnings))
+        ),
     )
 
 

@@ -31,9 +31,7 @@ class Counted:
     def since(self, before: Counted) -> Counted:
         """What was counted after `before`; nothing is below 0."""
         latency, earlier = self.hit_latency, before.hit_latency
-        buckets = tuple(
-            max(0, now - then) for now, then in zip(latency.buckets, earlier.buckets, strict=True)
-        )
+        buckets = tuple(max(0, now - then) for now, then in zip(latency.buckets, earlier.buckets, strict=True))
         return Counted(
             self.numbers - before.numbers,
             self.left_alone - before.left_alone,

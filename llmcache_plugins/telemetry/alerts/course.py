@@ -135,8 +135,6 @@ class Course:
         cleared = self._alert("cleared", measured, since, now)
         return cleared if cleared.part else replace(cleared, part=part)  # a store that is back has no name any more
 
-    def _alert(
-        self, state: Literal["firing", "cleared"], measured: Measured | None, since: float, now: float
-    ) -> Alert:
+    def _alert(self, state: Literal["firing", "cleared"], measured: Measured | None, since: float, now: float) -> Alert:
         value, sample, part = (None, 0, "") if measured is None else (measured.value, measured.sample, measured.part)
         return Alert(rule=self.rule, state=state, value=value, sample=sample, part=part, since=since, at=now)

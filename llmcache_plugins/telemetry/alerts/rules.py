@@ -100,7 +100,7 @@ def checked_rules(rules: Iterable[AlertRule]) -> tuple[AlertRule, ...]:
     Raises:
         ConfigError: something else than rules, none, or a name twice.
     """
-    known = tuple(rules) if isinstance(rules, Iterable) and not isinstance(rules, str) else ()
+    known = tuple(rules) if isinstance(rules, Iterable) else ()
     if not known or not all(isinstance(rule, AlertRule) for rule in known):
         raise ConfigError("rules must be at least one AlertRule; DEFAULT_RULES has the usual ones")
     names = [rule.name for rule in known]
@@ -160,9 +160,7 @@ DEFAULT_RULES: tuple[AlertRule, ...] = (
         for_seconds=2 * _MINUTE,
         min_sample=100,
     ),
-    AlertRule(
-        name="Evictions", measure="evictions_per_hour", side="above", threshold=100, clear=80, window=_HOUR
-    ),
+    AlertRule(name="Evictions", measure="evictions_per_hour", side="above", threshold=100, clear=80, window=_HOUR),
     AlertRule(
         name="ManyEvictions",
         measure="evictions_per_hour",
@@ -191,9 +189,7 @@ DEFAULT_RULES: tuple[AlertRule, ...] = (
         window=_MINUTE,
         for_seconds=_MINUTE,
     ),
-    AlertRule(
-        name="ServerMemory", measure="server_warnings", side="above", threshold=0, window=15 * _MINUTE
-    ),
+    AlertRule(name="ServerMemory", measure="server_warnings", side="above", threshold=0, window=15 * _MINUTE),
     AlertRule(
         name="StoreDown",
         measure="store_down",

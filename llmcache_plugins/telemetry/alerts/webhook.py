@@ -169,7 +169,7 @@ def _checked_url(url: str) -> tuple[str, str, dict[str, str]]:
         raise ConfigError(f"url of a webhook must be a str such as https://host/path, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, _ = parts.hostname, parts.port  # a port that is none raises
     except ValueError:
         raise ConfigError("url of a webhook cannot be read: host or port is wrong") from None
     if parts.scheme not in ("http", "https"):
