@@ -26,6 +26,8 @@ def write_files(
     Raises:
         ConfigError: see `prometheus_rules`; or the folder is none, or nothing can be written in it.
     """
+    if not isinstance(folder, str | Path):
+        raise ConfigError(f"folder must be a path, not {type(folder).__name__}")
     texts = {
         f"{prefix}-rules.yml": prometheus_rules(rules, prefix=prefix),
         f"{prefix}-dashboard.json": json.dumps(grafana_dashboard(prefix=prefix), indent=1) + "\n",

@@ -95,14 +95,18 @@ class WebhookSink:
                 return
             self._thread = threading.Thread(target=self._work, name="llmcache-webhook", daemon=True)
             thread = self._thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads, or the interpreter is ending: the next alert tries again
+            self._thread = None
 
     def close(self, timeout: float = 5.0) -> None:
         """Send what waits, each alert tried once more at most, within `timeout` seconds; what is left then is dropped.
         A second call does nothing."""
+        if self._pid != os.getpid():  # what waits is the parent's, and so may be the lock
+            self._begin()
         with self._lock:
-            if self._is_closed or self._pid != os.getpid():
-                self._is_closed = True
+            if self._is_closed:
                 return
             self._is_closed = True
             thread = self._thread
