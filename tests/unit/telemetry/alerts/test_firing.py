@@ -179,16 +179,16 @@ def test_what_was_counted_before_the_watch_began_does_not_count(watching: Any, c
 
 def test_counts_that_begin_anew_fire_nothing(watching: Any) -> None:
     at = watching([RULES["Evictions"], RULES["LowHitRate"], RULES["HitRateFell"]])
-    at.run(7200, hits=10, misses=1)
+    at.run(7200, hits=10)
     at.cache.counts.clear()
     at.cache.seconds.clear()
-    at.run(3600, hits=10, misses=1)
+    at.run(3600, hits=9, misses=1)  # there are more misses than before, and fewer hits
     assert at.told == []
 
 
-def test_a_store_that_comes_back_has_not_evicted_everything_again(watching: Any) -> None:
-    rules = [RULES["Evictions"], RULES["StoreDown"], RULES["MemoryFull"]]
-    at = watching(rules)
+def test_a_store_that_comes_back_has_not_evicted_everything_again(watching: Any, cache: Any) -> None:
+    cache.more(evictions=5000)
+    at = watching([RULES["Evictions"], RULES["StoreDown"], RULES["MemoryFull"]], cache)
     at.run(60)
     at.cache.more(evictions=90)
     at.run(60)
@@ -220,12 +220,12 @@ def test_evictions_of_copies_are_no_loss(cache: Any) -> None:
 
 
 def test_of_shared_counts_that_cannot_be_read_only_the_store_is_known(watching: Any) -> None:
-    at = watching([RULES["LowHitRate"], RULES["StoreDown"]], shared=True)
-    at.run(1200, misses=10)
-    assert at.states == [("LowHitRate", "firing")]
+    at = watching([RULES["LowHitRate"], RULES["StoreDown"], RULES["ServerMemory"]], shared=True)
+    at.run(1200, misses=10, warnings=1)
+    assert at.states == [("ServerMemory", "firing"), ("LowHitRate", "firing")]
     at.cache.is_complete, at.cache.down = False, ("main",)
     at.run(60)
-    assert at.states == [("LowHitRate", "firing"), ("StoreDown", "firing")]
+    assert at.states == [("ServerMemory", "firing"), ("LowHitRate", "firing"), ("StoreDown", "firing")]
 
 
 def test_an_alert_is_told_in_a_line_without_secrets(watching: Any) -> None:

@@ -52,6 +52,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def do_GET(self) -> None:
+        """What a redirect that is followed becomes."""
+        self.server.got.append((self.path, dict(self.headers), {}))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
@@ -131,8 +138,9 @@ def test_pauses_double_up_to_a_minute_and_are_shortened_at_random(monkeypatch: p
     sink.close()
 
 
-def test_no_redirect_is_followed(receiver: Receiver) -> None:
-    receiver.statuses, receiver.location = [307], f"http://{receiver.place}/elsewhere"
+@pytest.mark.parametrize("status", [302, 307])
+def test_no_redirect_is_followed(receiver: Receiver, status: int) -> None:
+    receiver.statuses, receiver.location = [status], f"http://{receiver.place}/elsewhere"
     with closing(WebhookSink(f"http://{receiver.place}/hook")) as sink:
         sink(alert())
         wait_until(lambda: sink.failed == 1)
