@@ -235,7 +235,8 @@ def test_panels_are_beside_and_below_each_other_and_legends_name_labels_that_are
     assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
 
 
-def test_the_file_in_docs_is_the_dashboard() -> None:
+def test_the_files_in_docs_are_what_is_made() -> None:
+    """`write_files("docs")` makes them anew when rules or panels have changed."""
     path = Path(__file__).parents[4] / "docs" / "llmcache-dashboard.json"
     assert json.loads(path.read_text(encoding="utf-8")) == grafana_dashboard()
     rules = Path(__file__).parents[4] / "docs" / "llmcache-rules.yml"
