@@ -93,7 +93,7 @@ def collected() -> Iterator[None]:
 def collected_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test may leave open is collected while its own mark still says so."""
     yield
-    if any("ResourceWarning" in mark.args[0] for mark in request.node.iter_markers("filterwarnings")):
+    if any(mark.args[0] == "ignore::ResourceWarning" for mark in request.node.iter_markers("filterwarnings")):
         gc.collect()
 
 

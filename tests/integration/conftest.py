@@ -4,14 +4,15 @@ for them, and none is left to a test elsewhere."""
 from __future__ import annotations
 
 import gc
-import sys
 import warnings
 from collections.abc import Iterator
+from functools import _lru_cache_wrapper
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+FRAMEWORKS = ("langchain", "langgraph", "llama_index", "anthropic", "openai")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,13 +21,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), append=False)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def clients() -> Iterator[None]:
-    """LangChain's Anthropic integration has one asynchronous client for each address, as long as the process lives."""
-    yield
-    known = sys.modules.get("langchain_anthropic._client_utils")
-    if known is not None:
-        known._get_default_async_httpx_client.cache_clear()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Behind the last test of a module, when its fixtures are let go of, too.
+
+    The frameworks also keep clients, and functions whose closures hold models with clients, in caches as long as the
+    process lives: what falls out of one would be collected in the middle of some other test.
+    """
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        for known in gc.get_objects():
+            if isinstance(known, _lru_cache_wrapper) and (known.__module__ or "").startswith(FRAMEWORKS):
+                known.cache_clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+    return result
