@@ -49,7 +49,7 @@ def data(tmp_path: Path) -> Path:
 def test_wrong_arguments_show_the_help_and_fail(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     output = capsys.readouterr()
-    assert "usage: llmcache" in output.err
+    assert "Usage: llmcache" in output.err
     assert output.out == ""
 
 
