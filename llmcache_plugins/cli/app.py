@@ -9,12 +9,14 @@ from functools import cache
 from typing import Annotated, Any
 
 from llmcache_plugins.cli.commands import typer
+from llmcache_plugins.cli.commands.asking import COMPARE, EXPLAIN
 from llmcache_plugins.cli.commands.command import Command, Run
 from llmcache_plugins.cli.commands.demo import DEMO
 from llmcache_plugins.cli.commands.doctor import DOCTOR
 from llmcache_plugins.cli.commands.evaluating import EVAL, TUNE
 from llmcache_plugins.cli.commands.invalidate import INVALIDATE
 from llmcache_plugins.cli.commands.logs import ANALYZE, REPLAY
+from llmcache_plugins.cli.commands.looking import INSPECT, TOP
 from llmcache_plugins.cli.commands.report import REPORT
 from llmcache_plugins.cli.commands.stats import STATS
 from llmcache_plugins.cli.commands.transfer import EXPORT, IMPORT
@@ -27,11 +29,15 @@ COMMANDS: tuple[Command, ...] = (
     DOCTOR,
     EVAL,
     TUNE,
+    COMPARE,
+    EXPLAIN,
+    INSPECT,
     INVALIDATE,
     WARM,
     ANALYZE,
     REPLAY,
     STATS,
+    TOP,
     REPORT,
     EXPORT,
     IMPORT,

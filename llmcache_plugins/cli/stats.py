@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
 from llmcache_plugins.counters import CacheStats, Latency, SharedStats
 from llmcache_plugins.errors import ConfigError, StoreUnavailable
 from llmcache_plugins.factory import open_cache
@@ -51,9 +50,7 @@ def run_stats(options: StatsOptions, say: Callable[[str], None] = print) -> int:
         ConfigError: there is no URL, or it is of no cache in a file that is there or on a server.
         StoreError: the store cannot be read, or for `--reset` written.
     """
-    url = options.url or os.environ.get("LLMCACHE_URL")
-    if not url:
-        raise ConfigError("give the URL of a cache, or set LLMCACHE_URL")
+    url = named_or_variable(options.url)
     check_lasting(url, "only a cache in a file or on a server has counts of several processes")
     with open_cache(url, embedder=None, fail_open=False, maintenance="manual") as cache:
         if options.reset and not options.dry_run:

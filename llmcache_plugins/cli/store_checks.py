@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def _permissions(path: Path) -> Check:
     """Can this user keep a cache there? SQLite writes files of its own beside the cache's."""
     name, folder = "permissions", path.parent
     if not folder.is_dir():
-        return Check(name, f"there is no folder {folder}", f"mkdir -p {folder}", is_ok=False)
+        return Check(name, f"there is no folder {folder}", f"mkdir -p {shlex.quote(str(folder))}", is_ok=False)
     if not os.access(folder, os.W_OK | os.X_OK):
         remedy = "let this user write there, or name another place; the journal of the file lies beside it"
         return Check(name, f"the folder {folder} cannot be written", remedy, is_ok=False)

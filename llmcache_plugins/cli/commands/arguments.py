@@ -16,6 +16,8 @@ __all__ = [
     "NamespaceOption",
     "PlotOption",
     "PricesOption",
+    "StoreOption",
+    "Texts",
     "UrlArgument",
     "UrlOrVariable",
     "at_least_0",
@@ -103,6 +105,11 @@ UrlArgument = Annotated[str, typer.Argument(metavar="URL", help="the cache, disk
 UrlOrVariable = Annotated[
     str | None, typer.Argument(metavar="URL", help="the cache (default: LLMCACHE_URL)", show_default=False)
 ]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="the cache, disk:///path/of/file.db (default: LLMCACHE_URL)"),
+]
+Texts = list[str] | None
 # Any: typer takes a tuple in an annotation for several values.
 NamespaceOption = Annotated[
     Any, typer.Option("--namespace", parser=namespace, metavar="A/B", help="stored below this namespace")

@@ -11,6 +11,7 @@ from llmcache_plugins.cli.commands.arguments import (
     DryRunOption,
     JsonOption,
     NamespaceOption,
+    Texts,
     UrlArgument,
     pair,
     within,
@@ -18,8 +19,6 @@ from llmcache_plugins.cli.commands.arguments import (
 from llmcache_plugins.cli.commands.command import Command, Run
 
 __all__ = ["INVALIDATE"]
-
-_Texts = list[str] | None
 
 
 class _Mode(StrEnum):
@@ -29,18 +28,16 @@ class _Mode(StrEnum):
 
 def _read(
     url: UrlArgument,
-    key: Annotated[_Texts, typer.Option("--key", metavar="KEY", help="of an entry, or the reference of a hit")] = None,
-    tag: Annotated[_Texts, typer.Option("--tag", metavar="TAG", help="it has this tag, device:rtr-001")] = None,
+    key: Annotated[Texts, typer.Option("--key", metavar="KEY", help="of an entry, or the reference of a hit")] = None,
+    tag: Annotated[Texts, typer.Option("--tag", metavar="TAG", help="it has this tag, device:rtr-001")] = None,
     tag_pattern: Annotated[
-        _Texts, typer.Option("--tag-pattern", metavar="P", help="it has a tag like this, device:rtr-*")
+        Texts, typer.Option("--tag-pattern", metavar="P", help="it has a tag like this, device:rtr-*")
     ] = None,
     query_type: Annotated[
-        _Texts, typer.Option("--query-type", metavar="TYPE", help="it is of this type, or one of these")
+        Texts, typer.Option("--query-type", metavar="TYPE", help="it is of this type, or one of these")
     ] = None,
-    model: Annotated[_Texts, typer.Option("--model", metavar="MODEL", help="of this model, or one of these")] = None,
-    level: Annotated[
-        _Texts, typer.Option("--level", metavar="LEVEL", help="device, site or global, or several")
-    ] = None,
+    model: Annotated[Texts, typer.Option("--model", metavar="MODEL", help="of this model, or one of these")] = None,
+    level: Annotated[Texts, typer.Option("--level", metavar="LEVEL", help="device, site or global, or several")] = None,
     older_than: Annotated[
         float | None,
         typer.Option("--older-than", parser=within, metavar="AGE", help="stored so long ago: 90s, 5m, 2h, 7d"),
@@ -56,7 +53,7 @@ def _read(
     event: Annotated[
         str | None, typer.Option("--event", metavar="NAME", help="what this event makes wrong, in place of all above")
     ] = None,
-    attributes: Annotated[_Texts, typer.Option("--set", metavar="NAME=VALUE", help="an attribute of the event")] = None,
+    attributes: Annotated[Texts, typer.Option("--set", metavar="NAME=VALUE", help="an attribute of the event")] = None,
     rules: Annotated[
         str | None, typer.Option("--rules", metavar="FILE.toml", help="event rules besides the default ones")
     ] = None,
