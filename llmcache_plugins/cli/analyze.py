@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting
@@ -18,7 +18,7 @@ __all__ = ["AnalyzeOptions", "run_analyze"]
 class AnalyzeOptions:
     """What was asked for on the command line; `top` is how many hotspots, of which `with_text` shows the questions."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     namespace: Namespace = ()
     top: int = 10
     with_text: bool = False

@@ -90,7 +90,19 @@ def _program() -> Any:
             short_help=command.summary,
             epilog=f"Example: {command.example}",
         )(command.read)
-    return typer.main.get_command(app)
+    program: Any = typer.main.get_command(app)
+    for parameter in [*program.params, *(one for command in program.commands.values() for one in command.params)]:
+        _plain(parameter)
+    return program
+
+
+def _plain(parameter: Any) -> None:
+    """Without what some versions of typer say of a parameter and nobody needs: that a flag is a bool, and that nothing
+    is the default of what may be left out."""
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""
+    if parameter.default is None:
+        parameter.show_default = False
 
 
 def _say_version(is_wanted: bool) -> None:

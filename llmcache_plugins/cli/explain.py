@@ -29,7 +29,7 @@ class ExplainOptions:
     """What was asked for on the command line; None leaves a setting at its default, and `store` to LLMCACHE_URL."""
 
     text: str = field(repr=False)
-    store: str | None = None
+    store: str | None = field(default=None, repr=False)  # it may hold a password
     namespace: Namespace = ()
     provider: str = ""
     model: str = ""

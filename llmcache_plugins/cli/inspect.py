@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,7 +44,7 @@ class InspectOptions:
         ConfigError: `key` is none, or `limit` is below 1.
     """
 
-    store: str | None = None
+    store: str | None = field(default=None, repr=False)  # it may hold a password
     key: str | None = None
     namespace: Namespace = ()
     query_type: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ class InvalidateOptions:
         log: list the invalidations of the last day, and do nothing.
     """
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     key: Sequence[str] | None = None
     tag: Sequence[str] = ()
     tag_pattern: Sequence[str] = ()
@@ -40,7 +40,7 @@ class InvalidateOptions:
     level: Sequence[str] = ()
     older_than: float | None = None
     namespace: Namespace = ()
-    meaning: str | None = None
+    meaning: str | None = field(default=None, repr=False)
     similarity: float | None = None
     everything: bool = False
     event: str | None = None

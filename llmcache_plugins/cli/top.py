@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
 from llmcache_plugins.cli.rates import Rates, rates_between
@@ -38,7 +38,7 @@ class TopOptions:
         ConfigError: `interval` is out of range.
     """
 
-    store: str | None = None
+    store: str | None = field(default=None, repr=False)  # it may hold a password
     interval: float = 2.0
     once: bool = False
     as_json: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from llmcache_plugins.cli.lasting import check_lasting
@@ -25,7 +25,7 @@ _LASTING = "only a cache in a file or on a server can be reached from outside: a
 class ExportOptions:
     """What was asked for on the command line; `file` is `-` for the standard output."""
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     file: str
     namespace: Namespace = ()
     no_vectors: bool = False
@@ -40,7 +40,7 @@ class ImportOptions:
         ConfigError: both `replace` and `keep`.
     """
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     file: str
     namespace: Namespace = ()
     no_vectors: bool = False

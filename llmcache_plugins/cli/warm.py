@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class WarmOptions:
         as_json: print one JSON object and nothing else.
     """
 
-    url: str
+    url: str = field(repr=False)  # it may hold a password
     questions: Path | None = None
     log: Path | None = None
     top: int = 100
@@ -59,7 +59,7 @@ class WarmOptions:
     expiring: float | None = None
     generate: str | None = None
     model: str | None = None
-    system: str | None = None
+    system: str | None = field(default=None, repr=False)
     concurrency: int = 4
     rate: float | None = None
     budget: int | None = None

@@ -23,7 +23,7 @@ _Lexical = Annotated[bool, typer.Option("--lexical", help="by the LexicalMatcher
 
 
 def _read_compare(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXT TEXT...", help="2 to 20; each is compared with each")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="2 to 20; each is compared with each")],
     max_error_rate: _Budget = None,
     similarity_threshold: _Threshold = None,
     lexical: _Lexical = False,

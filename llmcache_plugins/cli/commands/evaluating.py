@@ -21,7 +21,7 @@ class _Embedder(StrEnum):
 
 
 def _read_eval(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="labelled JSON lines, gzipped or not")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="labelled JSON lines, gzipped or not")],
     as_json: JsonOption = False,
     max_error_rate: Annotated[
         float | None,
@@ -63,7 +63,7 @@ EVAL = Command(
 
 def _read_tune(
     pairs: Annotated[
-        list[Path] | None, typer.Argument(metavar="PAIRS...", help="JSON lines of a, b and label, as in eval")
+        list[Path] | None, typer.Argument(metavar="PAIRS", help="JSON lines of a, b and label, as in eval")
     ] = None,
     from_log: Annotated[
         Path | None, typer.Option("--from-log", metavar="FILE", help="a near-miss log: print the pairs worth a label")

@@ -11,6 +11,11 @@ from llmcache_plugins import ConfigError, Request, open_cache
 from llmcache_plugins.cli import main
 from llmcache_plugins.cli.compare import CompareOptions, run_compare
 from llmcache_plugins.cli.explain import ExplainOptions, run_explain
+from llmcache_plugins.cli.inspect import InspectOptions
+from llmcache_plugins.cli.invalidate import InvalidateOptions
+from llmcache_plugins.cli.stats import StatsOptions
+from llmcache_plugins.cli.top import TopOptions
+from llmcache_plugins.cli.warm import WarmOptions
 from llmcache_plugins.testing import FakeEmbedder
 
 GROUPS = {
@@ -89,8 +94,21 @@ def test_what_cannot_be_compared_is_said_in_one_line(
     assert (said.out, said.err.count("\n")) == ("", 1)
 
 
-def test_texts_are_in_no_repr() -> None:
-    assert "s3cret" not in repr(CompareOptions(texts=["s3cret", "b"])) + repr(ExplainOptions(text="s3cret"))
+@pytest.mark.parametrize(
+    "options",
+    [
+        CompareOptions(texts=["s3cret", "b"]),
+        ExplainOptions(text="s3cret", store="redis://user:s3cret@cache.example"),
+        InvalidateOptions(url="redis://user:s3cret@cache.example", meaning="s3cret"),
+        WarmOptions(url="redis://user:s3cret@cache.example", system="s3cret"),
+        StatsOptions(url="redis://user:s3cret@cache.example"),
+        TopOptions(store="redis://user:s3cret@cache.example"),
+        InspectOptions(store="redis://user:s3cret@cache.example"),
+    ],
+    ids=lambda options: type(options).__name__,
+)
+def test_no_repr_shows_texts_or_passwords(options: object) -> None:
+    assert "s3cret" not in repr(options)
 
 
 # ---------------------------------------------------------------- explain

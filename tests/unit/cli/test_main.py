@@ -316,6 +316,7 @@ def test_the_doctor_says_what_this_user_may_not(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_doctor_compares_the_clocks(redis_server: Callable[[str], RedisServer]) -> None:
+    pytest.importorskip("redis")
     url = redis_server("plain").url
     ours, behind = (
         list(store_checks(url, "this URL", "the cache", now=lambda shift=shift: time.time() + shift))[-1]
