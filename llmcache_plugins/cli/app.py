@@ -81,7 +81,12 @@ def read(arguments: Sequence[str] | None = None) -> Run:
 def _program() -> Any:
     """The commands as typer has them: built once, and only when a command line is read."""
     # No pretty exceptions: they print the values of local variables, and questions and answers are among them.
-    app = typer.Typer(help="A semantic cache for LLM answers.", rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app = typer.Typer(
+        help="A semantic cache for LLM answers.",
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     app.callback()(_of_all_commands)
     for command in COMMANDS:
         app.command(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+from llmcache_plugins.cli.explain import notes_on
 from llmcache_plugins.cli.showing import one_line, show
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.engine import Explanation, SemanticCache
@@ -164,7 +165,7 @@ def _sections(options: CompareOptions, profiles: Sequence[Profile], pairs: Seque
             for pair in pairs
         ],
         head=("", "cosine", "confidence", "match", "outcome"),
-        notes=sorted(policies),
+        notes=[*sorted(policies), *sorted({note for pair in pairs for note in notes_on(pair.explanation)})],
     )
     said = [
         (f"{pair.asked + 1}, {pair.stored + 1}", verdict.guard, verdict.verdict, one_line(verdict.detail))

@@ -14,9 +14,9 @@ from llmcache_plugins.engine.explanation import CandidateReport
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.report import Section
-from llmcache_plugins.types import Namespace, Request
+from llmcache_plugins.types import MissReason, Namespace, Request
 
-__all__ = ["ExplainOptions", "run_explain"]
+__all__ = ["ExplainOptions", "notes_on", "run_explain"]
 
 _SCOPE = (
     "only what was stored with this provider, model, namespace and nothing else is seen: a framework's calls have "
@@ -84,6 +84,15 @@ def _as_json(found: Explanation) -> dict[str, Any]:
     return {"is_hit": found.is_hit, **content}
 
 
+def notes_on(found: Explanation) -> tuple[str, ...]:
+    """What the policy that is shown does not tell by itself."""
+    if found.policy is not None and any(
+        one.reason is MissReason.BELOW_THRESHOLD and one.similarity >= found.policy.floor for one in found.candidates
+    ):
+        return ("a question that may ask for records is judged with more care: its cosine has to be higher",)
+    return ()
+
+
 def _finite(value: Any) -> Any:
     """JSON has no infinity: a threshold that nothing reaches is null."""
     return None if value == float("inf") else value
@@ -103,7 +112,8 @@ def _sections(found: Explanation) -> Iterator[Section]:
         ("embedder", found.embedder_id or "none: pip install 'llmcache-plugins[local]'"),
         *([("stored by", found.node_id)] if found.node_id else []),
     ]
-    yield Section("What this cache would do", rows, notes=() if found.is_hit or found.candidates else (_SCOPE,))
+    scope = () if found.is_hit or found.candidates else (_SCOPE,)
+    yield Section("What this cache would do", rows, notes=(*scope, *notes_on(found)))
     if found.candidates:
         yield Section(
             "Nearest stored questions",

@@ -53,6 +53,14 @@ def test_the_help_ends_in_an_example(
     assert last == f"Example: {command.example}", "on one line, to be copied"
 
 
+@pytest.mark.parametrize("arguments", [["-h"], ["stats", "-h"]])
+def test_the_short_way_to_the_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    assert "Usage: llmcache" in capsys.readouterr().out
+
+
 @BY_NAME
 def test_the_example_can_be_read(command: Command) -> None:
     program, name, *_ = words = shlex.split(command.example)

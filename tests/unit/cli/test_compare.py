@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from llmcache_plugins import ConfigError, Request, open_cache
+from llmcache_plugins import ConfigError, Explanation, MissReason, Request, open_cache
 from llmcache_plugins.cli import main
 from llmcache_plugins.cli.compare import CompareOptions, run_compare
-from llmcache_plugins.cli.explain import ExplainOptions, run_explain
+from llmcache_plugins.cli.explain import ExplainOptions, notes_on, run_explain
 from llmcache_plugins.cli.inspect import InspectOptions
 from llmcache_plugins.cli.invalidate import InvalidateOptions
 from llmcache_plugins.cli.stats import StatsOptions
 from llmcache_plugins.cli.top import TopOptions
 from llmcache_plugins.cli.warm import WarmOptions
+from llmcache_plugins.engine.explanation import CandidateReport, PolicyReport
 from llmcache_plugins.testing import FakeEmbedder
 
 GROUPS = {
@@ -145,6 +146,24 @@ def test_explain_sees_one_scope_and_says_so(url: str) -> None:
     run_explain(ExplainOptions(text="Show config of rtr-001", store=url, model="m2"), said.append, embedder=embedder())
     assert "no_candidates" in said[0]
     assert "only what was stored with this provider, model, namespace" in said[0]
+
+
+@pytest.mark.parametrize(("cosine", "count"), [(0.79, 1), (0.70, 0)])
+def test_a_stricter_rule_than_the_one_shown_is_named(cosine: float, count: int) -> None:
+    found = Explanation(
+        asked="display BGP state",
+        outcome="miss (below_threshold)",
+        matched=None,
+        confidence=0.0,
+        detail="",
+        exact=None,
+        normalised=None,
+        query_type="status",
+        policy=PolicyReport("p", 0.01, floor=0.77, min_confidence=0.86, grey_from=0.86),
+        embedder_id="e",
+        candidates=(CandidateReport("show BGP status", "k", cosine, 0.0, reason=MissReason.BELOW_THRESHOLD),),
+    )
+    assert len(notes_on(found)) == count
 
 
 def test_explaining_leaves_no_trace(url: str) -> None:
