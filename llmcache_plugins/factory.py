@@ -48,10 +48,10 @@ from llmcache_plugins.protocols import (
     Validator,
     Verifier,
 )
-from llmcache_plugins.stack import open_stack, parse_url
+from llmcache_plugins.stack import Stack, open_stack, parse_url
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, SharedStatistics, Statistics
 
-__all__ = ["default_cache", "open_cache", "parse_url", "set_default_cache"]
+__all__ = ["default_cache", "open_cache", "open_store", "parse_url", "set_default_cache"]
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -167,6 +167,17 @@ def open_cache(
     )
     _log.info("opened %r", cache)
     return cache
+
+
+def open_store(url: str) -> Stack:
+    """The stores of a cache without the cache, for who looks at its entries from outside; sealed ones with the keys of
+    the environment. Close it.
+
+    Raises:
+        ConfigError: a URL of no known kind, or a key of the environment is none.
+        StoreError: the store cannot be opened.
+    """
+    return open_stack(url, url, None, _with_keys(CacheConfig()), Workers())
 
 
 def _rules(

@@ -104,6 +104,10 @@ def main() -> None:
         assert "pip install 'llmcache-plugins[" in command.stderr, command.stderr
         print("bare install: `llmcache demo` names its pip line and exits with 2")
 
+        doctor = call(bare.parent / "llmcache", "doctor", cwd=folder)
+        assert "pip install 'llmcache-plugins[cli]'" in doctor.stdout, doctor.stdout
+        print("bare install: `llmcache doctor` runs and says what is missing")
+
         local = environment(folder / "local")
         call(
             local,

@@ -87,6 +87,7 @@ OPTIONAL = {
     "prometheus_client": {"telemetry"},
     "opentelemetry": {"telemetry"},
     "ddsketch": {"telemetry"},
+    "typer": {"cli"},
     "rich": {"cli", "warming", "transfer"},
     "apscheduler": {"warming"},
     "matplotlib": {"cli"},

@@ -12,7 +12,7 @@ import pytest
 from langchain_core.globals import set_llm_cache
 
 from llmcache_plugins import set_default_cache
-from llmcache_plugins.cli import _parser as build_parser
+from llmcache_plugins.cli.app import read
 from llmcache_plugins.matching.query_types import QUERY_TYPES
 from llmcache_plugins.testing.fake_anthropic import FakeAnthropic
 
@@ -84,7 +84,7 @@ def test_command_exists(command: str) -> None:
     if words[0] == "make":
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
     elif words[0] == "llmcache":
-        build_parser().parse_args(words[1:])
+        read(words[1:])
     else:
         assert words[:3] == ["pip", "install", "./models"]
         extras = re.fullmatch(r"\.\[([\w,-]+)\]", words[3])

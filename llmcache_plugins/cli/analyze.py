@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting
 from llmcache_plugins.factory import open_cache
+from llmcache_plugins.types import Namespace
 
-__all__ = ["run_analyze"]
+__all__ = ["AnalyzeOptions", "run_analyze"]
 
 
-def run_analyze(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeOptions:
+    """What was asked for on the command line; `top` is how many hotspots, of which `with_text` shows the questions."""
+
+    url: str = field(repr=False)  # it may hold a password
+    namespace: Namespace = ()
+    top: int = 10
+    with_text: bool = False
+    as_json: bool = False
+
+
+def run_analyze(options: AnalyzeOptions, say: Callable[[str], None] = print) -> int:
     """Run it.
 
     Raises:
@@ -24,5 +36,5 @@ def run_analyze(options: argparse.Namespace, say: Callable[[str], None] = print)
     settings: dict[str, Any] = {"namespace": options.namespace} if options.namespace else {}
     with open_cache(options.url, embedder=None, fail_open=False, maintenance="manual", **settings) as cache:
         analysis = cache.analyze(top=options.top, with_text=options.with_text)
-    say(json.dumps(analysis.as_json()) if options.json else str(analysis))
+    say(json.dumps(analysis.as_json()) if options.as_json else str(analysis))
     return 0

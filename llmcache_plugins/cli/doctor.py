@@ -1,15 +1,19 @@
-"""`llmcache doctor`: what is installed, which embedder was found, what the default cache would be."""
+"""`llmcache doctor`: what is installed, which embedder was found, what the cache would be, and what to do about it."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+import re
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
+from llmcache_plugins.cli.checks import Check
+from llmcache_plugins.cli.store_checks import store_checks
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
-from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.factory import open_cache
 
 __all__ = ["run_doctor", "say_size"]
 
@@ -29,32 +33,47 @@ _PACKAGES = (  # distribution, extra that brings it
     ("ddsketch", "sketch"),
     ("apscheduler", "schedule"),
     ("rich", "cli"),
+    ("typer", "cli"),
     ("matplotlib", "plot"),
 )
+_LEAST = re.compile(r"([\w.-]+)(?:\[[^]]*\])?[^;]*>=\s*([\d.]+)")  # of a requirement: name and lower bound
 
 
-def run_doctor(say: Callable[[str], None] = print, *, url: str | None = None) -> int:
-    """Print it; 1 when the embedder is installed but does not work, the URL is none of a cache or
-    LLMCACHE_ENCRYPTION_KEY no key, else 0.
+def run_doctor(say: Callable[[str], None] = print, *, url: str | None = None, as_json: bool = False) -> int:
+    """Print it; 1 when something that is there does not work (the embedder, the store and its permissions, the clock,
+    the URL, LLMCACHE_ENCRYPTION_KEY), else 0.
 
     Args:
         url: of the cache to look at; by default LLMCACHE_URL.
+        as_json: print one JSON object and nothing else.
     """
-    say(f"{'Python':24}{platform.python_version()}")
+    checks: list[Check] = []
+    for check in _checks(url):
+        checks.append(check)
+        if not as_json:
+            say(str(check))  # one by one: a server that does not answer takes its time
+    is_ok = all(check.is_ok for check in checks)
+    if as_json:
+        say(json.dumps({"ok": is_ok, "checks": [check.as_json() for check in checks]}))
+    return 0 if is_ok else 1
+
+
+def _checks(url: str | None) -> Iterator[Check]:
+    least = _lower_bounds()
+    yield Check("Python", platform.python_version())
     for name in ("llmcache-plugins", "numpy"):
-        say(f"{name:24}{_version(name) or 'not installed as a package'}")
+        yield _package(name, "", least)
     for name, extra in _PACKAGES:
-        say(f"{name:24}{_version(name) or _missing(extra)}")
-    embedder, works = _embedder()
-    say(f"{'default embedder':24}{embedder}")
-    cache, is_valid = _cache(url, "this URL") if url else _cache(os.environ.get("LLMCACHE_URL"), "LLMCACHE_URL")
-    say(f"{'the cache' if url else 'default cache':24}{cache}")
-    sealing, is_key = _sealing()
-    say(f"{'encryption':24}{sealing}")
-    return 0 if works and is_valid and is_key else 1
+        yield _package(name, extra, least)
+    yield _embedder()
+    if url:
+        yield from store_checks(url, "this URL", "the cache")
+    else:
+        yield from store_checks(os.environ.get("LLMCACHE_URL"), "LLMCACHE_URL", "default cache")
+    yield _sealing()
 
 
-def say_size(entries: int, *, say: Callable[[str], None] = print, **sizes: Any) -> int:
+def say_size(entries: int, *, say: Callable[[str], None] = print, as_json: bool = False, **sizes: Any) -> int:
     """Print what so many entries would take on a server.
 
     Raises:
@@ -64,12 +83,17 @@ def say_size(entries: int, *, say: Callable[[str], None] = print, **sizes: Any) 
     from llmcache_plugins.stores.redis import size_estimate
 
     estimate = size_estimate(entries, **sizes)
+    if as_json:
+        names = ("entry_bytes", "total_bytes", "advised_bytes")
+        say(json.dumps({"entries": entries, **{name: getattr(estimate, name) for name in names}}))
+        return 0
     say(f"{'an entry':24}{estimate.entry_bytes:,} bytes")
     say(f"{'all entries':24}{estimate.total_bytes / 2**20:,.0f} MiB, within a third or so")
     say(f"{'advised maxmemory':24}{estimate.advised_bytes / 2**20:,.0f} MiB, with maxmemory-policy noeviction")
     return 0
 
 
+# ---------------------------------------------------------------- versions
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -77,61 +101,58 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _missing(extra: str) -> str:
-    return f"missing: pip install 'llmcache-plugins[{extra}]'"
+def _lower_bounds() -> Mapping[str, str]:
+    """The lowest versions that our own package asks for, by distribution; empty where it is not installed as one."""
+    try:
+        lines = requires("llmcache-plugins") or ()
+    except PackageNotFoundError:
+        return {}
+    return {match[1]: match[2] for match in map(_LEAST.match, lines) if match}
 
 
-def _embedder() -> tuple[str, bool]:
-    """What to say of the default embedder, and False when it is there but broken."""
-    if any(_version(name) is None for name, extra in _PACKAGES if extra == "local"):
-        return f"none, only exact and normalised matches hit; {_missing('local')}", True
+def _package(name: str, extra: str, least: Mapping[str, str]) -> Check:
+    found = _version(name)
+    if found is None:
+        return Check(name, "missing", _pip(extra)) if extra else Check(name, "not installed as a package")
+    wanted = least.get(name)
+    if wanted is not None and _numbers(found) < _numbers(wanted):
+        return Check(name, f"{found} is older than what is tested", f"pip install '{name}>={wanted}'")
+    return Check(name, found)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`1.20.3` as numbers that compare; `1.20` is as old as `1.20.0`."""
+    found = [int(number) for number in re.findall(r"\d+", text)[:3]]
+    return tuple(found + [0] * (3 - len(found)))
+
+
+def _pip(extra: str) -> str:
+    return f"pip install 'llmcache-plugins[{extra}]'"
+
+
+# ---------------------------------------------------------------- parts
+def _embedder() -> Check:
+    """The default embedder; one that is there but broken is a failure."""
+    name = "default embedder"
+    if any(_version(package) is None for package, extra in _PACKAGES if extra == "local"):
+        return Check(name, "none, only exact and normalised matches hit; missing", _pip("local"))
     try:
         from llmcache_plugins.embedders import OnnxEmbedder
 
         embedder = OnnxEmbedder()
         embedder.embed(["Is this thing on?"])
     except (LLMCacheError, ImportError, OSError) as error:
-        return f"does not work: {type(error).__name__}: {error}", False
-    return embedder.embedder_id, True
+        remedy = "pip install --force-reinstall 'llmcache-plugins[local]'"
+        return Check(name, f"does not work ({type(error).__name__}: {error})", remedy, is_ok=False)
+    return Check(name, embedder.embedder_id)
 
 
-def _cache(url: str | None, given_as: str) -> tuple[str, bool]:
-    """What to say of the cache at this URL, and False when it is none."""
-    if not url:
-        return "memory:// (set LLMCACHE_URL for another)", True
-    try:
-        kind, path = parse_url(url)
-    except ConfigError as error:
-        return f"{given_as}: {error}", False
-    if kind == "redis":
-        return _server(url, given_as)
-    return f"{kind}://{path if kind == 'disk' else ''} ({given_as})", True
-
-
-def _sealing() -> tuple[str, bool]:
-    """Whether the default cache is sealed, and False when its key is none."""
+def _sealing() -> Check:
+    """Whether the default cache is sealed; a key that is none is a failure."""
     if not os.environ.get("LLMCACHE_ENCRYPTION_KEY"):
-        return "none: what is stored is readable (set LLMCACHE_ENCRYPTION_KEY to seal it)", True
+        return Check("encryption", "none: what is stored is readable (set LLMCACHE_ENCRYPTION_KEY to seal it)")
     try:
         open_cache("memory://", embedder=None, maintenance="manual").close()
     except (ConfigError, MissingExtraError) as error:
-        return f"LLMCACHE_ENCRYPTION_KEY: {error}", False
-    return "LLMCACHE_ENCRYPTION_KEY", True
-
-
-def _server(url: str, given_as: str) -> tuple[str, bool]:
-    """What the server says of itself, and what should be changed there. Changes nothing itself."""
-    try:
-        from llmcache_plugins.stores.redis import RedisStore, redis_settings
-
-        server, settings = redis_settings(url)
-        for name in ("maxmemory", "maxmemory_policy"):
-            settings.pop(name, None)
-        store = RedisStore(server, **settings)
-        try:
-            found = store.inspect()
-        finally:
-            store.close()
-    except LLMCacheError as error:
-        return f"{given_as}: {error}", False
-    return "; ".join([str(found), *found.advice]), not found.advice
+        return Check("encryption", f"LLMCACHE_ENCRYPTION_KEY: {error}", is_ok=False)
+    return Check("encryption", "LLMCACHE_ENCRYPTION_KEY")

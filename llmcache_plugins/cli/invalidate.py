@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from llmcache_plugins.cli.lasting import check_lasting
 from llmcache_plugins.engine import InvalidationReport, SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.selection import Invalidation
+from llmcache_plugins.types import Namespace
 
-__all__ = ["run_invalidate"]
+__all__ = ["InvalidateOptions", "run_invalidate"]
 
 _SELECTING = ("key", "tag", "tag_pattern", "query_type", "model", "level", "older_than", "meaning", "everything")
 
 
-def run_invalidate(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidateOptions:
+    """What was asked for on the command line: the arguments of `SemanticCache.invalidate` and `handle_event`.
+
+    Args:
+        set: names and values of the event's attributes.
+        rules: a TOML file of event rules.
+        mode: None for the default of what is asked for.
+        log: list the invalidations of the last day, and do nothing.
+    """
+
+    url: str = field(repr=False)  # it may hold a password
+    key: Sequence[str] | None = None
+    tag: Sequence[str] = ()
+    tag_pattern: Sequence[str] = ()
+    query_type: Sequence[str] = ()
+    model: Sequence[str] = ()
+    level: Sequence[str] = ()
+    older_than: float | None = None
+    namespace: Namespace = ()
+    meaning: str | None = field(default=None, repr=False)
+    similarity: float | None = None
+    everything: bool = False
+    event: str | None = None
+    set: Sequence[tuple[str, str]] = ()
+    rules: str | None = None
+    mode: Literal["now", "lazy"] | None = None
+    reason: str = ""
+    dry_run: bool = False
+    log: bool = False
+    as_json: bool = False
+
+
+def run_invalidate(options: InvalidateOptions, say: Callable[[str], None] = print) -> int:
     """Run it.
 
     Raises:
@@ -30,13 +64,13 @@ def run_invalidate(options: argparse.Namespace, say: Callable[[str], None] = pri
     embedder: dict[str, Any] = {} if options.meaning is not None else {"embedder": None}
     with open_cache(options.url, fail_open=False, event_rules=options.rules or (), **embedder) as cache:
         if options.log:
-            _say_log(cache.invalidations(), options.json, say)
+            _say_log(cache.invalidations(), options.as_json, say)
         else:
-            _say_report(_invalidated(cache, options), options.json, say)
+            _say_report(_invalidated(cache, options), options.as_json, say)
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: InvalidateOptions) -> None:
     check_lasting(options.url, "only a cache in a file or on a server outlives its process")
     selecting = [name for name in _SELECTING if getattr(options, name) not in (None, (), False)]
     if options.event is not None and selecting:
@@ -51,21 +85,21 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _invalidated(cache: SemanticCache, options: argparse.Namespace) -> InvalidationReport:
+def _invalidated(cache: SemanticCache, options: InvalidateOptions) -> InvalidationReport:
     told: dict[str, Any] = {"namespace": options.namespace, "reason": options.reason, "dry_run": options.dry_run}
     if options.event is not None:
         attributes: dict[str, list[str]] = {}
-        for name, value in options.set or ():
+        for name, value in options.set:
             attributes.setdefault(name, []).append(value)
         return cache.handle_event(options.event, attributes, mode=options.mode, **told)
-    similarity = {} if options.similarity is None else {"similarity": options.similarity}
+    similarity: dict[str, Any] = {} if options.similarity is None else {"similarity": options.similarity}
     return cache.invalidate(
         key=options.key,
-        tags=options.tag or (),
-        tag_pattern=options.tag_pattern or (),
-        query_type=options.query_type or (),
-        model=options.model or (),
-        level=options.level or (),
+        tags=options.tag,
+        tag_pattern=options.tag_pattern,
+        query_type=options.query_type,
+        model=options.model,
+        level=options.level,
         older_than=options.older_than,
         meaning=options.meaning,
         everything=options.everything,

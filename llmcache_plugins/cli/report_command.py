@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llmcache_plugins.cli.lasting import check_lasting
-from llmcache_plugins.errors import ConfigError, MissingExtraError, StoreUnavailable
+from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
+from llmcache_plugins.cli.showing import show
+from llmcache_plugins.errors import ConfigError, StoreUnavailable
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.money import MoneySettings, load_prices
-from llmcache_plugins.report import Report, Section, sections_of
+from llmcache_plugins.report import sections_of
 
 __all__ = ["ReportOptions", "run_report"]
 
@@ -32,7 +31,7 @@ class ReportOptions:
         call_cost: as in `MoneySettings`, as are those below.
     """
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)  # it may hold a password
     json: bool = False
     markdown: bool = False
     prices: Path | None = None
@@ -58,9 +57,7 @@ def run_report(options: ReportOptions, say: Callable[[str], None] = print) -> in
             or a file is none of what it should be.
         StoreError: the store cannot be read.
     """
-    url = options.url or os.environ.get("LLMCACHE_URL")
-    if not url:
-        raise ConfigError("give the URL of a cache, or set LLMCACHE_URL")
+    url = named_or_variable(options.url)
     check_lasting(url, "only a cache in a file or on a server has counts of several processes")
     money = MoneySettings(
         prices=None if options.prices is None else load_prices(options.prices),
@@ -82,7 +79,7 @@ def run_report(options: ReportOptions, say: Callable[[str], None] = print) -> in
     elif options.markdown:
         say(report.to_markdown().rstrip("\n"))
     else:
-        _show(report, say)
+        show(sections_of(report), say)
     return 0
 
 
@@ -96,20 +93,3 @@ def _earlier(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{str(path)!r} is no report: keep what `llmcache report --json` prints")
     return content
-
-
-def _show(report: Report, say: Callable[[str], None]) -> None:
-    """Tables with colours where somebody looks and rich is installed; else plain text, as pipes and files want it."""
-    draw = _drawn() if say is print and sys.stdout.isatty() else None
-    if draw is None:
-        say(str(report))
-    else:
-        draw(sections_of(report))
-
-
-def _drawn() -> Callable[[Sequence[Section]], None] | None:
-    try:
-        from llmcache_plugins.cli.report_table import print_sections
-    except MissingExtraError:
-        return None
-    return print_sections

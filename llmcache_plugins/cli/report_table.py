@@ -1,4 +1,4 @@
-"""The tables of `llmcache report` on a terminal."""
+"""Tables on a terminal."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from llmcache_plugins.report import Section
 
 try:
     from rich import box
-    from rich.console import Console
+    from rich.console import Console, Group, RenderableType
     from rich.table import Table
     from rich.text import Text
 except ImportError as error:
-    raise MissingExtraError("the tables of llmcache report", "cli") from error
+    raise MissingExtraError("the tables of llmcache", "cli") from error
 
-__all__ = ["print_sections"]
+__all__ = ["drawn", "print_sections"]
 
 
 def print_sections(sections: Iterable[Section], console: Console | None = None) -> None:
     """One table under the other, to stdout."""
-    console = console or Console()
+    (console or Console()).print(drawn(sections))
+
+
+def drawn(sections: Iterable[Section]) -> Group:
+    """One table under the other, for whatever shows it."""
+    parts: list[RenderableType] = []
     for section in sections:
-        console.print(Text(section.title, style="bold"))
+        parts.append(Text(section.title, style="bold"))
         if section.rows:
-            console.print(_table(section))
-        for note in section.notes:
-            console.print(Text(f"  {note}", style="dim"))
-        console.print()
+            parts.append(_table(section))
+        parts += [Text(f"  {note}", style="dim") for note in section.notes]
+        parts.append(Text())
+    return Group(*parts)
 
 
 def _table(section: Section) -> Table:

@@ -2,55 +2,79 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
 from llmcache_plugins.counters import CacheStats, Latency, SharedStats
 from llmcache_plugins.errors import ConfigError, StoreUnavailable
 from llmcache_plugins.factory import open_cache
 
-__all__ = ["run_stats"]
+__all__ = ["StatsOptions", "run_stats", "stats_as_json"]
 
 _MOST_ROWS = 20
 _COUNTED = ("hits", "misses", "refusals", "errors", "warnings", "judged", "resolved")
 
 
-def run_stats(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsOptions:
+    """What was asked for on the command line.
+
+    Args:
+        url: the cache; None for LLMCACHE_URL.
+        as_json: print one JSON object and nothing else.
+        reset: let all counts begin at 0.
+        dry_run: with `reset`, print what would be forgotten, and keep it.
+
+    Raises:
+        ConfigError: `dry_run` without `reset`.
+    """
+
+    url: str | None = field(default=None, repr=False)  # it may hold a password
+    as_json: bool = False
+    reset: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dry_run and not self.reset:
+            raise ConfigError("--dry-run goes with --reset: nothing else is changed")
+
+
+def run_stats(options: StatsOptions, say: Callable[[str], None] = print) -> int:
     """Run it.
 
     Raises:
         ConfigError: there is no URL, or it is of no cache in a file that is there or on a server.
         StoreError: the store cannot be read, or for `--reset` written.
     """
-    url = options.url or os.environ.get("LLMCACHE_URL")
-    if not url:
-        raise ConfigError("give the URL of a cache, or set LLMCACHE_URL")
+    url = named_or_variable(options.url)
     check_lasting(url, "only a cache in a file or on a server has counts of several processes")
     with open_cache(url, embedder=None, fail_open=False, maintenance="manual") as cache:
-        if options.reset:
+        if options.reset and not options.dry_run:
             cache.reset_shared_stats()
         shared = cache.shared_stats()
     if not shared.is_complete:
         raise StoreUnavailable("the counts of the other processes cannot be read")
-    say(json.dumps(_as_json(shared)) if options.json else "\n".join(_lines(shared)))
+    if options.as_json:
+        say(json.dumps(_as_json(shared)))
+    else:
+        said = ["these counts would be forgotten:"] if options.dry_run else []
+        say("\n".join([*said, *_lines(shared)]))
     return 0
 
 
 def _as_json(shared: SharedStats) -> dict[str, Any]:
     return {
         "since": shared.since,
-        "total": _stats_as_json(shared.total),
-        "nodes": {node: _stats_as_json(stats) for node, stats in shared.nodes.items()},
+        "total": stats_as_json(shared.total),
+        "nodes": {node: stats_as_json(stats) for node, stats in shared.nodes.items()},
     }
 
 
-def _stats_as_json(stats: CacheStats) -> dict[str, Any]:
+def stats_as_json(stats: CacheStats) -> dict[str, Any]:
     return {
         "lookups": stats.lookups,
         "hit_rate": stats.hit_rate,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from llmcache_plugins.cli.lasting import check_lasting
@@ -13,14 +13,52 @@ from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache, parse_url
 from llmcache_plugins.transfer import TransferReport
+from llmcache_plugins.types import Namespace
 
-__all__ = ["run_export", "run_import"]
+__all__ = ["ExportOptions", "ImportOptions", "run_export", "run_import"]
 
 _NO_LIMIT = 2**50  # entries or bytes: more than any store holds
 _LASTING = "only a cache in a file or on a server can be reached from outside: a cache in memory has cache.export_to"
 
 
-def run_export(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What was asked for on the command line; `file` is `-` for the standard output."""
+
+    url: str = field(repr=False)  # it may hold a password
+    file: str
+    namespace: Namespace = ()
+    no_vectors: bool = False
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What was asked for on the command line; `file` is `-` for the standard input, no limit is None.
+
+    Raises:
+        ConfigError: both `replace` and `keep`.
+    """
+
+    url: str = field(repr=False)  # it may hold a password
+    file: str
+    namespace: Namespace = ()
+    no_vectors: bool = False
+    replace: bool = False
+    keep: bool = False
+    bring_back: bool = False
+    strict: bool = False
+    max_entries: int | None = None
+    max_bytes: int | None = None
+    dry_run: bool = False
+    as_json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.replace and self.keep:
+            raise ConfigError("give --replace or --keep, not both")
+
+
+def run_export(options: ExportOptions, say: Callable[[str], None] = print) -> int:
     """Run it; 1 when something was damaged or left out for no good reason.
 
     Raises:
@@ -37,10 +75,10 @@ def run_export(options: argparse.Namespace, say: Callable[[str], None] = print) 
             vectors=not options.no_vectors,
             progress=_has_bar(options),
         )
-    return _told(report, options.json, _say_beside if is_stream else say)
+    return _told(report, options.as_json, _say_beside if is_stream else say)
 
 
-def run_import(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+def run_import(options: ImportOptions, say: Callable[[str], None] = print) -> int:
     """Run it; 1 when the file was damaged or cut off, or entries were refused or stored in vain.
 
     Raises:
@@ -64,7 +102,7 @@ def run_import(options: argparse.Namespace, say: Callable[[str], None] = print) 
             dry_run=options.dry_run,
             progress=_has_bar(options),
         )
-    return _told(report, options.json, say)
+    return _told(report, options.as_json, say)
 
 
 def _opened(url: str, **limits: Any) -> SemanticCache:
@@ -79,8 +117,8 @@ def _stream(stream: Any) -> BinaryIO:
     return binary
 
 
-def _has_bar(options: argparse.Namespace) -> bool:
-    return not options.json and sys.stderr.isatty()
+def _has_bar(options: ExportOptions | ImportOptions) -> bool:
+    return not options.as_json and sys.stderr.isatty()
 
 
 def _say_beside(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import csv
 import importlib
@@ -10,6 +9,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,63 @@ from llmcache_plugins.cli.lasting import check_lasting
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache
-from llmcache_plugins.types import Usage
+from llmcache_plugins.types import Namespace, Usage
 from llmcache_plugins.warming import Budget, Wanted, WarmReport, from_topology, predictive, read_log, top_questions
 
-__all__ = ["run_warm"]
+__all__ = ["WarmOptions", "run_warm"]
 
 _MILLION = 1_000_000
 _SHOWN = 20  # questions of a dry run
 
 
-def run_warm(options: argparse.Namespace, say: Callable[[str], None] = print) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmOptions:
+    """What was asked for on the command line.
+
+    Args:
+        url: the cache.
+        questions: a file of questions; like the three that follow, None for none.
+        log: a file of questions that were asked, of which the `top` most frequent are taken, with `now` those of this
+            hour and weekday.
+        templates: a file of templates, filled with what `entities` holds.
+        expiring: seconds within which an answer that was read ends.
+        generate: `module:name` of what answers; `model` a chat model of LangChain, with `system` as its prompt.
+        concurrency: calls at a time.
+        rate: calls a second.
+        budget: calls; `budget_tokens` tokens, `budget_money` money at `price_in` and `price_out` a million tokens.
+        namespace: the cache's own.
+        ask_fresh: also what a look-up would find.
+        resume: the name of a run to go on with.
+        dry_run: ask nothing.
+        as_json: print one JSON object and nothing else.
+    """
+
+    url: str = field(repr=False)  # it may hold a password
+    questions: Path | None = None
+    log: Path | None = None
+    top: int = 100
+    now: bool = False
+    templates: Path | None = None
+    entities: Path | None = None
+    expiring: float | None = None
+    generate: str | None = None
+    model: str | None = None
+    system: str | None = field(default=None, repr=False)
+    concurrency: int = 4
+    rate: float | None = None
+    budget: int | None = None
+    budget_tokens: int | None = None
+    budget_money: float | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+    namespace: Namespace = ()
+    ask_fresh: bool = False
+    resume: str | None = None
+    dry_run: bool = False
+    as_json: bool = False
+
+
+def run_warm(options: WarmOptions, say: Callable[[str], None] = print) -> int:
     """Run it; 1 when something failed or a limit ended it.
 
     Raises:
@@ -40,14 +87,14 @@ def run_warm(options: argparse.Namespace, say: Callable[[str], None] = print) ->
     with open_cache(options.url, **settings) as cache:
         wanted = _questions(options, cache, generate)
         report = _warmed(cache, wanted, generate, options)
-        if options.json:
+        if options.as_json:
             say(json.dumps({"questions": len(wanted), **report.as_json()}))
         else:
             _say(report, wanted, options, say)
     return 1 if report.failed or report.stopped else 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: WarmOptions) -> None:
     why = "only a cache in a file or on a server outlives this command"
     check_lasting(options.url, why, must_exist=options.expiring is not None)
     if not any((options.questions, options.log, options.templates, options.expiring)):
@@ -66,7 +113,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 # ---------------------------------------------------------------- who is asked
-def _generate(options: argparse.Namespace) -> Any:
+def _generate(options: WarmOptions) -> Any:
     if options.generate:
         return _loaded(options.generate)
     if options.model:
@@ -118,7 +165,7 @@ def _package_of(name: str, error: ImportError) -> str:
 
 
 # ---------------------------------------------------------------- what is asked
-def _questions(options: argparse.Namespace, cache: SemanticCache, generate: Any) -> list[Wanted]:
+def _questions(options: WarmOptions, cache: SemanticCache, generate: Any) -> list[Wanted]:
     """Everything that was named, in the order of the options."""
     wanted: list[Wanted] = []
     if options.questions:
@@ -130,7 +177,7 @@ def _questions(options: argparse.Namespace, cache: SemanticCache, generate: Any)
             if options.now
             else (top_questions(rows, options.top))
         )
-    if options.templates:
+    if options.templates and options.entities:
         templates = [row.question for row in read_log(options.templates)]
         wanted += from_topology(templates, _entities(options.entities))
     if options.expiring:
@@ -154,7 +201,7 @@ def _entities(path: Path) -> Any:
 
 
 # ---------------------------------------------------------------- the run
-def _warmed(cache: SemanticCache, wanted: list[Wanted], generate: Any, options: argparse.Namespace) -> WarmReport:
+def _warmed(cache: SemanticCache, wanted: list[Wanted], generate: Any, options: WarmOptions) -> WarmReport:
     settings: dict[str, Any] = {
         "concurrency": options.concurrency,
         "rate": options.rate,
@@ -163,7 +210,7 @@ def _warmed(cache: SemanticCache, wanted: list[Wanted], generate: Any, options: 
         "skip_fresh": not options.ask_fresh,
         "fresh_for": 0.0 if options.ask_fresh or options.expiring is None else options.expiring,
         "resume": options.resume,
-        "progress": not options.json and sys.stderr.isatty(),
+        "progress": not options.as_json and sys.stderr.isatty(),
         "dry_run": options.dry_run,
     }
     if inspect.iscoroutinefunction(generate) or inspect.iscoroutinefunction(type(generate).__call__):
@@ -183,7 +230,7 @@ def _cost_of(price_in: float | None, price_out: float | None) -> Callable[[Usage
     return cost_of
 
 
-def _say(report: WarmReport, wanted: list[Wanted], options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def _say(report: WarmReport, wanted: list[Wanted], options: WarmOptions, say: Callable[[str], None]) -> None:
     if not options.dry_run:
         say(str(report))
         return

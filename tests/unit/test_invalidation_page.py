@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from llmcache_plugins import load_event_rules
-from llmcache_plugins.cli import _parser as build_parser
+from llmcache_plugins.cli.app import read
 from llmcache_plugins.policies.event_rules import DEFAULT_EVENT_RULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "invalidation.md").read_text(encoding="utf-8")
@@ -18,7 +18,7 @@ def test_its_commands_exist() -> None:
     commands = [line for language, code in BLOCKS if language == "console" for line in code.splitlines()]
     assert len(commands) == 3
     for command in commands:
-        build_parser().parse_args(shlex.split(command)[1:])
+        read(shlex.split(command)[1:])
 
 
 def test_its_rule_file_loads(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class ServerFacts:
         is_replica: it takes no writes.
         is_durable: entries survive a restart (append-only file or snapshots); None when it does not say.
         evicted: keys that it has taken away by itself since it was started.
+        clock: its wall clock, seconds since the epoch; None when it does not say.
     """
 
     where: str
@@ -42,6 +43,7 @@ class ServerFacts:
     is_replica: bool
     is_durable: bool | None
     evicted: int = 0
+    clock: float | None = None
 
     def __str__(self) -> str:
         found = "candidates found in each process"
@@ -102,6 +104,7 @@ class Inspection(Core):
             is_replica=facts.get("role") == "slave",
             is_durable=bool(int(facts["aof_enabled"])) if "aof_enabled" in facts else None,
             evicted=int(facts.get("evicted_keys", 0)),
+            clock=int(facts["server_time_usec"]) / 1e6 if "server_time_usec" in facts else None,
         )
 
     def load(self) -> Flow[ServerLoad]:

@@ -140,7 +140,7 @@ def test_bad_file_is_named_and_nothing_is_printed(
 )
 def test_wrong_arguments_fail(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
-    assert "usage: llmcache" in capsys.readouterr().err
+    assert "Usage: llmcache" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--max-error-rate", "0"], ["--similarity-threshold", "1.5"]])

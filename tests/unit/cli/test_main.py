@@ -6,20 +6,24 @@ import base64
 import io
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from llmcache_plugins import __version__
+from llmcache_plugins import __version__, open_cache
 from llmcache_plugins.cli import main
+from llmcache_plugins.cli.checks import Check
 from llmcache_plugins.cli.demo import DemoOptions, Listener, decided_by, default_url, serve
-from llmcache_plugins.cli.doctor import run_doctor
+from llmcache_plugins.cli.doctor import _lower_bounds, run_doctor
 from llmcache_plugins.cli.questions import Question
+from llmcache_plugins.cli.store_checks import store_checks
 from llmcache_plugins.cli.summary import summarise
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.matching import ConfidencePolicy, SimilarityPolicy
 from llmcache_plugins.recorded import ErrorEvent, LookupEvent
+from llmcache_plugins.testing.redis_server import RedisServer
 from llmcache_plugins.types import Miss, MissReason, Usage
 
 ROW = {"id": "q1", "query": "What is BGP?", "class": "s:f:v", "kind": "first", "source": "s"}
@@ -49,7 +53,7 @@ def data(tmp_path: Path) -> Path:
 def test_wrong_arguments_show_the_help_and_fail(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     output = capsys.readouterr()
-    assert "usage: llmcache" in output.err
+    assert "Usage: llmcache" in output.err
     assert output.out == ""
 
 
@@ -212,7 +216,7 @@ def doctor_says(monkeypatch: pytest.MonkeyPatch, installed: Callable[[str], bool
 
 def test_the_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LLMCACHE_URL", raising=False)
-    code, said = doctor_says(monkeypatch, lambda name: name in ("numpy", "rich"))
+    code, said = doctor_says(monkeypatch, lambda name: name in ("numpy", "rich", "typer"))
     assert code == 0
     for extra in ("langchain", "redis", "local", "demo"):
         assert f"pip install 'llmcache-plugins[{extra}]'" in said
@@ -220,16 +224,18 @@ def test_the_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "memory://" in said
 
 
-def test_the_doctor_refuses_what_open_cache_refuses_and_hides_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_refuses_what_open_cache_refuses_and_hides_passwords(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LLMCACHE_URL", "mongodb://user:s3cret@cache.example")
     code, said = doctor_says(monkeypatch, lambda name: False)
     assert code == 1
     assert "mongodb://; use memory://" in said
     assert "s3cret" not in said
-    monkeypatch.setenv("LLMCACHE_URL", "disk:///var/cache/answers.db")
+    monkeypatch.setenv("LLMCACHE_URL", f"disk://{tmp_path}/answers.db")
     code, said = doctor_says(monkeypatch, lambda name: False)
     assert code == 0
-    assert "disk:///var/cache/answers.db (LLMCACHE_URL)" in said
+    assert f"disk://{tmp_path}/answers.db (LLMCACHE_URL)" in said
 
 
 def test_the_doctor_says_whether_the_default_cache_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,3 +260,69 @@ def test_a_broken_embedder_is_a_failed_check(monkeypatch: pytest.MonkeyPatch) ->
     code, said = doctor_says(monkeypatch, lambda name: True)
     assert code == 1
     assert "does not work" in said
+    assert "pip install --force-reinstall" in said
+
+
+def test_the_doctor_names_what_is_older_than_what_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmcache_plugins.cli.doctor._lower_bounds", lambda: {"rich": "1.0.1", "numpy": "1.0.0"})
+    code, said = doctor_says(monkeypatch, lambda name: name in ("numpy", "rich"))
+    assert code == 0
+    assert "pip install 'rich>=1.0.1'" in said
+    assert "numpy>=" not in said
+
+
+def test_the_bounds_are_those_of_our_own_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "numpy>=2.0",
+        "redis[hiredis]>=5.0.8; extra == 'redis'",
+        "a==1.4.1; python_version >= '3.14'",
+        "m<0.2,>=0.1",
+    ]
+    monkeypatch.setattr("llmcache_plugins.cli.doctor.requires", lambda name: lines)
+    assert _lower_bounds() == {"numpy": "2.0", "redis": "5.0.8", "m": "0.1"}
+
+
+def test_the_doctor_as_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("llmcache_plugins.cli.doctor._version", lambda name: None)
+    assert main(["doctor", f"disk://{tmp_path}/none/a.db", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"] is False
+    (failed,) = [check for check in told["checks"] if not check["is_ok"]]
+    assert (failed["name"], failed["remedy"]) == ("permissions", f"mkdir -p {tmp_path}/none")
+
+
+def test_the_doctor_looks_at_the_file_of_a_cache(tmp_path: Path) -> None:
+    def permissions() -> Check:
+        return list(store_checks(f"disk://{tmp_path}/a.db", "this URL", "the cache"))[-1]
+
+    assert permissions().is_ok
+    assert "not there yet" in permissions().says
+    with open_cache(f"disk://{tmp_path}/a.db", embedder=None):
+        pass
+    assert permissions() == Check("permissions", "file and folder can be read and written")
+    (tmp_path / "a.db").write_text("Dear diary, this is no data base.")
+    assert not permissions().is_ok
+    assert "no cache" in permissions().says
+
+
+def test_the_doctor_says_what_this_user_may_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)  # the tests may be run by root
+    found = list(store_checks(f"disk://{tmp_path}/a.db", "this URL", "the cache"))[-1]
+    assert not found.is_ok
+    assert "cannot be written" in found.says
+    assert found.remedy
+
+
+def test_the_doctor_compares_the_clocks(redis_server: Callable[[str], RedisServer]) -> None:
+    pytest.importorskip("redis")
+    url = redis_server("plain").url
+    ours, behind = (
+        list(store_checks(url, "this URL", "the cache", now=lambda shift=shift: time.time() + shift))[-1]
+        for shift in (0.0, 100.0)
+    )
+    assert (ours.name, ours.is_ok) == ("clock", True)
+    assert (behind.name, behind.is_ok) == ("clock", False)
+    assert "behind this machine" in behind.says
+    assert "NTP" in behind.remedy

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmcache_plugins.cli import _parser as build_parser
+from llmcache_plugins.cli.app import read
 
 ROOT = Path(__file__).parents[3]
 PAGES = ("warming", "analysis", "transfer")
@@ -47,4 +47,4 @@ def test_its_commands_exist(page: str) -> None:
     for command in commands:
         program, *arguments = shlex.split(command)
         assert program == "llmcache"
-        build_parser().parse_args(arguments)
+        read(arguments)

@@ -86,7 +86,7 @@ def test_what_is_there_already(url: str, tmp_path: Path, capsys: pytest.CaptureF
         assert json.loads(run(capsys, *arguments)[1])[told] == 6
     code, _, err = run(capsys, "import", url, path, "--keep", "--replace")
     assert code == 2
-    assert "not allowed with" in err
+    assert "not both" in err
 
 
 def test_a_backup_is_restored(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
