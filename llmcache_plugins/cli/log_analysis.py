@@ -35,6 +35,7 @@ class LogAnalysisOptions:
         calls_per_month: what to reckon with in place of the log's own rate.
         call_cost: of a call where the log does not say.
         hit_cost: of a hit.
+        embedding_cost: of embedding one question.
         top: clusters shown with `with_text`.
         with_text: show the questions of the largest clusters.
     """
@@ -48,6 +49,7 @@ class LogAnalysisOptions:
     calls_per_month: float | None = None
     call_cost: float = FLAT_CALL_COST
     hit_cost: float = FLAT_HIT_COST
+    embedding_cost: float = 0.0
     top: int = 10
     with_text: bool = False
 
@@ -97,6 +99,7 @@ def run_log_analysis(
         calls_per_month=options.calls_per_month,
         call_cost=options.call_cost,
         hit_cost=options.hit_cost,
+        embedding_cost=options.embedding_cost,
         dimension=0 if embedder is None else int(embedder.embed(["a"]).shape[1]),
     )
     if options.plot is not None:

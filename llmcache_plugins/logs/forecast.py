@@ -34,7 +34,7 @@ class Saving:
     Args:
         calls: in a month of 30 days.
         spent: for them without a cache.
-        value: less what the hits cost.
+        value: less what the hits cost, and the embeddings of all calls but exact repeats.
         low: at least.
         high: at most.
         call_cost: of one call, the mean.
@@ -146,6 +146,7 @@ def forecast_of(
     calls_per_month: float | None = None,
     call_cost: float = FLAT_CALL_COST,
     hit_cost: float = FLAT_HIT_COST,
+    embedding_cost: float = 0.0,
     dimension: int = 384,
 ) -> Forecast:
     """Put it together.
@@ -156,12 +157,14 @@ def forecast_of(
         calls_per_month: what to reckon with; None: as many as the log's span says, when it is at least an hour.
         call_cost: of a call where the log does not say.
         hit_cost: of an answer from the cache.
+        embedding_cost: of embedding one question; 0 where a model on this machine does it.
         dimension: of the vectors; 0 without an embedder.
 
     Raises:
         ConfigError: a number is below 0, or not finite.
     """
-    for name, value in (("calls_per_month", calls_per_month), ("call_cost", call_cost), ("hit_cost", hit_cost)):
+    costs = {"call_cost": call_cost, "hit_cost": hit_cost, "embedding_cost": embedding_cost}
+    for name, value in {"calls_per_month": calls_per_month, **costs}.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if value is not None and not (is_number and value >= 0):
             raise ConfigError(f"{name} must be a number of at least 0, not {value!r}")
@@ -169,21 +172,27 @@ def forecast_of(
     return Forecast(
         profile,
         replayed,
-        _saving(profile, replayed.hit_rate, calls_per_month, each, hit_cost),
+        _saving(profile, replayed.hit_rate, calls_per_month, each, hit_cost, embedding_cost if dimension else 0.0),
         _advice(profile, replayed.hit_rate, dimension),
         _warmth(profile, each),
     )
 
 
 def _saving(
-    profile: LogProfile, rate: HitRate, calls_per_month: float | None, each: float, hit_cost: float
+    profile: LogProfile,
+    rate: HitRate,
+    calls_per_month: float | None,
+    each: float,
+    hit_cost: float,
+    embedding_cost: float,
 ) -> Saving | None:
     calls = calls_per_month
     if calls is None:
         if profile.span is None or profile.span < _SHORTEST:
             return None
         calls = profile.calls / profile.span * _MONTH
-    value, low, high = (calls * share * (each - hit_cost) for share in (rate.value, rate.low, rate.high))
+    embedded = calls * (1.0 - rate.exact) * embedding_cost
+    value, low, high = (calls * share * (each - hit_cost) - embedded for share in (rate.value, rate.low, rate.high))
     low, high = min(low, high), max(low, high)  # a hit that costs more than a call turns them round
     return Saving(calls, calls * each, value, low, high, each, not profile.cost_calls, calls_per_month is None)
 

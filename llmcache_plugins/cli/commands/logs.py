@@ -71,6 +71,9 @@ def _read_analyze(
         typer.Option("--call-cost", metavar="X", help="where tokens or price are unknown", rich_help_panel=_LOG),
     ] = 0.10,
     hit_cost: Annotated[float, typer.Option("--hit-cost", metavar="X", help="of a hit", rich_help_panel=_LOG)] = 0.0001,
+    embedding_cost: Annotated[
+        float, typer.Option("--embedding-cost", metavar="X", help="of embedding a question", rich_help_panel=_LOG)
+    ] = 0.0,
 ) -> Run:
     from llmcache_plugins.cli.analyze import AnalyzeOptions, run_analyze
     from llmcache_plugins.cli.log_analysis import LogAnalysisOptions, is_log, run_log_analysis
@@ -88,6 +91,7 @@ def _read_analyze(
         calls_per_month=per_month,
         call_cost=call_cost,
         hit_cost=hit_cost,
+        embedding_cost=embedding_cost,
         top=top,
         with_text=with_text,
     )

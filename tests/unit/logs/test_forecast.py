@@ -147,6 +147,20 @@ def test_without_times_a_month_has_to_be_said() -> None:
     assert given.value == pytest.approx(50 * 0.0999)
 
 
+def test_embeddings_of_what_is_no_exact_repeat_are_taken_off() -> None:
+    costs = {"calls_per_month": 100.0, "embedding_cost": 0.01}
+    profile = profile_of(calls_of([1, 1, 1, 2]))
+    replayed = expected_hit_rate(profile, None)
+    dear, free = (
+        forecast_of(profile, replayed, **costs).saving,
+        forecast_of(profile, replayed, dimension=0, **costs).saving,
+    )
+    assert dear is not None
+    assert free is not None
+    assert free.value == pytest.approx(50 * 0.0999)
+    assert dear.value == pytest.approx(50 * 0.0999 - 50 * 0.01)
+
+
 def test_recommended_size_and_ttl_keep_nearly_all_hits_and_no_more() -> None:
     made = forecast([number // 2 for number in range(2000)])  # each question twice, a minute apart
     assert made.advice.max_entries == 1
@@ -174,7 +188,7 @@ def test_the_json_is_json_and_holds_no_question() -> None:
     assert json.loads(content)["hit_rate"]["sampled"] == 200
 
 
-@pytest.mark.parametrize("setting", ["calls_per_month", "call_cost", "hit_cost"])
+@pytest.mark.parametrize("setting", ["calls_per_month", "call_cost", "hit_cost", "embedding_cost"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), True])
 def test_a_number_out_of_range_is_refused(setting: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"{setting} must be a number of at least 0"):
