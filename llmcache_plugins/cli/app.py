@@ -18,6 +18,7 @@ from llmcache_plugins.cli.commands.invalidate import INVALIDATE
 from llmcache_plugins.cli.commands.logs import ANALYZE, REPLAY
 from llmcache_plugins.cli.commands.looking import INSPECT, TOP
 from llmcache_plugins.cli.commands.report import REPORT
+from llmcache_plugins.cli.commands.rules import EXPORT_RULES
 from llmcache_plugins.cli.commands.stats import STATS
 from llmcache_plugins.cli.commands.transfer import EXPORT, IMPORT
 from llmcache_plugins.cli.commands.warm import WARM
@@ -39,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     STATS,
     TOP,
     REPORT,
+    EXPORT_RULES,
     EXPORT,
     IMPORT,
 )
