@@ -93,7 +93,7 @@ def main() -> None:
             call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", source, "-w", wheels)
         wheel = next(wheels.glob("llmcache_plugins-*.whl"))
         size = wheel.stat().st_size
-        assert size < 1_250_000, f"the base wheel has grown to {size} bytes"
+        assert size < 2_800_000, f"the base wheel has grown to {size} bytes"
 
         bare = environment(folder / "bare")
         call(bare, "-m", "pip", "install", "--quiet", wheel)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 from llmcache_plugins.matching.guards.base import words_of
+from llmcache_plugins.matching.lexicon import relation_of, word_of
+from llmcache_plugins.matching.stems import stem_of
 
 __all__ = ["changed_questions", "kept_questions"]
 
@@ -74,8 +76,15 @@ def kept_questions(questions: Sequence[str], seed: int) -> Iterator[tuple[str, s
 
 def changed_questions(questions: Sequence[str], seed: int) -> Iterator[tuple[str, str, str]]:
     """(question, another one, kind of the edit): a content word replaced by one that stands behind the same word
-    elsewhere, two content words exchanged, or a restriction put in."""
+    elsewhere, two content words exchanged, or a restriction put in. A quarter of them is worded otherwise besides: else
+    politeness would be a sign of the same question."""
     chance = random.Random(seed)
+    for question, changed, kind in _changed(questions, chance):
+        edited = chance.choice(_WORDINGS)(changed, chance) if chance.random() < 0.25 else changed
+        yield question, edited, kind
+
+
+def _changed(questions: Sequence[str], chance: random.Random) -> Iterator[tuple[str, str, str]]:
     followers = _followers(questions)
     for question in questions:
         words = question.split()
@@ -94,9 +103,11 @@ def changed_questions(questions: Sequence[str], seed: int) -> Iterator[tuple[str
             yield question, " ".join(words), "exchanged"
         elif places:
             place = chance.choice(places)
-            others = followers[words[place - 1].lower()] - {_core(words[place]).lower()}
+            replaced = _core(words[place]).lower()
+            others = sorted(followers[words[place - 1].lower()])
+            others = [other for other in others if not _mean_the_same(replaced, other)]
             if others:
-                words[place] = _put(chance.choice(sorted(others)), words[place])
+                words[place] = _put(chance.choice(others), words[place])
                 yield question, " ".join(words), "replaced"
 
 
@@ -195,9 +206,18 @@ def _followers(questions: Sequence[str]) -> dict[str, set[str]]:
     return followers
 
 
+# How the same is said otherwise, whatever it is.
+_WORDINGS: tuple[Callable[[str, random.Random], str], ...] = (_polite, _polite, _reopened, _short_form, _bare, _fronted)
+
+
 def _is_content(word: str) -> bool:
     core = _core(word)
     return len(core) > 3 and core.isalpha() and core.lower() not in _SMALL
+
+
+def _mean_the_same(word: str, other: str) -> bool:
+    one, two = stem_of(word), stem_of(other)
+    return one == two or relation_of(word_of(one), word_of(two)) == "same"
 
 
 def _core(word: str) -> str:

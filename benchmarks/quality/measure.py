@@ -18,6 +18,7 @@ from benchmarks.quality.judged import judged_pairs, judged_stream
 from benchmarks.quality.material import Material, is_english, same_context
 from benchmarks.quality.pairs import BUDGETS, CHAIN, UNVERIFIED, PairRuns, run_pairs
 from benchmarks.quality.paraphrases import guard_aim
+from benchmarks.quality.patterns import patterns
 from benchmarks.quality.streams import SCORED, one_cosine, pooled, run_stream
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.deciding import policies_for
@@ -79,6 +80,7 @@ def measure(
         "guards": {"near": NEAR, **_guarded(runs)},
         "guard aim": guard_aim(material),
         "blind": run_blind(material.embedder, progress),
+        "patterns": patterns(material.embedder, progress, verifier=material.verifier),
         "reliability": {name: reliability(one) for name, one in sets.items()},
         "streams": {part: _streams(found) for part, found in streams.items()},
         "adaptive": run_adaptive(_whole_streams(material), material.embedder, material.verifier, progress),

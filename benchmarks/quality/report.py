@@ -70,6 +70,7 @@ def blocks_of(results: Json) -> dict[str, str]:
         "guard-aim": _guard_aim(results["guard aim"]),
         "guard-sets": _guard_sets(results["pairs"], results["streams"]["report"]["scored"]),
         "blind": _blind(results["blind"]),
+        "patterns": _patterns(results["patterns"]),
         "streams-report": _streams(results["streams"]["report"]),
         "streams-whole": _streams(results["streams"]["whole"]),
         "means": _means(results["streams"]),
@@ -208,6 +209,16 @@ def _judge(judge: Json) -> str:
         for name, one in judge["streams"].items()
     ]
     return table(head, rows)
+
+
+def _patterns(patterns: Json) -> str:
+    """Questions made from few patterns, with their answer stored and without."""
+    columns = ("present_right", "present_wrong", "absent_wrong")
+    rows = [
+        [_bold(name), *(_share(Rate(counts[column], patterns["asked"])) for column in columns)]
+        for name, counts in patterns["methods"].items()
+    ]
+    return table(("method", "stored: right", "stored: wrong", "not stored: wrong"), rows)
 
 
 def _minimal(methods: Json) -> str:

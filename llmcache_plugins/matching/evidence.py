@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import dropwhile, pairwise, takewhile
 from typing import NamedTuple, TypeAlias
 
+from llmcache_plugins.matching.exchanged import exchanged
 from llmcache_plugins.matching.features import Features, features_of
 from llmcache_plugins.matching.guards.base import words_of
 from llmcache_plugins.matching.guards.small_words import BEARING
@@ -29,7 +30,7 @@ __all__ = [
 Evidence: TypeAlias = list[float]
 """One number for each name in `EVIDENCE`, in that order."""
 
-EVIDENCE_VERSION = "2"
+EVIDENCE_VERSION = "3"
 """Changes whenever a number below may come out otherwise: a calibration fitted on older evidence is not used."""
 
 EVIDENCE: tuple[str, ...] = (
@@ -48,6 +49,13 @@ EVIDENCE: tuple[str, ...] = (
     "substituted",  # 1 when exactly one content word of either side stands against one of the other
     "unmatched_length",  # letters of the longest unmatched content word
     "unmatched_capital",  # unmatched words with a capital inside a sentence: likely names
+    "related",  # unmatched words of the side with fewer that have a synonym among the other's
+    "unrelated",  # the others of that side
+    "siblings",  # of these, the ones beside which the other side has another kind of the same thing
+    "opposed",  # 1 when an unmatched word has its opposite on the other side
+    "nouns",  # of the unrelated ones, the nouns that stand against nouns
+    "things",  # of these, the ones that are things, people or places on both sides
+    "unfamiliar",  # unmatched words, both sides, that the lexicon does not know: mostly names
     "nearest_spelling",  # best share of common letter triples between unmatched words, 0 without any
     "in_order",  # longest run of common words in the same order, as a share of the common words; 1 around "and", "or"
     "rotated",  # 1 when the words are the same and only the last ones have come to the front
@@ -174,6 +182,7 @@ def evidence_of(
         1.0 if fewer == more == 1 else 0.0,
         float(max(map(len, (*mine, *theirs)))) if more else 0.0,
         float(len(mine & left.capitals) + len(theirs & right.capitals)),
+        *exchanged(mine, theirs),
         _nearest_spelling(mine, theirs),
         _in_order(left, right),
         1.0 if left.all_stems == right.all_stems and _is_rotation(left.stems, right.stems) else 0.0,
