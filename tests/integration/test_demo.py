@@ -79,7 +79,7 @@ def test_a_second_run_hits_at_once_and_fresh_forgets(tmp_path: Path, port: int) 
 
 
 @pytest.mark.slow
-def test_the_whole_stream_has_no_wrong_hit_of_the_guards_kinds_and_hits_a_third_of_the_rewordings(
+def test_the_whole_stream_has_no_wrong_hit_of_the_guards_kinds_and_hits_three_in_ten_rewordings(
     tmp_path: Path,
 ) -> None:
     done = start(tmp_path, "--json", "--port", "0", "--url", "memory://")
@@ -87,8 +87,8 @@ def test_the_whole_stream_has_no_wrong_hit_of_the_guards_kinds_and_hits_a_third_
     summary = json.loads(done.stdout)
     assert summary["wrong_hits_of_guard_kinds"] == 0
     assert summary["rewordings"] >= 100
-    assert summary["rewordings_hit"] * 3 >= summary["rewordings"]
-    assert summary["wrong_hits"] <= 5
+    assert summary["rewordings_hit"] >= 0.3 * summary["rewordings"]
+    assert summary["wrong_hits"] <= 3
     assert summary["unjudged_hits"] == 0
     assert len(summary["example_hits"]) == len(summary["refused_look_alikes"]) == 5
     assert all(refused["guard"] for refused in summary["refused_look_alikes"])
