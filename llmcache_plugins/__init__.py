@@ -20,6 +20,7 @@ from llmcache_plugins.errors import (
 )
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Store, Validator, Verifier
 from llmcache_plugins.quality import Judgement, NearMissRecord, Regression, Reported, Validation
+from llmcache_plugins.rollout import Rollout
 from llmcache_plugins.selection import Invalidation, Selector
 from llmcache_plugins.types import (
     Answer,
@@ -83,6 +84,7 @@ __all__ = [
     "Regression",
     "Reported",
     "Request",
+    "Rollout",
     "Selector",
     "SemanticCache",
     "Store",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.rollout import MODES, SPLITS, Mode, Rollout, SplitBy
 from llmcache_plugins.types import Namespace
 
 __all__ = ["DEFAULT", "CacheConfig", "Default", "as_namespace"]
@@ -73,7 +74,17 @@ class CacheConfig:
             embedder and the traffic; see docs/adaptive.md.
         shadow_rate: of the adaptive policy: would-be hits that may be sent to the model / requests, in (0, 0.5]; beyond
             them the first 100.
-        answer_similarity: of the adaptive policy: least cosine of two answers that say the same, in (0.15, 1].
+        answer_similarity: least cosine of two answers that say the same, in (0.15, 1]: for the adaptive policy, and for
+            the comparisons of a roll-out.
+        mode: `"serve"` answers from the cache; `"shadow"` looks up, counts what would have been served, and always has
+            the model asked; `"canary"` serves a fixed share of the requests, and treats the others, the control group,
+            as in shadow. None for LLMCACHE_MODE of the environment, else `"canary"` with a `rollout`, else `"serve"`.
+            See docs/rollout.md.
+        fraction: the share that `"canary"` serves, in [0, 1]; None for LLMCACHE_FRACTION of the environment, else 0.1.
+            A larger one serves all that a smaller one did, and more.
+        split_by: what decides whether a request is served: its exact `"key"`, or its `"tenant"` (the namespace of the
+            request; one without is split by its key).
+        rollout: the stages that the share goes through by itself, in place of a `fraction`.
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -149,6 +160,10 @@ class CacheConfig:
     policy: Literal["calibrated", "adaptive"] = "calibrated"
     shadow_rate: float = 0.05
     answer_similarity: float = 0.85
+    mode: Mode | None = None
+    fraction: float | None = None
+    split_by: SplitBy = "key"
+    rollout: Rollout | None = None
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -215,6 +230,7 @@ class CacheConfig:
             _number(name, getattr(self, name), least=0.0, exclusive=True)
         _node_or_none(self.node_id)
         self._check_learning()
+        self._check_rollout()
         _positive_or_none("judge_budget", self.judge_budget)
         _number("judge_cost", self.judge_cost, least=0.0)
         self._check_flights()
@@ -260,6 +276,23 @@ class CacheConfig:
             raise ConfigError(
                 f"similarity_threshold={self.similarity_threshold!r} and policy='adaptive' exclude each other: the "
                 f"policy learns its threshold; leave one of them out"
+            )
+
+    def _check_rollout(self) -> None:
+        if self.mode is not None and self.mode not in MODES:
+            raise ConfigError(f'mode must be "serve", "shadow" or "canary", or None, not {self.mode!r}')
+        if self.fraction is not None:
+            _number("fraction", self.fraction, least=0.0, most=1.0, otherwise="or None")
+        if self.split_by not in SPLITS:
+            raise ConfigError(f'split_by must be "key" or "tenant", not {self.split_by!r}')
+        if self.rollout is None:
+            return
+        if not isinstance(self.rollout, Rollout):
+            raise ConfigError(f"rollout must be a Rollout or None, not {type(self.rollout).__name__}")
+        if self.fraction is not None:
+            raise ConfigError(
+                f"fraction={self.fraction!r} and rollout exclude each other: the stages say what is served; leave one "
+                f"of them out"
             )
 
     def _check_flights(self) -> None:

@@ -12,6 +12,7 @@ __all__ = [
     "LATENCY_BOUNDS",
     "AdaptiveStats",
     "CacheStats",
+    "GroupStats",
     "Latency",
     "LookupCounts",
     "ModelUse",
@@ -169,6 +170,37 @@ class Latency:
         return 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStats:
+    """What became of the requests of one group of a roll-out: `served`, or `control`, which the cache never answers.
+
+    Args:
+        hits: answered by the cache; none in the control group.
+        misses: all other lookups.
+        withheld: of these, in the control group, those that would have been hits.
+        same: withheld answers that the fresh one agreed with; `different`, and `unclear`: nobody could tell.
+        calls: answers of models that came.
+        answers: how long answers took: a hit its lookup, every other one the call of the model, where that is known.
+        seconds_squared: the squares of these times in sum, seconds squared.
+        models: what hits have spared, or withheld ones would have, and what calls took, by model.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    withheld: int = 0
+    same: int = 0
+    different: int = 0
+    unclear: int = 0
+    calls: int = 0
+    answers: Latency = field(default_factory=Latency)
+    seconds_squared: float = 0.0
+    models: Mapping[str, ModelUse] = field(default_factory=dict)
+
+    @property
+    def lookups(self) -> int:
+        return self.hits + self.misses
+
+
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
     """How full the server of a store is.
@@ -205,6 +237,8 @@ class CacheStats:
     `latency` is that of lookups, by `hit` and `miss`, and of the calls of models where it is known, `model`. `warnings`
     counts by kind: `tier` (one got full), `memory` of the server, `evictions` and `server_evictions` (more than 1,000
     in an hour).
+    `groups` are those of a roll-out, `served` and `control`, as far as there is one; `stages` counts its steps, by
+    `proven` (up), `errors` and `reports` (back).
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -231,6 +265,8 @@ class CacheStats:
     models: Mapping[str, ModelUse] = field(default_factory=dict)
     latency: Mapping[str, Latency] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, GroupStats] = field(default_factory=dict)
+    stages: Mapping[str, int] = field(default_factory=dict)
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
 

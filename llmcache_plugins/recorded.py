@@ -7,9 +7,11 @@ from typing import Literal, TypeAlias
 
 from llmcache_plugins.counters import ServerLoad
 from llmcache_plugins.quality import Reported, Validation
-from llmcache_plugins.types import Namespace, Outcome, UpdateOutcome, Usage
+from llmcache_plugins.rollout import Group
+from llmcache_plugins.types import Hit, HitKind, Namespace, Outcome, UpdateOutcome, Usage
 
 __all__ = [
+    "ComparisonEvent",
     "ErrorEvent",
     "Event",
     "EvictionsEvent",
@@ -24,6 +26,7 @@ __all__ = [
     "ResolutionOutcome",
     "ServerPressureEvent",
     "ShadowEvent",
+    "StageEvent",
     "StoreEvent",
     "UpdateEvent",
     "ValidationEvent",
@@ -39,12 +42,16 @@ class LookupEvent:
         query_type: of the entry that answered it, else what the profiler finds in the question; empty where it cannot
             tell, and for a bypass.
         model: that was to be asked; empty where the request names none.
+        group: of a roll-out: `served`, or `control`; empty without one, and for a bypass.
+        withheld: of the control group: what would have been served; None when nothing would.
     """
 
     outcome: Outcome
     namespace: Namespace
     query_type: str = ""
     model: str = ""
+    group: Group = ""
+    withheld: Hit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class UpdateEvent:
         usage: what the call took, zeros where nobody said.
         seconds: what it took, None where nobody knows.
         is_warming: the cache asked before a user did.
+        group: of a roll-out, as of a lookup; empty without one, and for warming.
     """
 
     outcome: UpdateOutcome
@@ -66,6 +74,7 @@ class UpdateEvent:
     usage: Usage = field(default_factory=Usage)
     seconds: float | None = None
     is_warming: bool = False
+    group: Group = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +147,38 @@ class ShadowEvent:
     outcome: Literal["agrees", "differs", "unknown"]
     is_drawn: bool
     namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonEvent:
+    """A fresh answer was compared with the stored one that would have been served (roll-out: shadow, control group).
+
+    Args:
+        outcome: `same`, `different`, or `unclear`: nobody could tell, or no answer came that can be compared.
+        kind: of the hit that would have been.
+    """
+
+    outcome: Literal["same", "different", "unclear"]
+    kind: HitKind
+    namespace: Namespace
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """A roll-out has gone up a stage, or back.
+
+    Args:
+        before: the share of requests that was served; `after`: that is served from now on. In [0, 1].
+        reason: `proven`: long enough in the stage, and the error surely within its bound; `errors`: more fresh answers
+            differed than the bound allows; `reports`: more answers were reported as wrong.
+        low: of what decided, errors / requests: the lower end of its 95 % interval; `high`: the upper one.
+    """
+
+    before: float
+    after: float
+    reason: Literal["proven", "errors", "reports"]
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +264,8 @@ Event: TypeAlias = (
     | JudgeEvent
     | ResolutionEvent
     | ShadowEvent
+    | ComparisonEvent
+    | StageEvent
     | ReportEvent
     | InvalidationEvent
     | MoveEvent

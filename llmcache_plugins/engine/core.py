@@ -30,6 +30,7 @@ from llmcache_plugins.engine.publishing import Publisher
 from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Followed, Resolver
+from llmcache_plugins.engine.rolling_out import RollingOut
 from llmcache_plugins.engine.sequences import Sequences
 from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.engine.sharing import Shared
@@ -70,6 +71,7 @@ class Core(Shared):
         redact: Callable[[str], str] | None = None,
         resolver: ResolveTurns | None = None,
         shadowing: Shadowing | None = None,
+        rolling_out: RollingOut | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
         shared_counts: SharedCounts | None = None,
@@ -105,6 +107,9 @@ class Core(Shared):
         self._shadowing = shadowing
         if shadowing is not None:
             shadowing.report_to(self._emit, self._health.failed)
+        self._rolling_out = rolling_out
+        if rolling_out is not None:
+            rolling_out.report_to(self._emit, self._health.failed)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
@@ -254,6 +259,8 @@ class Core(Shared):
         self._advisers.after_fork()
         if self._shadowing is not None:
             self._shadowing.after_fork()
+        if self._rolling_out is not None:
+            self._rolling_out.after_fork()
         if self._follow_ups is not None:
             self._follow_ups.after_fork()
         if self._rules.tiering is not None:

@@ -15,11 +15,13 @@ from llmcache_plugins.engine.joining import Joined, Seeker, join_flow
 from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
 from llmcache_plugins.engine.resolving import Followed
+from llmcache_plugins.engine.rolling_out import RollingOut
 from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.engine.steps import ReadExact
+from llmcache_plugins.engine.withholding import withhold_flow
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.recorded import LookupEvent
-from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request, Stored
+from llmcache_plugins.types import Bypass, Hit, Identity, Miss, MissReason, Outcome, Request, Stored
 
 __all__ = ["Lookups"]
 
@@ -133,7 +135,10 @@ class Lookups(Core):
         if self._surroundings.is_refreshing:
             return self._refreshing_flow()
         seeker = Seeker(request, identity, self._joining, is_open, self._epochs.version)
-        return join_flow(seeker, lead=lead and self.config.single_flight)
+        lead = lead and self.config.single_flight
+        if self._rolling_out is not None and not self._rolling_out.serves(request, identity):
+            return withhold_flow(seeker, lead=lead)
+        return join_flow(seeker, lead=lead)
 
     def _refreshing_flow(self) -> Flow[Joined]:
         """Nothing is read and nobody is waited for: each caller wants an answer of its own."""
@@ -182,12 +187,36 @@ class Lookups(Core):
             query_type = self._admit.query_type_of(request, identity)
         else:
             query_type = outcome.entry.profile.query_type
-        self._emit(event := LookupEvent(outcome, request.namespace, query_type, request.model))
+        event = LookupEvent(outcome, request.namespace, query_type, request.model)
+        if self._rolling_out is not None:
+            event = self._in_group(event, found, request, identity, self._rolling_out)
+        self._emit(event)
         if isinstance(outcome, Miss):
             self._log(event)
         elif outcome.kind != "exact":  # the entry alone does not tell what was asked
             self._served.remember(outcome)
         return outcome
+
+    def _in_group(
+        self,
+        event: LookupEvent,
+        found: Found | NotFound,
+        request: Request,
+        identity: Identity,
+        rolling_out: RollingOut,
+    ) -> LookupEvent:
+        """The event with its group, which the roll-out hears of too."""
+        if isinstance(found, Found):
+            rolling_out.looked(None, request, identity)
+            return replace(event, group="served")
+        rolling_out.looked(found, request, identity)
+        group = "control" if found.is_control else rolling_out.group_of(request, identity)
+        withheld = None
+        if found.withheld is not None:
+            latency = event.outcome.latency
+            hit = outcome_of(found.withheld, request.text, identity.key, latency, self._clock.now())
+            withheld = hit if isinstance(hit, Hit) else None
+        return replace(event, group=group, withheld=withheld)
 
     def _count(self, request: Request, identity: Identity) -> None:
         """One more request under its error budget, where a bound on wrong hits is kept."""

@@ -41,9 +41,10 @@ class Quality(Core):
         return await arun(flow, peek.aby(self._aperform))
 
     def finish_checks(self, timeout: float | None = None) -> bool:
-        """Wait until all answers that have come are compared with what was checked (adaptive policy), at the end of a
-        job or in a test. False when that took longer than `timeout` seconds."""
-        return self._shadowing is None or self._shadowing.finish(timeout)
+        """Wait until all answers that have come are compared with what was checked (adaptive policy) or withheld
+        (roll-out), at the end of a job or in a test. False when either took longer than `timeout` seconds."""
+        is_checked = self._shadowing is None or self._shadowing.finish(timeout)
+        return (self._rolling_out is None or self._rolling_out.finish(timeout)) and is_checked
 
     def near_misses(self) -> tuple[NearMissRecord, ...]:
         """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""
@@ -67,6 +68,8 @@ class Quality(Core):
         reported, error = run(self._report_flow(wrong), self._perform)
         self._emit(event := ReportEvent(reported))
         self._log(event)
+        if self._rolling_out is not None:
+            self._rolling_out.reported()
         return self._told(reported, error)
 
     async def areport_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
@@ -75,6 +78,8 @@ class Quality(Core):
         reported, error = await arun(self._report_flow(wrong), self._aperform)
         self._emit(event := ReportEvent(reported))
         await asyncio.get_running_loop().run_in_executor(self._workers(), self._log, event)
+        if self._rolling_out is not None:
+            self._rolling_out.reported()
         return self._told(reported, error)
 
     def _report_flow(self, wrong: Wrong) -> Flow[tuple[Reported, StoreError | None]]:

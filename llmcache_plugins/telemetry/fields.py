@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from llmcache_plugins.recorded import (
+    ComparisonEvent,
     ErrorEvent,
     Event,
     EvictionsEvent,
@@ -18,6 +19,7 @@ from llmcache_plugins.recorded import (
     ResolutionEvent,
     ServerPressureEvent,
     ShadowEvent,
+    StageEvent,
     StoreEvent,
     UpdateEvent,
     ValidationEvent,
@@ -41,6 +43,8 @@ NAMES = (
     "judge",
     "resolution",
     "shadow",
+    "comparison",
+    "stage",
     "report",
     "invalidation",
     "move",
@@ -129,10 +133,13 @@ def _lookup(event: LookupEvent) -> dict[str, JsonValue]:
         nearest = outcome.near_misses[0]
         found["nearest_similarity"] = float(nearest.similarity)
         found["nearest_vetoed_by"] = list(nearest.vetoed_by)
+    if event.withheld is not None:
+        found["withheld_kind"] = event.withheld.kind
+        found["withheld_key"] = event.withheld.entry.key[:_MOST_OF_A_KEY]
     found["query_type"] = event.query_type
     found["model"] = event.model
     found["namespace"] = list(event.namespace)
-    return found
+    return found | _group(event)
 
 
 def _update(event: UpdateEvent) -> dict[str, JsonValue]:
@@ -147,7 +154,13 @@ def _update(event: UpdateEvent) -> dict[str, JsonValue]:
         "cache_read_input_tokens": event.usage.cache_read_input_tokens,
         "model": event.model,
         "namespace": list(event.namespace),
+        **_group(event),
     }
+
+
+def _group(event: LookupEvent | UpdateEvent) -> dict[str, JsonValue]:
+    """Nothing without a roll-out: most caches have none. A hit is always one of the served group."""
+    return {"group": event.group} if event.group else {}
 
 
 def _validation(event: ValidationEvent) -> dict[str, JsonValue]:
@@ -180,6 +193,10 @@ def _resolution(event: ResolutionEvent) -> dict[str, JsonValue]:
 
 def _shadow(event: ShadowEvent) -> dict[str, JsonValue]:
     return {"event": "shadow", "outcome": event.outcome, "drawn": event.is_drawn, "namespace": list(event.namespace)}
+
+
+def _comparison(event: ComparisonEvent) -> dict[str, JsonValue]:
+    return {"event": "comparison", "outcome": event.outcome, "kind": event.kind, "namespace": list(event.namespace)}
 
 
 def _report(event: ReportEvent) -> dict[str, JsonValue]:
@@ -224,6 +241,8 @@ _FIELDS: dict[type, Callable[[Any], dict[str, JsonValue]]] = {
     JudgeEvent: _judge,
     ResolutionEvent: _resolution,
     ShadowEvent: _shadow,
+    ComparisonEvent: _comparison,
+    StageEvent: _plain("stage", "before", "after", "reason", "low", "high"),
     ReportEvent: _report,
     InvalidationEvent: _invalidation,
     MoveEvent: _plain("move", "source", "target", "count", "reason"),
