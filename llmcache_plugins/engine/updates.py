@@ -147,7 +147,7 @@ class Updates(Core):
     def _group_of(
         self, request: Request, identity: Identity, awaited: Awaited | None, *, is_warming: bool = False
     ) -> Group:
-        if self._rolling_out is None or is_warming:
+        if self._rolling_out is None or is_warming or self._surroundings.is_bypassed:
             return ""
         return "control" if awaited is not None else self._rolling_out.group_of(request, identity)
 
