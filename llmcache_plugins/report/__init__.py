@@ -2,6 +2,7 @@
 counts."""
 
 from llmcache_plugins.report.build import report_of
+from llmcache_plugins.report.rollout import RolloutReport, Share, Side, rollout_of
 from llmcache_plugins.report.sections import Section, sections_of
 from llmcache_plugins.report.values import Alert, Change, FalseHits, Freshness, Group, Report, Timing, Trend
 
@@ -12,9 +13,13 @@ __all__ = [
     "Freshness",
     "Group",
     "Report",
+    "RolloutReport",
     "Section",
+    "Share",
+    "Side",
     "Timing",
     "Trend",
     "report_of",
+    "rollout_of",
     "sections_of",
 ]
