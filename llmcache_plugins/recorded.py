@@ -15,6 +15,7 @@ __all__ = [
     "ErrorEvent",
     "Event",
     "EvictionsEvent",
+    "GroupLookupEvent",
     "InvalidationEvent",
     "JudgeEvent",
     "JudgeOutcome",
@@ -42,14 +43,23 @@ class LookupEvent:
         query_type: of the entry that answered it, else what the profiler finds in the question; empty where it cannot
             tell, and for a bypass.
         model: that was to be asked; empty where the request names none.
-        group: of a roll-out: `served`, or `control`; empty without one, and for a bypass.
-        withheld: of the control group: what would have been served; None when nothing would.
     """
 
     outcome: Outcome
     namespace: Namespace
     query_type: str = ""
     model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLookupEvent(LookupEvent):
+    """A lookup of one of the groups of a roll-out has ended: what it has more is on no path without one.
+
+    Args:
+        group: `served`, or `control`.
+        withheld: of the control group: what would have been served; None when nothing would.
+    """
+
     group: Group = ""
     withheld: Hit | None = None
 
@@ -65,7 +75,7 @@ class UpdateEvent:
         usage: what the call took, zeros where nobody said.
         seconds: what it took, None where nobody knows.
         is_warming: the cache asked before a user did.
-        group: of a roll-out, as of a lookup; empty without one, and for warming.
+        group: of a roll-out, `served` or `control`; empty without one, and for warming.
     """
 
     outcome: UpdateOutcome

@@ -20,7 +20,8 @@ from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.engine.steps import ReadExact
 from llmcache_plugins.engine.withholding import withhold_flow
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.recorded import LookupEvent
+from llmcache_plugins.recorded import GroupLookupEvent, LookupEvent
+from llmcache_plugins.rollout import Group
 from llmcache_plugins.types import Bypass, Hit, Identity, Miss, MissReason, Outcome, Request, Stored
 
 __all__ = ["Lookups"]
@@ -208,15 +209,15 @@ class Lookups(Core):
         """The event with its group, which the roll-out hears of too."""
         if isinstance(found, Found):
             rolling_out.looked(None, request, identity)
-            return replace(event, group="served")
+            return _of_group(event, "served")
         rolling_out.looked(found, request, identity)
-        group = "control" if found.is_control else rolling_out.group_of(request, identity)
+        group: Group = "control" if found.is_control else rolling_out.group_of(request, identity)
         withheld = None
         if found.withheld is not None:
             latency = event.outcome.latency
             hit = outcome_of(found.withheld, request.text, identity.key, latency, self._clock.now())
             withheld = hit if isinstance(hit, Hit) else None
-        return replace(event, group=group, withheld=withheld)
+        return _of_group(event, group, withheld)
 
     def _count(self, request: Request, identity: Identity) -> None:
         """One more request under its error budget, where a bound on wrong hits is kept."""
@@ -225,3 +226,7 @@ class Lookups(Core):
         policy = self._rules.policy_for(request)
         if policy is not None:
             self._shadowing.count(policy, request.namespace, identity.scope)
+
+
+def _of_group(event: LookupEvent, group: Group, withheld: Hit | None = None) -> GroupLookupEvent:
+    return GroupLookupEvent(event.outcome, event.namespace, event.query_type, event.model, group, withheld)

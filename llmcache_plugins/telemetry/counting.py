@@ -14,6 +14,7 @@ from llmcache_plugins.recorded import (
     ErrorEvent,
     Event,
     EvictionsEvent,
+    GroupLookupEvent,
     InvalidationEvent,
     JudgeEvent,
     LookupEvent,
@@ -60,6 +61,8 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
     """
     if isinstance(event, LookupEvent):
         _count_lookup(event, counts, (*namespace, *event.namespace) if namespace else event.namespace)
+        if isinstance(event, GroupLookupEvent):
+            count_lookup(event, counts)
     elif isinstance(event, UpdateEvent):
         add_use(counts, "warmed" if event.is_warming else "spent", event.model, event.usage)
         if event.group:
@@ -105,8 +108,6 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
 
 def _count_lookup(event: LookupEvent, counts: Counts, namespace: Namespace) -> None:
     outcome = event.outcome
-    if event.group:
-        count_lookup(event, counts)
     if isinstance(outcome, Hit):
         add(counts, "hits", outcome.kind)
         add(counts, "stale_hits", by=outcome.is_stale)

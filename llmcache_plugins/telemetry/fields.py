@@ -10,6 +10,7 @@ from llmcache_plugins.recorded import (
     ErrorEvent,
     Event,
     EvictionsEvent,
+    GroupLookupEvent,
     InvalidationEvent,
     JudgeEvent,
     LookupEvent,
@@ -133,13 +134,15 @@ def _lookup(event: LookupEvent) -> dict[str, JsonValue]:
         nearest = outcome.near_misses[0]
         found["nearest_similarity"] = float(nearest.similarity)
         found["nearest_vetoed_by"] = list(nearest.vetoed_by)
-    if event.withheld is not None:
-        found["withheld_kind"] = event.withheld.kind
-        found["withheld_key"] = event.withheld.entry.key[:_MOST_OF_A_KEY]
     found["query_type"] = event.query_type
     found["model"] = event.model
     found["namespace"] = list(event.namespace)
-    return found | _group(event)
+    if isinstance(event, GroupLookupEvent):
+        found |= _group(event)
+        if event.withheld is not None:
+            found["withheld_kind"] = event.withheld.kind
+            found["withheld_key"] = event.withheld.entry.key[:_MOST_OF_A_KEY]
+    return found
 
 
 def _update(event: UpdateEvent) -> dict[str, JsonValue]:
@@ -158,7 +161,7 @@ def _update(event: UpdateEvent) -> dict[str, JsonValue]:
     }
 
 
-def _group(event: LookupEvent | UpdateEvent) -> dict[str, JsonValue]:
+def _group(event: GroupLookupEvent | UpdateEvent) -> dict[str, JsonValue]:
     """Nothing without a roll-out: most caches have none. A hit is always one of the served group."""
     return {"group": event.group} if event.group else {}
 
@@ -252,3 +255,4 @@ _FIELDS: dict[type, Callable[[Any], dict[str, JsonValue]]] = {
     StoreEvent: _plain("store", "store", "evictions", "expirations", "damaged"),
 }
 _NAME_OF = dict(zip(_FIELDS, NAMES, strict=True))
+_FIELDS[GroupLookupEvent], _NAME_OF[GroupLookupEvent] = _lookup, "lookup"

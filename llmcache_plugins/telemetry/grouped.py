@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from llmcache_plugins.counters import GroupStats
-from llmcache_plugins.recorded import ComparisonEvent, LookupEvent, UpdateEvent
+from llmcache_plugins.recorded import ComparisonEvent, GroupLookupEvent, UpdateEvent
 from llmcache_plugins.telemetry.tables import Counts, add, add_time, add_use, latency_in, models_in, number_in
 from llmcache_plugins.types import Hit, Miss
 
@@ -15,7 +15,7 @@ GROUPED = "groups"  # the counter whose labels are a group and what of it
 _GROUPS = ("served", "control")
 
 
-def count_lookup(event: LookupEvent, counts: Counts) -> None:
+def count_lookup(event: GroupLookupEvent, counts: Counts) -> None:
     """A lookup of one of the groups."""
     outcome, group = event.outcome, event.group
     if isinstance(outcome, Hit):

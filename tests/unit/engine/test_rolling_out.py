@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -13,7 +14,8 @@ import pytest
 from llmcache_plugins import CacheConfig, Hit, Miss, SemanticCache, open_cache
 from llmcache_plugins.engine.recording import Recording
 from llmcache_plugins.errors import ConfigError
-from llmcache_plugins.recorded import ComparisonEvent, Event, LookupEvent, UpdateEvent
+from llmcache_plugins.recorded import ComparisonEvent, Event, GroupLookupEvent, UpdateEvent
+from llmcache_plugins.telemetry import LogRecorder
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.types import Answer, MissReason, Request, Usage
 
@@ -157,7 +159,7 @@ def test_the_events_say_which_group_and_what_was_withheld(clock: FakeClock) -> N
     with closing(opened(mode="shadow", clock=clock, recorders=[events.append])) as cache:
         cache.get_or_generate(ASKED, lambda: "north")
         cache.get_or_generate(ASKED, lambda: "north")
-        looked = [event for event in events if isinstance(event, LookupEvent)]
+        looked = [event for event in events if isinstance(event, GroupLookupEvent)]
         assert [event.group for event in looked] == ["control", "control"]
         assert looked[0].withheld is None
         assert looked[1].withheld is not None
@@ -165,6 +167,17 @@ def test_the_events_say_which_group_and_what_was_withheld(clock: FakeClock) -> N
         assert looked[1].withheld.kind == "exact"
         assert [event.group for event in events if isinstance(event, UpdateEvent)] == ["control", "control"]
         assert "north" not in repr(looked)
+
+
+def test_logs_name_group_and_kind_and_no_text(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "llmcache_plugins.events")
+    with closing(opened(mode="shadow", clock=clock, recorders=[LogRecorder()])) as cache:
+        for _ in range(2):
+            cache.get_or_generate("secret question", lambda: "secret answer")
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("group=control withheld_kind=exact withheld_key=" in line for line in lines) == 1
+    assert [line for line in lines if line.startswith("comparison")] == ["comparison outcome=same kind=exact"]
+    assert not any("secret" in line for line in lines)
 
 
 def test_what_the_calls_would_have_cost_is_known(shadow: SemanticCache) -> None:

@@ -9,7 +9,7 @@ import pytest
 from llmcache_plugins import Rollout, open_cache
 from llmcache_plugins.counters import CacheStats
 from llmcache_plugins.money import MoneySettings, Price, PriceTable
-from llmcache_plugins.recorded import ComparisonEvent, Event, LookupEvent, StageEvent, UpdateEvent
+from llmcache_plugins.recorded import ComparisonEvent, Event, GroupLookupEvent, LookupEvent, StageEvent, UpdateEvent
 from llmcache_plugins.report import report_of, rollout_of
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.telemetry import SharedStatistics, Statistics
@@ -24,15 +24,15 @@ HIT = Hit(ENTRY, "exact", "memory", 1.0, 1.0, 0.0, 1, 0.001)
 def traffic() -> list[Event]:
     """100 served requests, 60 of them hits; 200 of the control group, of which 100 would have been."""
     call = UpdateEvent(UpdateOutcome(True), (), "m", Usage(1_000_000, 0), 2.0)
-    served: list[Event] = [LookupEvent(HIT, (), model="m", group="served")] * 60
+    served: list[Event] = [GroupLookupEvent(HIT, (), model="m", group="served")] * 60
     for _ in range(40):
-        served.append(LookupEvent(Miss(MissReason.NO_CANDIDATES), (), model="m", group="served"))
+        served.append(GroupLookupEvent(Miss(MissReason.NO_CANDIDATES), (), model="m", group="served"))
         served.append(UpdateEvent(call.outcome, (), "m", call.usage, 2.0, group="served"))
     control: list[Event] = []
     for number in range(200):
         withheld = HIT if number < 100 else None
         reason = MissReason.WITHHELD if withheld else MissReason.NO_CANDIDATES
-        control.append(LookupEvent(Miss(reason), (), model="m", group="control", withheld=withheld))
+        control.append(GroupLookupEvent(Miss(reason), (), model="m", group="control", withheld=withheld))
         control.append(UpdateEvent(call.outcome, (), "m", call.usage, 1.9 + 0.2 * (number % 2), group="control"))
     compared: list[Event] = [ComparisonEvent("same", "exact", ())] * 45 + [
         ComparisonEvent("different", "exact", ())
