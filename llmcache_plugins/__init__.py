@@ -6,6 +6,7 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
+from llmcache_plugins.ab_test import ABTest, Arm
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.counters import CacheStats
 from llmcache_plugins.errors import (
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ABTest",
     "Answer",
+    "Arm",
     "Bypass",
     "CacheConfig",
     "CacheStats",

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from llmcache_plugins.ab_test import ABTest
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.rollout import MODES, SPLITS, Mode, Rollout, SplitBy
 from llmcache_plugins.types import Namespace
@@ -71,7 +72,8 @@ class CacheConfig:
         resolver_timeout: longest wait for the resolver.
         policy: `"calibrated"` decides by the calibration alone; `"adaptive"` sends some would-be hits to the model,
             compares its answer with the stored one, and keeps the error budget by what comes of that, whatever the
-            embedder and the traffic; see docs/adaptive.md.
+            embedder and the traffic; see docs/adaptive.md. An `ABTest` decides about one part of the questions by one
+            policy and about the others by another, and the report compares them; see docs/rollout.md.
         shadow_rate: of the adaptive policy: would-be hits that may be sent to the model / requests, in (0, 0.5]; beyond
             them the first 100.
         answer_similarity: least cosine of two answers that say the same, in (0.15, 1]: for the adaptive policy, and for
@@ -157,7 +159,7 @@ class CacheConfig:
     judge_cost: float = 0.0
     standalone_turns: bool = False
     resolver_timeout: float = 10.0
-    policy: Literal["calibrated", "adaptive"] = "calibrated"
+    policy: Literal["calibrated", "adaptive"] | ABTest = "calibrated"
     shadow_rate: float = 0.05
     answer_similarity: float = 0.85
     mode: Mode | None = None
@@ -268,8 +270,8 @@ class CacheConfig:
                 raise ConfigError(f"{name} holds questions in clear, which store_text=False rules out; leave it out")
 
     def _check_learning(self) -> None:
-        if self.policy not in ("calibrated", "adaptive"):
-            raise ConfigError(f'policy must be "calibrated" or "adaptive", not {self.policy!r}')
+        if not isinstance(self.policy, ABTest) and self.policy not in ("calibrated", "adaptive"):
+            raise ConfigError(f'policy must be "calibrated", "adaptive" or an ABTest, not {self.policy!r}')
         _number("shadow_rate", self.shadow_rate, least=0.0, exclusive=True, most=_MOST_ERROR)
         _number("answer_similarity", self.answer_similarity, least=0.15, exclusive=True, most=1.0)
         if self.policy == "adaptive" and self.similarity_threshold is not None:

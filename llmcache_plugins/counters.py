@@ -11,6 +11,7 @@ from llmcache_plugins.types import Namespace, Usage
 __all__ = [
     "LATENCY_BOUNDS",
     "AdaptiveStats",
+    "ArmStats",
     "CacheStats",
     "GroupStats",
     "Latency",
@@ -201,6 +202,28 @@ class GroupStats:
         return self.hits + self.misses
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmStats:
+    """What became of the questions that one policy of an A/B test has decided about.
+
+    Args:
+        lookups: all of them.
+        answered: by the cache, or in a control group it would have been.
+        by_meaning: of these, those that were matched by meaning; only in them can two policies differ.
+        same: of these, those whose withheld answer the fresh one agreed with; `different`, and `unclear`: nobody could
+            tell. They come from a control group.
+        reported: answers that users reported as wrong.
+    """
+
+    lookups: int = 0
+    answered: int = 0
+    by_meaning: int = 0
+    same: int = 0
+    different: int = 0
+    unclear: int = 0
+    reported: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
     """How full the server of a store is.
@@ -239,6 +262,7 @@ class CacheStats:
     in an hour).
     `groups` are those of a roll-out, `served` and `control`, as far as there is one; `stages` counts its steps, by
     `proven` (up), `errors` and `reports` (back).
+    `arms` are those of an A/B test, `a` and `b`, as far as there is one.
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies.
     """
@@ -267,6 +291,7 @@ class CacheStats:
     warnings: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, GroupStats] = field(default_factory=dict)
     stages: Mapping[str, int] = field(default_factory=dict)
+    arms: Mapping[str, ArmStats] = field(default_factory=dict)
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from llmcache_plugins.checking import comparison_of, rolling_out_of, shadowing_of
 from llmcache_plugins.config import CacheConfig
-from llmcache_plugins.deciding import guards_of, policies_for, verifier_of, version_of
+from llmcache_plugins.deciding import guards_of, policy_for, verifier_of, version_of
 from llmcache_plugins.embedders import CachingEmbedder, OnnxEmbedder, VectorCacheFile, as_embedder, caching
 from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
@@ -186,7 +186,7 @@ def _rules(
         tiers=(),
         embedder_id=None if embedder is None else embedder.embedder_id,
         policy_id=_policy_id(embedder, guards, advisers),
-        policy_for=policies_for(
+        policy_for=policy_for(
             config,
             embedder,
             guards=guards,

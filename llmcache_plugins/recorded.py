@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from llmcache_plugins.ab_test import ArmName
 from llmcache_plugins.counters import ServerLoad
 from llmcache_plugins.quality import Reported, Validation
 from llmcache_plugins.rollout import Group
@@ -53,15 +54,18 @@ class LookupEvent:
 
 @dataclass(frozen=True, slots=True)
 class GroupLookupEvent(LookupEvent):
-    """A lookup of one of the groups of a roll-out has ended: what it has more is on no path without one.
+    """A lookup of one of the groups of a roll-out, or of one of the arms of an A/B test, has ended: what it has more is
+    on no path without one.
 
     Args:
-        group: `served`, or `control`.
+        group: `served`, or `control`; empty without a roll-out.
         withheld: of the control group: what would have been served; None when nothing would.
+        arm: whose policy has decided, `a` or `b`; empty without an A/B test.
     """
 
     group: Group = ""
     withheld: Hit | None = None
+    arm: ArmName = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +170,13 @@ class ComparisonEvent:
     Args:
         outcome: `same`, `different`, or `unclear`: nobody could tell, or no answer came that can be compared.
         kind: of the hit that would have been.
+        arm: whose policy had decided; empty without an A/B test.
     """
 
     outcome: Literal["same", "different", "unclear"]
     kind: HitKind
     namespace: Namespace
+    arm: ArmName = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +199,11 @@ class StageEvent:
 
 @dataclass(frozen=True, slots=True)
 class ReportEvent:
-    """A user reported a wrong answer."""
+    """A user reported a wrong answer; `arm` is whose policy had decided, empty without an A/B test and where it is not
+    known what was asked."""
 
     reported: Reported
+    arm: ArmName = ""
 
 
 @dataclass(frozen=True, slots=True)

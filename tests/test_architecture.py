@@ -12,7 +12,7 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "quality", "selection", "rollout", "counters", "recorded", "protocols"}
+BASE = {"types", "errors", "quality", "selection", "rollout", "ab_test", "counters", "recorded", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
@@ -20,8 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quality": {"types", "errors"},
     "selection": {"types", "errors"},
     "rollout": {"errors"},
+    "ab_test": {"types", "errors", "rollout"},
     "counters": {"types"},
-    "recorded": {"types", "errors", "quality", "rollout", "counters"},
+    "recorded": {"types", "errors", "quality", "ab_test", "rollout", "counters"},
     "protocols": {"types", "errors", "quality", "selection", "counters", "recorded"},
     "config": BASE,
     "keys": BASE,

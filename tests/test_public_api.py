@@ -13,7 +13,7 @@ import pytest
 import llmcache_plugins
 
 PUBLIC = {
-    "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
+    "ABTest", "Answer", "Arm", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
     "EmbedderError", "Entry", "EventRule", "Explanation", "Guard", "Hit", "Invalidation",
     "InvalidationProgress", "InvalidationReport", "Judge", "Judgement", "LLMCacheError", "LexicalMatcher", "Miss",
     "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Profile", "Profiler",

@@ -72,6 +72,7 @@ def _stats_as_json(stats: CacheStats) -> dict[str, Any]:
             name: {**asdict(group), "answers": _latency_as_json(group.answers)} for name, group in stats.groups.items()
         },
         "stages": dict(stats.stages),
+        "arms": {name: asdict(arm) for name, arm in stats.arms.items()},
         "tiers": {name: asdict(tier) for name, tier in stats.tiers.items()},
         "stores": {name: asdict(store) for name, store in stats.stores.items()},
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from llmcache_plugins.ab_test import ABTest
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.engine.admitting import Admission
 from llmcache_plugins.engine.announcing import Announcer
@@ -108,6 +109,8 @@ class Core(Shared):
         if shadowing is not None:
             shadowing.report_to(self._emit, self._health.failed)
         self._rolling_out = rolling_out
+        self._arm_of = config.policy.arm_of if isinstance(config.policy, ABTest) else None
+        self._is_split = rolling_out is not None or self._arm_of is not None
         if rolling_out is not None:
             rolling_out.report_to(self._emit, self._health.failed)
         self._workers = Workers() if workers is None else workers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import perf_counter
 
+from llmcache_plugins.ab_test import ArmName
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.dialogue import turns_to_resolve
 from llmcache_plugins.engine.drivers import arun, run
@@ -15,7 +16,6 @@ from llmcache_plugins.engine.joining import Joined, Seeker, join_flow
 from llmcache_plugins.engine.leads import Lead
 from llmcache_plugins.engine.outcomes import outcome_of
 from llmcache_plugins.engine.resolving import Followed
-from llmcache_plugins.engine.rolling_out import RollingOut
 from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.engine.steps import ReadExact
 from llmcache_plugins.engine.withholding import withhold_flow
@@ -189,8 +189,8 @@ class Lookups(Core):
         else:
             query_type = outcome.entry.profile.query_type
         event = LookupEvent(outcome, request.namespace, query_type, request.model)
-        if self._rolling_out is not None:
-            event = self._in_group(event, found, request, identity, self._rolling_out)
+        if self._is_split:
+            event = self._in_group(event, found, request, identity)
         self._emit(event)
         if isinstance(outcome, Miss):
             self._log(event)
@@ -199,25 +199,23 @@ class Lookups(Core):
         return outcome
 
     def _in_group(
-        self,
-        event: LookupEvent,
-        found: Found | NotFound,
-        request: Request,
-        identity: Identity,
-        rolling_out: RollingOut,
-    ) -> LookupEvent:
-        """The event with its group, which the roll-out hears of too."""
-        if isinstance(found, Found):
-            rolling_out.looked(None, request, identity)
-            return _of_group(event, "served")
-        rolling_out.looked(found, request, identity)
-        group: Group = "control" if found.is_control else rolling_out.group_of(request, identity)
-        withheld = None
-        if found.withheld is not None:
+        self, event: LookupEvent, found: Found | NotFound, request: Request, identity: Identity
+    ) -> GroupLookupEvent:
+        """The event with its group and arm; the roll-out hears of it."""
+        rolling_out, withheld = self._rolling_out, None
+        group: Group = ""
+        arm: ArmName = "" if self._arm_of is None else self._arm_of(request)
+        if rolling_out is not None:
+            rolling_out.looked(None if isinstance(found, Found) else found, request, identity, arm)
+            if isinstance(found, Found):
+                group = "served"
+            else:
+                group = "control" if found.is_control else rolling_out.group_of(request, identity)
+        if isinstance(found, NotFound) and found.withheld is not None:
             latency = event.outcome.latency
             hit = outcome_of(found.withheld, request.text, identity.key, latency, self._clock.now())
             withheld = hit if isinstance(hit, Hit) else None
-        return _of_group(event, group, withheld)
+        return GroupLookupEvent(event.outcome, event.namespace, event.query_type, event.model, group, withheld, arm)
 
     def _count(self, request: Request, identity: Identity) -> None:
         """One more request under its error budget, where a bound on wrong hits is kept."""
@@ -226,7 +224,3 @@ class Lookups(Core):
         policy = self._rules.policy_for(request)
         if policy is not None:
             self._shadowing.count(policy, request.namespace, identity.scope)
-
-
-def _of_group(event: LookupEvent, group: Group, withheld: Hit | None = None) -> GroupLookupEvent:
-    return GroupLookupEvent(event.outcome, event.namespace, event.query_type, event.model, group, withheld)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from llmcache_plugins.ab_test import ArmName
 from llmcache_plugins.engine.comparing import Comparison
 from llmcache_plugins.engine.daemons import Daemons
 from llmcache_plugins.engine.rules import NotFound
@@ -47,6 +48,7 @@ class Awaited:
         kind: of the hit that would have been.
         keeps: the stored answer stays, as it would have if it had been served.
         number: of the roll-out's steps at the time.
+        arm: whose policy has decided.
     """
 
     request: Request
@@ -55,6 +57,7 @@ class Awaited:
     kind: HitKind = "exact"
     keeps: bool = False
     number: int = 0
+    arm: ArmName = ""
 
     @property
     def size(self) -> int:
@@ -121,7 +124,7 @@ class RollingOut:
         return "served" if self.serves(request, identity) else "control"
 
     # ---------------------------------------------------------------- lookups
-    def looked(self, found: NotFound | None, request: Request, identity: Identity) -> None:
+    def looked(self, found: NotFound | None, request: Request, identity: Identity, arm: ArmName = "") -> None:
         """A lookup has ended; without `found` by a hit that is served."""
         withheld = None if found is None else found.withheld
         is_control = found is not None and found.is_control
@@ -131,7 +134,7 @@ class RollingOut:
         if not is_control or found is None:
             return
         number = 0 if self._stages is None else self._stages.number
-        awaited = Awaited(Request("", namespace=request.namespace), self._clock.monotonic(), number=number)
+        awaited = Awaited(Request("", namespace=request.namespace), self._clock.monotonic(), number=number, arm=arm)
         if withheld is not None:
             if self._comparison.has_judge:  # nobody else reads the request, whose history may be long
                 awaited.request = request
@@ -227,7 +230,7 @@ class RollingOut:
         if self._stages is not None:
             with self._lock:
                 step = self._stages.compared(outcome, awaited.number, self._clock.monotonic())
-        self._emit(ComparisonEvent(outcome, awaited.kind, awaited.request.namespace))
+        self._emit(ComparisonEvent(outcome, awaited.kind, awaited.request.namespace, awaited.arm))
         self._tell(step)
 
     def _tell(self, step: StageEvent | None) -> None:

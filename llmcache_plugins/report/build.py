@@ -9,6 +9,7 @@ from llmcache_plugins.analysis import wilson
 from llmcache_plugins.counters import CacheStats, Latency, LookupCounts, StoreStats
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings, savings_of
+from llmcache_plugins.report.ab_test import ab_of
 from llmcache_plugins.report.rollout import rollout_of
 from llmcache_plugins.report.trend import trend_of
 from llmcache_plugins.report.values import Alert, FalseHits, Freshness, Group, Report, Timing
@@ -87,6 +88,7 @@ def report_of(
             false_hit_rate=_share_served(false_hits, stats.hit_count),
         ),
         rollout=rollout_of(stats, money, fraction=fraction),
+        ab_test=ab_of(stats),
         alerts=alerts_from(alerts),
     )
     return report if earlier is None else trend_of(report, earlier)

@@ -10,7 +10,7 @@ from llmcache_plugins.analysis import errors_per_request, wilson
 from llmcache_plugins.counters import CacheStats, GroupStats
 from llmcache_plugins.money import MoneySettings, savings_of
 
-__all__ = ["RolloutReport", "Share", "Side", "rollout_of"]
+__all__ = ["RolloutReport", "Share", "Side", "rollout_of", "share_with_interval"]
 
 _Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 _LEAST = 30  # answers of a group, below which its mean is no normal one
@@ -119,7 +119,7 @@ def rollout_of(
         different=control.different,
         unclear=control.unclear,
         error_rate=_errors(control),
-        wrong_hits=_share(control.different, control.same + control.different),
+        wrong_hits=share_with_interval(control.different, control.same + control.different),
         reported=stats.reported,
         seconds_saved=saved,
         seconds_saved_low=low,
@@ -136,7 +136,7 @@ def _side(group: GroupStats, hits: int, money: MoneySettings | None) -> Side:
     p50, p95, p99 = (answers.quantile(share) for share in (0.5, 0.95, 0.99))
     return Side(
         lookups=group.lookups,
-        hits=_share(hits, group.lookups),
+        hits=share_with_interval(hits, group.lookups),
         calls=group.calls,
         timed=answers.count,
         seconds=answers.seconds / answers.count if answers.count else None,
@@ -148,7 +148,8 @@ def _side(group: GroupStats, hits: int, money: MoneySettings | None) -> Side:
     )
 
 
-def _share(count: int, total: int) -> Share:
+def share_with_interval(count: int, total: int) -> Share:
+    """The share with the interval of Wilson."""
     # Replicas write their counts at different moments: one may tell of a hit before its lookup is told of.
     count = min(count, total)
     return Share(count, total, count / total if total else 0.0, *wilson(count, total))

@@ -1,4 +1,4 @@
-"""The table of a report that is about a roll-out."""
+"""The tables of a report that are about a roll-out and an A/B test."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from llmcache_plugins.report import words
 from llmcache_plugins.report.money_sections import Parts
 
 if TYPE_CHECKING:
+    from llmcache_plugins.report.ab_test import ABReport, Difference
     from llmcache_plugins.report.rollout import RolloutReport, Share, Side
 
-__all__ = ["rollout_section"]
+__all__ = ["ab_section", "rollout_section"]
 
 
 def rollout_section(rollout: RolloutReport | None) -> Parts:
@@ -35,6 +36,24 @@ def rollout_section(rollout: RolloutReport | None) -> Parts:
         row("cost of a request", cost),
     ]
     return "Roll-out", rows, ("", "served", "control"), _notes(rollout)
+
+
+def ab_section(test: ABReport | None) -> Parts:
+    """Both policies beside each other, and by how much they differ."""
+    if test is None:
+        return "A/B test", (), (), ()
+    a, b = test.a, test.b
+    rows = [
+        ("questions", f"{a.answered.total:,}", f"{b.answered.total:,}", ""),
+        ("answered, or would have been", _share(a.answered), _share(b.answered), ""),
+        ("by meaning", _share(a.by_meaning), _share(b.by_meaning), _difference(test.by_meaning)),
+        ("wrong of those compared", _of(a.wrong), _of(b.wrong), _difference(test.wrong)),
+        ("reported as wrong", f"{a.reported:,}", f"{b.reported:,}", ""),
+    ]
+    notes = (
+        ["Without a control group (canary, shadow) nothing is compared."] if not a.wrong.total + b.wrong.total else []
+    )
+    return "A/B test", rows, ("", "a", "b", "b less a, 95 % interval"), notes
 
 
 def _notes(rollout: RolloutReport) -> list[str]:
@@ -64,6 +83,14 @@ def _notes(rollout: RolloutReport) -> list[str]:
 
 def _share(share: Share) -> str:
     return f"{share.count:,} ({share.value:.1%})"
+
+
+def _of(share: Share) -> str:
+    return f"{share.count:,} of {share.total:,} ({share.value:.1%})" if share.total else "-"
+
+
+def _difference(found: Difference) -> str:
+    return f"{found.value:+.2%} ({found.low:+.2%} to {found.high:+.2%})"
 
 
 def _interval(share: Share) -> str:

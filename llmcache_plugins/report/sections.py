@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llmcache_plugins.analysis.table import duration
 from llmcache_plugins.report import words
 from llmcache_plugins.report.money_sections import money_sections
-from llmcache_plugins.report.rollout_sections import rollout_section
+from llmcache_plugins.report.rollout_sections import ab_section, rollout_section
 
 if TYPE_CHECKING:
     from llmcache_plugins.report.values import Change, Group, Report
@@ -57,6 +57,7 @@ def _sections(report: Report) -> Iterator[Section]:
     yield _tiers(report)
     yield _quality(report)
     yield Section(*rollout_section(report.rollout))
+    yield Section(*ab_section(report.ab_test))
     yield _freshness(report)
     yield _trend(report)
 

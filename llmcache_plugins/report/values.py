@@ -9,6 +9,7 @@ from typing import Any
 
 from llmcache_plugins.counters import TierStats
 from llmcache_plugins.money import Savings
+from llmcache_plugins.report.ab_test import ABReport
 from llmcache_plugins.report.rollout import RolloutReport
 from llmcache_plugins.report.sections import sections_of
 from llmcache_plugins.report.text import markdown_of, text_of
@@ -165,6 +166,7 @@ class Report:
         tiers: hottest first.
         money: what was saved.
         rollout: those who are served beside those who are not; None where everybody is.
+        ab_test: two policies beside each other; None without such a test.
         alerts: what wants attention.
         trend: None without an earlier report.
     """
@@ -201,6 +203,7 @@ class Report:
     freshness: Freshness = field(default_factory=Freshness)
     money: Savings = field(default_factory=Savings)
     rollout: RolloutReport | None = None
+    ab_test: ABReport | None = None
     alerts: tuple[Alert, ...] = ()
     trend: Trend | None = None
 

@@ -28,7 +28,16 @@ from llmcache_plugins.recorded import (
     UpdateEvent,
     ValidationEvent,
 )
-from llmcache_plugins.telemetry.grouped import GROUPED, count_call, count_comparison, count_lookup, groups_in
+from llmcache_plugins.telemetry.grouped import (
+    ARMS,
+    GROUPED,
+    arms_in,
+    count_call,
+    count_comparison,
+    count_lookup,
+    count_report,
+    groups_in,
+)
 from llmcache_plugins.telemetry.tables import (
     ALONE,
     BY_MODEL,
@@ -50,7 +59,7 @@ __all__ = ["OTHERS", "Counts", "as_json", "cache_stats", "count", "from_json", "
 
 _BY_NAMESPACE = ("hits_by_namespace", "misses_by_namespace", "bypasses_by_namespace")
 _BY_TYPE = ("query_types", "missed_query_types")
-_IN_PARTS = frozenset((*_BY_NAMESPACE, *BY_MODEL, GROUPED))  # labels that are tuples
+_IN_PARTS = frozenset((*_BY_NAMESPACE, *BY_MODEL, GROUPED, ARMS))  # labels that are tuples
 
 
 def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
@@ -92,6 +101,7 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
         add(counts, "demotions" if event.is_demotion else "promotions", event.source, event.count)
     elif isinstance(event, ReportEvent):
         add(counts, "reported")
+        count_report(event, counts)
     elif isinstance(event, InvalidationEvent):
         add(counts, "invalidated", by=event.count)
     elif isinstance(event, StoreEvent):
@@ -198,6 +208,7 @@ def cache_stats(
         warnings=table_in(counts, "warnings"),
         groups=groups_in(counts),
         stages=table_in(counts, "stages"),
+        arms=arms_in(counts),
         tiers=_counted(counts, tiers),
         stores=dict(stores),
     )

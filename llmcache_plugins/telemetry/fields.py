@@ -138,7 +138,7 @@ def _lookup(event: LookupEvent) -> dict[str, JsonValue]:
     found["model"] = event.model
     found["namespace"] = list(event.namespace)
     if isinstance(event, GroupLookupEvent):
-        found |= _group(event)
+        found |= _group(event) | _arm(event)
         if event.withheld is not None:
             found["withheld_kind"] = event.withheld.kind
             found["withheld_key"] = event.withheld.entry.key[:_MOST_OF_A_KEY]
@@ -164,6 +164,10 @@ def _update(event: UpdateEvent) -> dict[str, JsonValue]:
 def _group(event: GroupLookupEvent | UpdateEvent) -> dict[str, JsonValue]:
     """Nothing without a roll-out: most caches have none. A hit is always one of the served group."""
     return {"group": event.group} if event.group else {}
+
+
+def _arm(event: GroupLookupEvent | ComparisonEvent | ReportEvent) -> dict[str, JsonValue]:
+    return {"arm": event.arm} if event.arm else {}
 
 
 def _validation(event: ValidationEvent) -> dict[str, JsonValue]:
@@ -199,7 +203,13 @@ def _shadow(event: ShadowEvent) -> dict[str, JsonValue]:
 
 
 def _comparison(event: ComparisonEvent) -> dict[str, JsonValue]:
-    return {"event": "comparison", "outcome": event.outcome, "kind": event.kind, "namespace": list(event.namespace)}
+    return {
+        "event": "comparison",
+        "outcome": event.outcome,
+        "kind": event.kind,
+        "namespace": list(event.namespace),
+        **_arm(event),
+    }
 
 
 def _report(event: ReportEvent) -> dict[str, JsonValue]:
@@ -209,6 +219,7 @@ def _report(event: ReportEvent) -> dict[str, JsonValue]:
         "removed": reported.removed,
         "remembered": reported.is_remembered,
         "failed": reported.has_failed,
+        **_arm(event),
     }
 
 
