@@ -50,9 +50,8 @@ def ab_section(test: ABReport | None) -> Parts:
         ("wrong of those compared", _of(a.wrong), _of(b.wrong), _difference(test.wrong)),
         ("reported as wrong", f"{a.reported:,}", f"{b.reported:,}", ""),
     ]
-    notes = (
-        ["Without a control group (canary, shadow) nothing is compared."] if not a.wrong.total + b.wrong.total else []
-    )
+    is_compared = a.wrong.total + b.wrong.total > 0
+    notes = [] if is_compared else ["Nothing has been compared: that takes a control group (canary, shadow)."]
     return "A/B test", rows, ("", "a", "b", "b less a, 95 % interval"), notes
 
 

@@ -39,8 +39,7 @@ def test_each_arm_decides_by_its_own_policy() -> None:
         assert min(arms["a"].lookups, arms["b"].lookups) > 15
 
 
-def test_a_wording_that_one_arm_accepted_is_not_the_others() -> None:
-    """The alias that a match leaves behind is judged again by a cache that decides otherwise."""
+def test_an_arm_remembers_the_wordings_it_has_accepted() -> None:
     loose = f"display {next(topic for topic in TOPICS if TEST.arm_of(Request(f'display {topic}')) == 'b')}"
     with closing(opened()) as cache:
         cache.update(loose.replace("display", "show"), "up")
