@@ -118,7 +118,7 @@ def open_cache(
         ConfigError: an unknown name, a value out of range, a URL of no known kind.
         StoreError: the store cannot be opened.
     """
-    config = _with_mode(_with_keys(_config(config, settings)))
+    config = with_mode(_with_keys(_config(config, settings)))
     if config.node_id is None and (named := os.environ.get("LLMCACHE_NODE_ID")):
         config = replace(config, node_id=named)
     clock = clock or SystemClock()
@@ -272,8 +272,9 @@ def _with_keys(config: CacheConfig) -> CacheConfig:
     return config
 
 
-def _with_mode(config: CacheConfig) -> CacheConfig:
-    """The settings with the mode and the fraction of the environment where they have none of their own.
+def with_mode(config: CacheConfig) -> CacheConfig:
+    """The settings with the mode and the fraction of the environment where they have none of their own; `llmcache
+    doctor` asks too.
 
     Raises:
         ConfigError: a variable has no such value.

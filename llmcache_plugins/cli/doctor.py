@@ -8,8 +8,9 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
-from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.factory import open_cache, parse_url, with_mode
 
 __all__ = ["run_doctor", "say_size"]
 
@@ -34,8 +35,8 @@ _PACKAGES = (  # distribution, extra that brings it
 
 
 def run_doctor(say: Callable[[str], None] = print, *, url: str | None = None) -> int:
-    """Print it; 1 when the embedder is installed but does not work, the URL is none of a cache or
-    LLMCACHE_ENCRYPTION_KEY no key, else 0.
+    """Print it; 1 when the embedder is installed but does not work, the URL is none of a cache,
+    LLMCACHE_ENCRYPTION_KEY no key, or LLMCACHE_MODE or LLMCACHE_FRACTION no such thing, else 0.
 
     Args:
         url: of the cache to look at; by default LLMCACHE_URL.
@@ -51,7 +52,9 @@ def run_doctor(say: Callable[[str], None] = print, *, url: str | None = None) ->
     say(f"{'the cache' if url else 'default cache':24}{cache}")
     sealing, is_key = _sealing()
     say(f"{'encryption':24}{sealing}")
-    return 0 if works and is_valid and is_key else 1
+    mode, is_mode = _mode()
+    say(f"{'mode':24}{mode}")
+    return 0 if works and is_valid and is_key and is_mode else 1
 
 
 def say_size(entries: int, *, say: Callable[[str], None] = print, **sizes: Any) -> int:
@@ -113,10 +116,23 @@ def _sealing() -> tuple[str, bool]:
     if not os.environ.get("LLMCACHE_ENCRYPTION_KEY"):
         return "none: what is stored is readable (set LLMCACHE_ENCRYPTION_KEY to seal it)", True
     try:
-        open_cache("memory://", embedder=None, maintenance="manual").close()
+        open_cache("memory://", embedder=None, maintenance="manual", mode="serve", fraction=0.0).close()
     except (ConfigError, MissingExtraError) as error:
         return f"LLMCACHE_ENCRYPTION_KEY: {error}", False
     return "LLMCACHE_ENCRYPTION_KEY", True
+
+
+def _mode() -> tuple[str, bool]:
+    """What the default cache does with its answers, and False when the environment says nothing that can be done."""
+    given = [name for name in ("LLMCACHE_MODE", "LLMCACHE_FRACTION") if os.environ.get(name)]
+    if not given:
+        return "serve (set LLMCACHE_MODE for another)", True
+    try:
+        config = with_mode(CacheConfig())
+    except ConfigError as error:
+        return str(error), False
+    share = f", a fraction of {config.fraction:g}" if config.mode == "canary" else ""
+    return f"{config.mode}{share} ({', '.join(given)})", True
 
 
 def _server(url: str, given_as: str) -> tuple[str, bool]:
