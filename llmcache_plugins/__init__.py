@@ -6,6 +6,7 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
+from llmcache_plugins.ab_test import ABTest, Arm
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.counters import CacheStats
 from llmcache_plugins.errors import (
@@ -20,6 +21,7 @@ from llmcache_plugins.errors import (
 )
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Store, Validator, Verifier
 from llmcache_plugins.quality import Judgement, NearMissRecord, Regression, Reported, Validation
+from llmcache_plugins.rollout import Rollout
 from llmcache_plugins.selection import Invalidation, Selector
 from llmcache_plugins.types import (
     Answer,
@@ -49,7 +51,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ABTest",
     "Answer",
+    "Arm",
     "Bypass",
     "CacheConfig",
     "CacheStats",
@@ -83,6 +87,7 @@ __all__ = [
     "Regression",
     "Reported",
     "Request",
+    "Rollout",
     "Selector",
     "SemanticCache",
     "Store",

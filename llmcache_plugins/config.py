@@ -10,7 +10,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
+from llmcache_plugins.ab_test import ABTest
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.rollout import MODES, SPLITS, Mode, Rollout, SplitBy
 from llmcache_plugins.types import Namespace
 
 __all__ = ["DEFAULT", "CacheConfig", "Default", "as_namespace"]
@@ -70,10 +72,21 @@ class CacheConfig:
         resolver_timeout: longest wait for the resolver.
         policy: `"calibrated"` decides by the calibration alone; `"adaptive"` sends some would-be hits to the model,
             compares its answer with the stored one, and keeps the error budget by what comes of that, whatever the
-            embedder and the traffic; see docs/adaptive.md.
+            embedder and the traffic; see docs/adaptive.md. An `ABTest` decides about one part of the questions by one
+            policy and about the others by another, and the report compares them; see docs/rollout.md.
         shadow_rate: of the adaptive policy: would-be hits that may be sent to the model / requests, in (0, 0.5]; beyond
             them the first 100.
-        answer_similarity: of the adaptive policy: least cosine of two answers that say the same, in (0.15, 1].
+        answer_similarity: least cosine of two answers that say the same, in (0.15, 1]: for the adaptive policy, and for
+            the comparisons of a roll-out.
+        mode: `"serve"` answers from the cache; `"shadow"` looks up, counts what would have been served, and always has
+            the model asked; `"canary"` serves a fixed share of the requests, and treats the others, the control group,
+            as in shadow. None for LLMCACHE_MODE of the environment, else `"canary"` with a `rollout`, else `"serve"`.
+            See docs/rollout.md.
+        fraction: the share that `"canary"` serves, in [0, 1]; None for LLMCACHE_FRACTION of the environment, else 0.1.
+            A larger one serves all that a smaller one did, and more.
+        split_by: what decides whether a request is served: its exact `"key"`, or its `"tenant"` (the namespace of the
+            request; one without is split by its key).
+        rollout: the stages that the share goes through by itself, in place of a `fraction`.
         use_guards: let the guards veto candidates (numbers, identifiers, negation, ...).
         max_candidates: how many neighbours a semantic lookup judges.
         near_misses: how many refused candidates a Miss lists.
@@ -146,9 +159,13 @@ class CacheConfig:
     judge_cost: float = 0.0
     standalone_turns: bool = False
     resolver_timeout: float = 10.0
-    policy: Literal["calibrated", "adaptive"] = "calibrated"
+    policy: Literal["calibrated", "adaptive"] | ABTest = "calibrated"
     shadow_rate: float = 0.05
     answer_similarity: float = 0.85
+    mode: Mode | None = None
+    fraction: float | None = None
+    split_by: SplitBy = "key"
+    rollout: Rollout | None = None
     use_guards: bool = True
     max_candidates: int = 8
     near_misses: int = 3
@@ -215,6 +232,7 @@ class CacheConfig:
             _number(name, getattr(self, name), least=0.0, exclusive=True)
         _node_or_none(self.node_id)
         self._check_learning()
+        self._check_rollout()
         _positive_or_none("judge_budget", self.judge_budget)
         _number("judge_cost", self.judge_cost, least=0.0)
         self._check_flights()
@@ -252,14 +270,31 @@ class CacheConfig:
                 raise ConfigError(f"{name} holds questions in clear, which store_text=False rules out; leave it out")
 
     def _check_learning(self) -> None:
-        if self.policy not in ("calibrated", "adaptive"):
-            raise ConfigError(f'policy must be "calibrated" or "adaptive", not {self.policy!r}')
+        if not isinstance(self.policy, ABTest) and self.policy not in ("calibrated", "adaptive"):
+            raise ConfigError(f'policy must be "calibrated", "adaptive" or an ABTest, not {self.policy!r}')
         _number("shadow_rate", self.shadow_rate, least=0.0, exclusive=True, most=_MOST_ERROR)
         _number("answer_similarity", self.answer_similarity, least=0.15, exclusive=True, most=1.0)
         if self.policy == "adaptive" and self.similarity_threshold is not None:
             raise ConfigError(
                 f"similarity_threshold={self.similarity_threshold!r} and policy='adaptive' exclude each other: the "
                 f"policy learns its threshold; leave one of them out"
+            )
+
+    def _check_rollout(self) -> None:
+        if self.mode is not None and self.mode not in MODES:
+            raise ConfigError(f'mode must be "serve", "shadow" or "canary", or None, not {self.mode!r}')
+        if self.fraction is not None:
+            _number("fraction", self.fraction, least=0.0, most=1.0, otherwise="or None")
+        if self.split_by not in SPLITS:
+            raise ConfigError(f'split_by must be "key" or "tenant", not {self.split_by!r}')
+        if self.rollout is None:
+            return
+        if not isinstance(self.rollout, Rollout):
+            raise ConfigError(f"rollout must be a Rollout or None, not {type(self.rollout).__name__}")
+        if self.fraction is not None:
+            raise ConfigError(
+                f"fraction={self.fraction!r} and rollout exclude each other: the stages say what is served; leave one "
+                f"of them out"
             )
 
     def _check_flights(self) -> None:

@@ -11,7 +11,9 @@ from llmcache_plugins.types import Namespace, Usage
 __all__ = [
     "LATENCY_BOUNDS",
     "AdaptiveStats",
+    "ArmStats",
     "CacheStats",
+    "GroupStats",
     "Latency",
     "LookupCounts",
     "ModelUse",
@@ -169,6 +171,59 @@ class Latency:
         return 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStats:
+    """What became of the requests of one group of a roll-out: `served`, or `control`, which the cache never answers.
+
+    Args:
+        hits: answered by the cache; none in the control group.
+        misses: all other lookups.
+        withheld: of these, in the control group, those that would have been hits.
+        same: withheld answers that the fresh one agreed with; `different`, and `unclear`: nobody could tell.
+        calls: answers of models that came.
+        answers: how long answers took: a hit its lookup, every other one the call of the model, where that is known.
+        seconds_squared: the squares of these times in sum, seconds squared.
+        models: what hits have spared, or withheld ones would have, and what calls took, by model.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    withheld: int = 0
+    same: int = 0
+    different: int = 0
+    unclear: int = 0
+    calls: int = 0
+    answers: Latency = field(default_factory=Latency)
+    seconds_squared: float = 0.0
+    models: Mapping[str, ModelUse] = field(default_factory=dict)
+
+    @property
+    def lookups(self) -> int:
+        return self.hits + self.misses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmStats:
+    """What became of the questions that one policy of an A/B test has decided about.
+
+    Args:
+        lookups: all of them.
+        answered: by the cache, or in a control group it would have been.
+        by_meaning: of these, those that were matched by meaning; only in them can two policies differ.
+        same: of these, those whose withheld answer the fresh one agreed with; `different`, and `unclear`: nobody could
+            tell. They come from a control group.
+        reported: answers that users reported as wrong.
+    """
+
+    lookups: int = 0
+    answered: int = 0
+    by_meaning: int = 0
+    same: int = 0
+    different: int = 0
+    unclear: int = 0
+    reported: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ServerLoad:
     """How full the server of a store is.
@@ -206,6 +261,9 @@ class CacheStats:
     `latency` is that of lookups, by `hit` and `miss`, and of the calls of models where it is known, `model`. `warnings`
     counts by kind: `tier` (one got full), `memory` of the server, `evictions` and `server_evictions` (more than 1,000
     in an hour).
+    `groups` are those of a roll-out, `served` and `control`, as far as there is one; `stages` counts its steps, by
+    `proven` (up), `errors` and `reports` (back).
+    `arms` are those of an A/B test, `a` and `b`, as far as there is one.
     `reported` counts `report_wrong`, `invalidated` the entries that invalidations removed or marked. `tiers` are
     hottest first, `stores` what holds them: first the one with every entry, then those with copies. `stores_down` are
     those that could not be asked at this moment: they are not in `stores`. Of `shared_stats`, the one with every entry.
@@ -234,6 +292,9 @@ class CacheStats:
     models: Mapping[str, ModelUse] = field(default_factory=dict)
     latency: Mapping[str, Latency] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, GroupStats] = field(default_factory=dict)
+    stages: Mapping[str, int] = field(default_factory=dict)
+    arms: Mapping[str, ArmStats] = field(default_factory=dict)
     tiers: Mapping[str, TierStats] = field(default_factory=dict)
     stores: Mapping[str, StoreStats] = field(default_factory=dict)
     stores_down: tuple[str, ...] = ()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from llmcache_plugins.ab_test import ABTest, Arm
 from llmcache_plugins.config import CacheConfig, as_namespace
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.matching import ConfidencePolicy, Policies, Policy, SimilarityPolicy, VerifiedPolicy
@@ -16,9 +18,10 @@ from llmcache_plugins.matching.guards import DEFAULT_GUARDS
 from llmcache_plugins.matching.lexical import LexicalMatcher
 from llmcache_plugins.matching.query_types import QUERY_TYPES, query_type_of
 from llmcache_plugins.protocols import Embedder, Guard, Judge, Verifier
+from llmcache_plugins.types import Request
 from llmcache_plugins.verifiers import FunctionVerifier, OnnxVerifier
 
-__all__ = ["guards_of", "policies_for", "verifier_of", "version_of"]
+__all__ = ["guards_of", "policies_for", "policy_for", "verifier_of", "version_of"]
 
 _log = logging.getLogger("llmcache_plugins")
 _UNCALIBRATED_THRESHOLD = 0.95  # what users of other caches expect of a cosine
@@ -80,6 +83,43 @@ def policies_for(
         query_type_of=query_type_of,
         root=config.namespace,
     )
+
+
+def policy_for(
+    config: CacheConfig,
+    embedder: Embedder | None,
+    *,
+    guards: Sequence[Guard] | None = None,
+    has_grey_zone: bool = False,
+    verifier: Verifier | None = None,
+    is_always_asked: bool = False,
+    has_judge: bool = False,
+) -> Callable[[Request], Policy | None]:
+    """Which policy decides about a request: of an A/B test that of its arm. All else as for `policies_for`.
+
+    Raises:
+        ConfigError: as there; or the settings of the cache and of an arm exclude each other.
+    """
+    make = partial(
+        policies_for,
+        embedder=embedder,
+        guards=guards,
+        has_grey_zone=has_grey_zone,
+        verifier=verifier,
+        is_always_asked=is_always_asked,
+        has_judge=has_judge,
+    )
+    test = config.policy
+    if not isinstance(test, ABTest):
+        return make(config)
+    a, b = (make(_with_arm(config, arm)) for arm in (test.a, test.b))
+    return lambda request: (b if test.arm_of(request) == "b" else a)(request)
+
+
+def _with_arm(config: CacheConfig, arm: Arm) -> CacheConfig:
+    if arm.max_error_rate is not None:
+        return replace(config, policy="calibrated", max_error_rate=arm.max_error_rate)
+    return replace(config, policy="calibrated", similarity_threshold=arm.similarity_threshold)
 
 
 def _maker(

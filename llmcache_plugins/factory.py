@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import inspect
 import logging
 import os
@@ -13,15 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from llmcache_plugins.checking import comparison_of, rolling_out_of, shadowing_of
 from llmcache_plugins.config import CacheConfig
-from llmcache_plugins.deciding import guards_of, policies_for, verifier_of, version_of
+from llmcache_plugins.deciding import guards_of, policy_for, verifier_of, version_of
 from llmcache_plugins.embedders import CachingEmbedder, OnnxEmbedder, VectorCacheFile, as_embedder, caching
 from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
-from llmcache_plugins.engine.comparing import Comparison
 from llmcache_plugins.engine.following import ResolveTurns, resolver_id_of
 from llmcache_plugins.engine.node import Node
-from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
 from llmcache_plugins.judges import as_judge
@@ -48,6 +48,7 @@ from llmcache_plugins.protocols import (
     Validator,
     Verifier,
 )
+from llmcache_plugins.rollout import DEFAULT_FRACTION, MODES
 from llmcache_plugins.stack import Stack, open_stack, parse_url
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, SharedStatistics, Statistics
 
@@ -103,7 +104,7 @@ def open_cache(
         redact: takes out of a question's text what must not be stored; a question that it changes is matched by the
             same text alone, one that it fails at is not stored. See docs/security-at-rest.md.
         answers_agree: says whether a fresh and a stored answer tell the same, in place of their similarity; for
-            `policy="adaptive"`.
+            `policy="adaptive"`, `mode="shadow"` and `mode="canary"`.
         profiler: says of a question what type it is, how soon its answer is no longer true, and on what that depends;
             None to leave that to requests and `cache.context`. By default rules over its words.
         recorders: callables that hear every event.
@@ -117,7 +118,7 @@ def open_cache(
         ConfigError: an unknown name, a value out of range, a URL of no known kind.
         StoreError: the store cannot be opened.
     """
-    config = _with_keys(_config(config, settings))
+    config = with_mode(_with_keys(_config(config, settings)))
     if config.node_id is None and (named := os.environ.get("LLMCACHE_NODE_ID")):
         config = replace(config, node_id=named)
     clock = clock or SystemClock()
@@ -135,6 +136,7 @@ def open_cache(
     workers = Workers()
     rules_of_events = _event_rules(event_rules)
     default_url = os.environ.get("LLMCACHE_URL") or "memory://"
+    comparison = comparison_of(config, chosen, rules, advisers, answers_agree)
     stack = open_stack(url, default_url, tiers, config, workers)  # last: it opens files
     statistics = Statistics(config.namespace)
     node = Node(config.node_id)
@@ -163,7 +165,8 @@ def open_cache(
         profiler=chosen_profiler,
         redact=redact,
         resolver=_resolver(resolver),
-        shadowing=_shadowing(config, chosen, rules, advisers, answers_agree, clock),
+        shadowing=shadowing_of(config, comparison, clock),
+        rolling_out=rolling_out_of(config, comparison, clock),
     )
     _log.info("opened %r", cache)
     return cache
@@ -194,7 +197,7 @@ def _rules(
         tiers=(),
         embedder_id=None if embedder is None else embedder.embedder_id,
         policy_id=_policy_id(embedder, guards, advisers),
-        policy_for=policies_for(
+        policy_for=policy_for(
             config,
             embedder,
             guards=guards,
@@ -280,6 +283,31 @@ def _with_keys(config: CacheConfig) -> CacheConfig:
     return config
 
 
+def with_mode(config: CacheConfig) -> CacheConfig:
+    """The settings with the mode and the fraction of the environment where they have none of their own; `llmcache
+    doctor` asks too.
+
+    Raises:
+        ConfigError: a variable has no such value.
+    """
+    mode: Any = config.mode
+    if mode is None:
+        mode = os.environ.get("LLMCACHE_MODE") or ("serve" if config.rollout is None else "canary")
+        if mode not in MODES:
+            raise ConfigError(f'LLMCACHE_MODE must be "serve", "shadow" or "canary", not {mode!r}')
+    fraction, given = config.fraction, os.environ.get("LLMCACHE_FRACTION")
+    if fraction is None and config.rollout is None:
+        fraction = _fraction(given) if given else DEFAULT_FRACTION
+    return replace(config, mode=mode, fraction=fraction)
+
+
+def _fraction(given: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.0 <= (fraction := float(given)) <= 1.0:
+            return fraction
+    raise ConfigError(f"LLMCACHE_FRACTION must be a number from 0 to 1, not {given!r}")
+
+
 def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
     if given is None:
         return None
@@ -325,26 +353,6 @@ def _advisers(verifier: Verifier | None, given: Any, validators: Sequence[Valida
         judge_budget=config.judge_budget,
         judge_cost=config.judge_cost,
     )
-
-
-def _shadowing(
-    config: CacheConfig,
-    embedder: Embedder | None,
-    rules: Rules,
-    advisers: Advisers,
-    answers_agree: AnswersAgree | None,
-    clock: Clock,
-) -> Shadowing | None:
-    if answers_agree is not None and (not callable(answers_agree) or inspect.iscoroutinefunction(answers_agree)):
-        raise ConfigError("answers_agree must be a function of two texts, and no coroutine function")
-    if config.policy != "adaptive":
-        if answers_agree is not None:
-            raise ConfigError('answers_agree is for policy="adaptive"; leave it out otherwise')
-        return None
-    comparison = Comparison(
-        embedder, rules.guards, least=config.answer_similarity, answers_agree=answers_agree, advisers=advisers
-    )
-    return Shadowing(config.shadow_rate, comparison, timeout=2 * config.single_flight_timeout, clock=clock)
 
 
 def _resolver(given: Any) -> ResolveTurns | None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from llmcache_plugins.ab_test import ArmName
 from llmcache_plugins.counters import ServerLoad
 from llmcache_plugins.quality import Reported, Validation
-from llmcache_plugins.types import Namespace, Outcome, UpdateOutcome, Usage
+from llmcache_plugins.rollout import Group
+from llmcache_plugins.types import Hit, HitKind, Namespace, Outcome, UpdateOutcome, Usage
 
 __all__ = [
+    "ComparisonEvent",
     "ErrorEvent",
     "Event",
     "EvictionsEvent",
+    "GroupLookupEvent",
     "InvalidationEvent",
     "JudgeEvent",
     "JudgeOutcome",
@@ -24,6 +28,7 @@ __all__ = [
     "ResolutionOutcome",
     "ServerPressureEvent",
     "ShadowEvent",
+    "StageEvent",
     "StoreEvent",
     "UpdateEvent",
     "ValidationEvent",
@@ -48,6 +53,22 @@ class LookupEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLookupEvent(LookupEvent):
+    """A lookup of one of the groups of a roll-out, or of one of the arms of an A/B test, has ended: what it has more is
+    on no path without one.
+
+    Args:
+        group: `served`, or `control`; empty without a roll-out.
+        withheld: of the control group: what would have been served; None when nothing would.
+        arm: whose policy has decided, `a` or `b`; empty without an A/B test.
+    """
+
+    group: Group = ""
+    withheld: Hit | None = None
+    arm: ArmName = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateEvent:
     """A model has answered, and that was to be stored.
 
@@ -58,6 +79,7 @@ class UpdateEvent:
         usage: what the call took, zeros where nobody said.
         seconds: what it took, None where nobody knows.
         is_warming: the cache asked before a user did.
+        group: of a roll-out, `served` or `control`; empty without one, and for warming.
     """
 
     outcome: UpdateOutcome
@@ -66,6 +88,7 @@ class UpdateEvent:
     usage: Usage = field(default_factory=Usage)
     seconds: float | None = None
     is_warming: bool = False
+    group: Group = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +166,46 @@ class ShadowEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonEvent:
+    """A fresh answer was compared with the stored one that would have been served (roll-out: shadow, control group).
+
+    Args:
+        outcome: `same`, `different`, or `unclear`: nobody could tell, or no answer came that can be compared.
+        kind: of the hit that would have been.
+        arm: whose policy had decided; empty without an A/B test.
+    """
+
+    outcome: Literal["same", "different", "unclear"]
+    kind: HitKind
+    namespace: Namespace
+    arm: ArmName = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEvent:
+    """A roll-out has gone up a stage, or back.
+
+    Args:
+        before: the share of requests that was served; `after`: that is served from now on. In [0, 1].
+        reason: `proven`: long enough in the stage, and the error surely within its bound; `errors`: more fresh answers
+            differed than the bound allows; `reports`: more answers were reported as wrong.
+        low: of what decided, errors / requests: the lower end of its 95 % interval; `high`: the upper one.
+    """
+
+    before: float
+    after: float
+    reason: Literal["proven", "errors", "reports"]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReportEvent:
-    """A user reported a wrong answer."""
+    """A user reported a wrong answer; `arm` is whose policy had decided, empty without an A/B test and where it is not
+    known what was asked."""
 
     reported: Reported
+    arm: ArmName = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +284,8 @@ Event: TypeAlias = (
     | JudgeEvent
     | ResolutionEvent
     | ShadowEvent
+    | ComparisonEvent
+    | StageEvent
     | ReportEvent
     | InvalidationEvent
     | MoveEvent

@@ -59,6 +59,7 @@ class MissReason(StrEnum):
     REJECTED = "rejected"  # would have been served, but a validator refused it
     REPORTED = "reported"  # would have been served, but a user reported it, or one like it, as wrong
     SHADOW = "shadow"  # would have been served, but is checked against a fresh answer (adaptive policy)
+    WITHHELD = "withheld"  # would have been served, but the roll-out has the model asked (shadow mode, control group)
     EXACT_ONLY = "exact_only"  # this request may only be matched exactly, and was not found
     UNREADABLE = "unreadable"  # too long for the embedder, or unknown to it: exact only, and not found
     NO_EMBEDDER = "no_embedder"  # this cache has no embedder: exact and normalised only

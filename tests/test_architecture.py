@@ -12,15 +12,17 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "quality", "selection", "counters", "recorded", "protocols"}
+BASE = {"types", "errors", "quality", "selection", "rollout", "ab_test", "counters", "recorded", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
     "quality": {"types", "errors"},
     "selection": {"types", "errors"},
+    "rollout": {"errors"},
+    "ab_test": {"types", "errors", "rollout"},
     "counters": {"types"},
-    "recorded": {"types", "errors", "quality", "counters"},
+    "recorded": {"types", "errors", "quality", "ab_test", "rollout", "counters"},
     "protocols": {"types", "errors", "quality", "selection", "counters", "recorded"},
     "config": BASE,
     "keys": BASE,
@@ -41,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": INNER | {"warming", "analysis", "transfer", "report", "money"},
     "stack": INNER | {"engine", "stores"},
     "deciding": INNER | {"verifiers"},
-    "factory": INNER | {"deciding", "engine", "events", "stack", "embedders", "judges", "telemetry"},
+    "checking": INNER | {"engine"},
+    "factory": INNER | {"checking", "deciding", "engine", "events", "stack", "embedders", "judges", "telemetry"},
     "evaluation": INNER | {"engine", "factory", "deciding"},
     "logs": INNER | {"evaluation", "analysis", "stores"},
     "canonical": BASE | {"keys"},

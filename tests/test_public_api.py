@@ -13,12 +13,12 @@ import pytest
 import llmcache_plugins
 
 PUBLIC = {
-    "Answer", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
+    "ABTest", "Answer", "Arm", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
     "EmbedderError", "Entry", "EventRule", "Explanation", "Guard", "Hit", "Invalidation",
     "InvalidationProgress", "InvalidationReport", "Judge", "Judgement", "LLMCacheError", "LexicalMatcher", "Miss",
     "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Profile", "Profiler",
     "QueryContext", "Recorder", "Regression",
-    "Reported", "Request", "Selector", "SemanticCache", "Store", "StoreCorrupt", "StoreError",
+    "Reported", "Request", "Rollout", "Selector", "SemanticCache", "Store", "StoreCorrupt", "StoreError",
     "StoreUnavailable", "Tier", "TierConfig", "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict",
     "Verifier", "__version__", "default_cache", "load_event_rules", "open_cache", "set_default_cache",
 }  # fmt: skip
@@ -58,6 +58,10 @@ def test_config_names_are_pinned() -> None:
         "policy",
         "shadow_rate",
         "answer_similarity",
+        "mode",
+        "fraction",
+        "split_by",
+        "rollout",
         "use_guards",
         "max_candidates",
         "near_misses",

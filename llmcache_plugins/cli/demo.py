@@ -58,8 +58,9 @@ class DemoOptions:
         """
         given = {"similarity_threshold": self.threshold, "max_error_rate": self.max_error_rate}
         chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        # An echo is no answer to a real question.
-        return CacheConfig(namespace=("llmcache-demo", "live" if self.live else "loopback"), **chosen)
+        # An echo is no answer to a real question. And hits are to be seen, whatever the environment says of others.
+        namespace = ("llmcache-demo", "live" if self.live else "loopback")
+        return CacheConfig(namespace=namespace, mode="serve", **chosen)
 
 
 class Listener:

@@ -12,8 +12,9 @@ from typing import Any
 
 from llmcache_plugins.cli.checks import Check
 from llmcache_plugins.cli.store_checks import store_checks
+from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
-from llmcache_plugins.factory import open_cache
+from llmcache_plugins.factory import open_cache, with_mode
 
 __all__ = ["run_doctor", "say_size"]
 
@@ -41,7 +42,7 @@ _LEAST = re.compile(r"([\w.-]+)(?:\[[^]]*\])?[^;]*>=\s*([\d.]+)")  # of a requir
 
 def run_doctor(say: Callable[[str], None] = print, *, url: str | None = None, as_json: bool = False) -> int:
     """Print it; 1 when something that is there does not work (the embedder, the store and its permissions, the clock,
-    the URL, LLMCACHE_ENCRYPTION_KEY), else 0.
+    the URL, LLMCACHE_ENCRYPTION_KEY, LLMCACHE_MODE, LLMCACHE_FRACTION), else 0.
 
     Args:
         url: of the cache to look at; by default LLMCACHE_URL.
@@ -71,6 +72,7 @@ def _checks(url: str | None) -> Iterator[Check]:
     else:
         yield from store_checks(os.environ.get("LLMCACHE_URL"), "LLMCACHE_URL", "default cache")
     yield _sealing()
+    yield _mode()
 
 
 def say_size(entries: int, *, say: Callable[[str], None] = print, as_json: bool = False, **sizes: Any) -> int:
@@ -152,7 +154,20 @@ def _sealing() -> Check:
     if not os.environ.get("LLMCACHE_ENCRYPTION_KEY"):
         return Check("encryption", "none: what is stored is readable (set LLMCACHE_ENCRYPTION_KEY to seal it)")
     try:
-        open_cache("memory://", embedder=None, maintenance="manual").close()
+        open_cache("memory://", embedder=None, maintenance="manual", mode="serve", fraction=0.0).close()
     except (ConfigError, MissingExtraError) as error:
         return Check("encryption", f"LLMCACHE_ENCRYPTION_KEY: {error}", is_ok=False)
     return Check("encryption", "LLMCACHE_ENCRYPTION_KEY")
+
+
+def _mode() -> Check:
+    """What the default cache does with its answers; what the environment says and nobody can do is a failure."""
+    given = [name for name in ("LLMCACHE_MODE", "LLMCACHE_FRACTION") if os.environ.get(name)]
+    if not given:
+        return Check("mode", "serve (set LLMCACHE_MODE for another)")
+    try:
+        config = with_mode(CacheConfig())
+    except ConfigError as error:
+        return Check("mode", str(error), is_ok=False)
+    share = f", a fraction of {config.fraction:g}" if config.mode == "canary" else ""
+    return Check("mode", f"{config.mode}{share} ({', '.join(given)})")

@@ -92,6 +92,11 @@ def stats_as_json(stats: CacheStats) -> dict[str, Any]:
         "query_types": {name: asdict(counts) for name, counts in stats.query_types.items()},
         "models": {name: asdict(use) for name, use in stats.models.items()},
         "namespaces": {"/".join(name): asdict(counts) for name, counts in stats.namespaces.items()},
+        "groups": {
+            name: {**asdict(group), "answers": _latency_as_json(group.answers)} for name, group in stats.groups.items()
+        },
+        "stages": dict(stats.stages),
+        "arms": {name: asdict(arm) for name, arm in stats.arms.items()},
         "tiers": {name: asdict(tier) for name, tier in stats.tiers.items()},
         "stores": {name: asdict(store) for name, store in stats.stores.items()},
     }

@@ -49,6 +49,7 @@ class SemanticCache(
         recorders: also hear every event; one that raises is logged once and dropped.
         advisers: who is asked before a match is served: verifier, judge, validators.
         shadowing: checks of would-be hits, for policies that learn from them.
+        rolling_out: who is served and who is not; None where everybody is.
         redact: takes out of a question's text what must not be stored, if anybody does.
         resolver: says what a follow-up asks as a question by itself, if anybody does.
         workers: threads for what would block an event loop; the tiers' async stores should use the same.

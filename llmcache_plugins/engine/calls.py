@@ -10,7 +10,7 @@ from time import perf_counter
 
 from llmcache_plugins.config import DEFAULT, Default
 from llmcache_plugins.engine.drivers import AsyncPerformer, Performer, arun, run
-from llmcache_plugins.engine.flow import Flow
+from llmcache_plugins.engine.flow import Flow, NotFound
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow
 from llmcache_plugins.engine.lookups import Lookups
@@ -223,7 +223,9 @@ class Calls(Lookups, Updates):
 
         def store(answer: Answer) -> Flow[UpdateOutcome]:
             outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
-            answer = self._timed(answer, joined.flight)
+            is_control = isinstance(joined.found, NotFound) and joined.found.is_control
+            awaited = self._awaited(identity) if is_control else None
+            answer = self._timed(answer, joined.flight, awaited)
             try:
                 outcome = yield from self._update_flow(
                     request,
@@ -234,10 +236,11 @@ class Calls(Lookups, Updates):
                     ttl,
                     seen=joined.seen,
                     has_candidates=joined.has_candidates,
+                    awaited=awaited,
                 )
             except Exception as error:
                 self._spared(error)
-            self._tell(outcome, request, answer)
+            self._tell(outcome, request, answer, self._group_of(request, identity, awaited))
             return outcome
 
         return store

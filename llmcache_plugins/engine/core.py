@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from llmcache_plugins.ab_test import ABTest
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.engine.admitting import Admission
 from llmcache_plugins.engine.announcing import Announcer
@@ -30,6 +31,7 @@ from llmcache_plugins.engine.publishing import Publisher
 from llmcache_plugins.engine.refreshing import Refresher
 from llmcache_plugins.engine.reporting import Served
 from llmcache_plugins.engine.resolving import Followed, Resolver
+from llmcache_plugins.engine.rolling_out import RollingOut
 from llmcache_plugins.engine.sequences import Sequences
 from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.engine.sharing import Shared
@@ -70,6 +72,7 @@ class Core(Shared):
         redact: Callable[[str], str] | None = None,
         resolver: ResolveTurns | None = None,
         shadowing: Shadowing | None = None,
+        rolling_out: RollingOut | None = None,
         copies: Sequence[Tier] = (),
         event_rules: EventRules | None = None,
         shared_counts: SharedCounts | None = None,
@@ -105,6 +108,11 @@ class Core(Shared):
         self._shadowing = shadowing
         if shadowing is not None:
             shadowing.report_to(self._emit, self._health.failed)
+        self._rolling_out = rolling_out
+        self._arm_of = config.policy.arm_of if isinstance(config.policy, ABTest) else None
+        self._is_split = rolling_out is not None or self._arm_of is not None
+        if rolling_out is not None:
+            rolling_out.report_to(self._emit, self._health.failed)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
         self._sweeps = Every(config.sweep_interval, clock)
@@ -254,6 +262,8 @@ class Core(Shared):
         self._advisers.after_fork()
         if self._shadowing is not None:
             self._shadowing.after_fork()
+        if self._rolling_out is not None:
+            self._rolling_out.after_fork()
         if self._follow_ups is not None:
             self._follow_ups.after_fork()
         if self._rules.tiering is not None:

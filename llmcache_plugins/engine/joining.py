@@ -19,7 +19,7 @@ from llmcache_plugins.policies import payload_of
 from llmcache_plugins.protocols import Clock
 from llmcache_plugins.types import Bypass, Entry, Identity, MissReason, Request, UpdateOutcome
 
-__all__ = ["Joined", "Joining", "Seeker", "generate_flow", "join_flow"]
+__all__ = ["Joined", "Joining", "Seeker", "generate_flow", "join_flow", "with_sequence"]
 
 
 class Joined(NamedTuple):
@@ -115,19 +115,24 @@ def join_flow(seeker: Seeker, *, lead: bool) -> Flow[Joined]:
     joined = (yield from _lead(seeker, found)) if lead else (yield from _alone(seeker, found))
     if isinstance(joined.found, Found) and joined.flight is None:
         return joined
+    try:
+        return (yield from with_sequence(seeker, joined))
+    except BaseException:
+        if joined.flight is not None:
+            yield Land(joined.flight, Landing(LandingKind.RELEASED))
+        raise
+
+
+def with_sequence(seeker: Seeker, joined: Joined) -> Flow[Joined]:
+    """The same with what is known of invalidations before the model is asked."""
     looked = joined.found.looked if isinstance(joined.found, NotFound) else None
     if looked is not None:  # as of a moment before: what was invalidated since is asked for anew, too
         has_candidates = None if looked.census is None else looked.census.candidates > 0
         return joined._replace(seen=looked.sequence, has_candidates=has_candidates)
     if isinstance(joined.found, NotFound) and joined.found.has_failed_to_look:
         return joined  # who has waited in vain for the store does not wait for it again
-    try:
-        rules = seeker.joining.rules
-        return joined._replace(seen=(yield from seen_now(rules.bottom, fail_open=rules.fail_open)))
-    except BaseException:
-        if joined.flight is not None:
-            yield Land(joined.flight, Landing(LandingKind.RELEASED))
-        raise
+    rules = seeker.joining.rules
+    return joined._replace(seen=(yield from seen_now(rules.bottom, fail_open=rules.fail_open)))
 
 
 def _alone(seeker: Seeker, found: Found | NotFound) -> Flow[Joined]:

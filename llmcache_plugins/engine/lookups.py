@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from time import perf_counter
 
+from llmcache_plugins.ab_test import ArmName
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.dialogue import turns_to_resolve
 from llmcache_plugins.engine.drivers import arun, run
@@ -17,9 +18,11 @@ from llmcache_plugins.engine.outcomes import outcome_of
 from llmcache_plugins.engine.resolving import Followed
 from llmcache_plugins.engine.sequences import seen_now
 from llmcache_plugins.engine.steps import ReadExact
+from llmcache_plugins.engine.withholding import withhold_flow
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.recorded import LookupEvent
-from llmcache_plugins.types import Bypass, Identity, Miss, MissReason, Outcome, Request, Stored
+from llmcache_plugins.recorded import GroupLookupEvent, LookupEvent
+from llmcache_plugins.rollout import Group
+from llmcache_plugins.types import Bypass, Hit, Identity, Miss, MissReason, Outcome, Request, Stored
 
 __all__ = ["Lookups"]
 
@@ -133,7 +136,10 @@ class Lookups(Core):
         if self._surroundings.is_refreshing:
             return self._refreshing_flow()
         seeker = Seeker(request, identity, self._joining, is_open, self._epochs.version)
-        return join_flow(seeker, lead=lead and self.config.single_flight)
+        lead = lead and self.config.single_flight
+        if self._rolling_out is not None and not self._rolling_out.serves(request, identity):
+            return withhold_flow(seeker, lead=lead)
+        return join_flow(seeker, lead=lead)
 
     def _refreshing_flow(self) -> Flow[Joined]:
         """Nothing is read and nobody is waited for: each caller wants an answer of its own."""
@@ -182,12 +188,34 @@ class Lookups(Core):
             query_type = self._admit.query_type_of(request, identity)
         else:
             query_type = outcome.entry.profile.query_type
-        self._emit(event := LookupEvent(outcome, request.namespace, query_type, request.model))
+        event = LookupEvent(outcome, request.namespace, query_type, request.model)
+        if self._is_split:
+            event = self._in_group(event, found, request, identity)
+        self._emit(event)
         if isinstance(outcome, Miss):
             self._log(event)
         elif outcome.kind != "exact":  # the entry alone does not tell what was asked
             self._served.remember(outcome)
         return outcome
+
+    def _in_group(
+        self, event: LookupEvent, found: Found | NotFound, request: Request, identity: Identity
+    ) -> GroupLookupEvent:
+        """The event with its group and arm; the roll-out hears of it."""
+        rolling_out, withheld = self._rolling_out, None
+        group: Group = ""
+        arm: ArmName = "" if self._arm_of is None else self._arm_of(request)
+        if rolling_out is not None:
+            rolling_out.looked(None if isinstance(found, Found) else found, request, identity, arm)
+            if isinstance(found, Found):
+                group = "served"
+            else:
+                group = "control" if found.is_control else rolling_out.group_of(request, identity)
+        if isinstance(found, NotFound) and found.withheld is not None:
+            latency = event.outcome.latency
+            hit = outcome_of(found.withheld, request.text, identity.key, latency, self._clock.now())
+            withheld = hit if isinstance(hit, Hit) else None
+        return GroupLookupEvent(event.outcome, event.namespace, event.query_type, event.model, group, withheld, arm)
 
     def _count(self, request: Request, identity: Identity) -> None:
         """One more request under its error budget, where a bound on wrong hits is kept."""

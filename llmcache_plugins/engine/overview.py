@@ -89,6 +89,7 @@ class Overview(Core):
             money=money,
             alerts=alerts,
             earlier=since,
+            fraction=None if self._rolling_out is None else self._rolling_out.fraction,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from llmcache_plugins.ab_test import ArmName
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.explaining import Peek, explain_flow
@@ -14,7 +15,7 @@ from llmcache_plugins.engine.reporting import Wrong, report_flow
 from llmcache_plugins.errors import ConfigError, StoreError
 from llmcache_plugins.quality import NearMissRecord, Regression, Reported
 from llmcache_plugins.recorded import ReportEvent
-from llmcache_plugins.types import Hit
+from llmcache_plugins.types import Hit, Request
 
 __all__ = ["Quality"]
 
@@ -41,9 +42,10 @@ class Quality(Core):
         return await arun(flow, peek.aby(self._aperform))
 
     def finish_checks(self, timeout: float | None = None) -> bool:
-        """Wait until all answers that have come are compared with what was checked (adaptive policy), at the end of a
-        job or in a test. False when that took longer than `timeout` seconds."""
-        return self._shadowing is None or self._shadowing.finish(timeout)
+        """Wait until all answers that have come are compared with what was checked (adaptive policy) or withheld
+        (roll-out), at the end of a job or in a test. False when either took longer than `timeout` seconds."""
+        is_checked = self._shadowing is None or self._shadowing.finish(timeout)
+        return (self._rolling_out is None or self._rolling_out.finish(timeout)) and is_checked
 
     def near_misses(self) -> tuple[NearMissRecord, ...]:
         """What was nearly served of late, newest last: near enough to be judged, or the nearest candidate of a miss."""
@@ -65,17 +67,26 @@ class Quality(Core):
         """
         wrong = self._served.wrong_of(hit_or_key, asked)
         reported, error = run(self._report_flow(wrong), self._perform)
-        self._emit(event := ReportEvent(reported))
+        self._emit(event := ReportEvent(reported, self._arm_of_wrong(wrong)))
         self._log(event)
+        if self._rolling_out is not None:
+            self._rolling_out.reported()
         return self._told(reported, error)
 
     async def areport_wrong(self, hit_or_key: Hit | str, *, asked: str | None = None) -> Reported:
         """`report_wrong` for event loops."""
         wrong = self._served.wrong_of(hit_or_key, asked)
         reported, error = await arun(self._report_flow(wrong), self._aperform)
-        self._emit(event := ReportEvent(reported))
+        self._emit(event := ReportEvent(reported, self._arm_of_wrong(wrong)))
         await asyncio.get_running_loop().run_in_executor(self._workers(), self._log, event)
+        if self._rolling_out is not None:
+            self._rolling_out.reported()
         return self._told(reported, error)
+
+    def _arm_of_wrong(self, wrong: Wrong) -> ArmName:
+        if self._arm_of is None or wrong.asked is None:
+            return ""
+        return self._arm_of(Request(wrong.asked, namespace=wrong.namespace[len(self.config.namespace) :]))
 
     def _report_flow(self, wrong: Wrong) -> Flow[tuple[Reported, StoreError | None]]:
         try:

@@ -107,7 +107,9 @@ class Found(NamedTuple):
 
 class NotFound(NamedTuple):
     """`stale` is what may be served instead, as long as somebody renews it. `looked` is what the store said in one go,
-    where it does so; `has_failed_to_look`: it did not answer."""
+    where it does so; `has_failed_to_look`: it did not answer. `is_control`: the request is in the control group of a
+    roll-out; then `withheld` is what would have been served, and with `is_renewed` it would have been renewed beside
+    that."""
 
     reason: MissReason
     near_misses: tuple[NearMiss, ...] = ()
@@ -115,6 +117,9 @@ class NotFound(NamedTuple):
     stale: Found | None = None
     looked: Looked | None = None
     has_failed_to_look: bool = False
+    is_control: bool = False
+    withheld: Found | None = None
+    is_renewed: bool = False
 
 
 class Troubles:

@@ -10,11 +10,13 @@ from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, update_flow
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.resolving import Followed
+from llmcache_plugins.engine.rolling_out import Awaited
 from llmcache_plugins.engine.sequences import seen_at
 from llmcache_plugins.engine.singleflight import Flight
 from llmcache_plugins.engine.steps import PutAlias
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.recorded import UpdateEvent
+from llmcache_plugins.rollout import Group
 from llmcache_plugins.types import (
     Alias,
     Answer,
@@ -91,14 +93,18 @@ class Updates(Core):
             UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
             self._flights.flight_of(identity.key, request.text),
         )
-        answer = self._timed(answer, flight)
+        awaited = None if is_warming else self._awaited(identity)
+        answer = self._timed(answer, flight, awaited)
         try:
-            outcome = run(self._update_flow(request, identity, answer, flight, now, ttl), self._perform)
+            flow = self._update_flow(request, identity, answer, flight, now, ttl, awaited=awaited)
+            outcome = run(flow, self._perform)
         except Exception as error:
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._tell(outcome, request, answer, is_warming=is_warming)
+        self._tell(
+            outcome, request, answer, self._group_of(request, identity, awaited, is_warming=is_warming), is_warming
+        )
         return outcome
 
     async def _astore(
@@ -117,28 +123,51 @@ class Updates(Core):
             UpdateOutcome(False, MissReason.INTERNAL_ERROR.value),
             self._flights.flight_of(identity.key, request.text),
         )
-        answer = self._timed(answer, flight)
+        awaited = None if is_warming else self._awaited(identity)
+        answer = self._timed(answer, flight, awaited)
         try:
-            outcome = await arun(self._update_flow(request, identity, answer, flight, now, ttl), self._aperform)
+            flow = self._update_flow(request, identity, answer, flight, now, ttl, awaited=awaited)
+            outcome = await arun(flow, self._aperform)
         except Exception as error:
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._tell(outcome, request, answer, is_warming=is_warming)
+        self._tell(
+            outcome, request, answer, self._group_of(request, identity, awaited, is_warming=is_warming), is_warming
+        )
         return outcome
 
-    def _timed(self, answer: Answer | JsonValue, flight: Flight | None) -> Answer:
-        """With the seconds it took, where they are known: the caller led the flight."""
+    def _awaited(self, identity: Identity) -> Awaited | None:
+        """What a roll-out knows of the lookup before this answer, if that was of its control group."""
+        rolling_out, around = self._rolling_out, self._surroundings
+        if rolling_out is None or around.is_bypassed or around.is_refreshing:
+            return None
+        return rolling_out.taken(identity.key)
+
+    def _group_of(
+        self, request: Request, identity: Identity, awaited: Awaited | None, *, is_warming: bool = False
+    ) -> Group:
+        if self._rolling_out is None or is_warming or self._surroundings.is_bypassed:
+            return ""
+        return "control" if awaited is not None else self._rolling_out.group_of(request, identity)
+
+    def _timed(self, answer: Answer | JsonValue, flight: Flight | None, awaited: Awaited | None = None) -> Answer:
+        """With the seconds it took, where they are known: the caller led the flight, or is of a control group."""
         if not isinstance(answer, Answer):
             answer = Answer(answer)
-        if flight is not None and answer.generation_seconds is None and self._flights.leads(flight):
+        if answer.generation_seconds is not None:
+            return answer
+        if awaited is not None and self._rolling_out is not None:
+            return dataclasses.replace(answer, generation_seconds=self._rolling_out.seconds_of(awaited))
+        if flight is not None and self._flights.leads(flight):
             return dataclasses.replace(answer, generation_seconds=self._flights.seconds_of(flight))
         return answer
 
-    def _tell(self, outcome: UpdateOutcome, request: Request, answer: Answer, *, is_warming: bool = False) -> None:
-        self._emit(
-            UpdateEvent(outcome, request.namespace, request.model, answer.usage, answer.generation_seconds, is_warming)
-        )
+    def _tell(
+        self, outcome: UpdateOutcome, request: Request, answer: Answer, group: Group, is_warming: bool = False
+    ) -> None:
+        seconds = answer.generation_seconds
+        self._emit(UpdateEvent(outcome, request.namespace, request.model, answer.usage, seconds, is_warming, group))
 
     def _update_flow(
         self,
@@ -150,12 +179,14 @@ class Updates(Core):
         ttl: float | Default | None,
         seen: int | None = None,
         has_candidates: bool | None = None,
+        awaited: Awaited | None = None,
     ) -> Flow[UpdateOutcome]:
         """
         Args:
             flight: that of this key, whoever leads it.
             seen: the sequence before the answer was asked for; None when the caller did not look it up here.
             has_candidates: did the scope hold one then.
+            awaited: what a roll-out knows of the request, which was not served.
         """
         if self._is_closed:
             return UpdateOutcome(False, MissReason.CLOSED.value)
@@ -168,8 +199,13 @@ class Updates(Core):
             seen = yield from self._seen_flow(key, answer, now)
         entry = self._admit(request, identity, answer, now, ttl)
         if isinstance(entry, UpdateOutcome):
-            self._compare(identity, None)
+            self._compare(identity, None, awaited)
             return entry
+        if awaited is not None and awaited.keeps:
+            # What is stored goes on ageing as if it had been served: a fresh answer in its place would hide how wrong
+            # old ones get, and how often the same wrong one would be served.
+            self._compare(identity, answer, awaited)
+            return UpdateOutcome(False, MissReason.WITHHELD.value)
         self._housekeeper.start()
         outcome = yield from update_flow(
             entry,
@@ -180,15 +216,17 @@ class Updates(Core):
             fence=fence,
             has_candidates=has_candidates,
         )
-        self._compare(identity, None if outcome.reason == "invalidated" else answer)
+        self._compare(identity, None if outcome.reason == "invalidated" else answer, awaited)
         if outcome.stored and isinstance(identity, Followed) and self._follow_ups is not None:
             yield from self._keep_meaning(identity, entry, self._follow_ups.resolver_id, now)
         return outcome
 
-    def _compare(self, identity: Identity, answer: Answer | None) -> None:
-        """Tell what was checked whether this answer agrees; None is no evidence."""
+    def _compare(self, identity: Identity, answer: Answer | None, awaited: Awaited | None) -> None:
+        """Tell what was checked or withheld whether this answer agrees; None is no evidence."""
         if self._shadowing is not None:
             self._shadowing.fresh(identity.key, answer)
+        if awaited is not None and self._rolling_out is not None:
+            self._rolling_out.fresh(awaited, answer)
 
     def _keep_meaning(self, identity: Followed, entry: Entry, resolver_id: str, now: float) -> Flow[None]:
         """Who asks the very same again, in whatever process, need not ask the resolver."""

@@ -34,7 +34,8 @@ def open_replay_cache(embedder: Embedder | None, *, rows: int, **settings: Any) 
         embedder: as given, a `PreparedEmbedder` for speed; None for exact and normalised matches only.
         settings: of `CacheConfig` by name, or other arguments of `open_cache`.
     """
-    ours: dict[str, Any] = {"ttl": None, "max_entries": max(10_000, rows + 1), "max_bytes": 2**34}
+    # Whatever mode the environment has for applications: what is measured here is what would be served.
+    ours: dict[str, Any] = {"ttl": None, "max_entries": max(10_000, rows + 1), "max_bytes": 2**34, "mode": "serve"}
     if isinstance(embedder, PreparedEmbedder):
         ours["embedding_cache_entries"] = 0  # it remembers every vector already
     return open_cache("memory://", embedder=embedder, **{**ours, **settings})

@@ -9,6 +9,8 @@ from llmcache_plugins.analysis import wilson
 from llmcache_plugins.counters import CacheStats, Latency, LookupCounts, StoreStats
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings, savings_of
+from llmcache_plugins.report.ab_test import ab_of
+from llmcache_plugins.report.rollout import rollout_of
 from llmcache_plugins.report.trend import trend_of
 from llmcache_plugins.report.values import Alert, FalseHits, Freshness, Group, Notice, Report, Timing
 from llmcache_plugins.types import MissReason, Namespace
@@ -30,6 +32,7 @@ def report_of(
     money: MoneySettings | None = None,
     alerts: Iterable[Notice | tuple[str, str, str]] = (),
     earlier: Mapping[str, Any] | None = None,
+    fraction: float | None = None,
 ) -> Report:
     """The report of these counts.
 
@@ -39,6 +42,7 @@ def report_of(
         money: prices and costs; None for those that come with the package.
         alerts: what wants attention: name, level and text of each.
         earlier: what `as_json` of an earlier report gave, for the trend.
+        fraction: the share of the requests that a roll-out serves now; None without one, or when nobody says.
 
     Raises:
         ConfigError: `earlier` is no report of this version, or `alerts` are none.
@@ -83,6 +87,8 @@ def report_of(
             seconds=None if since is None else max(0.0, at - since),
             false_hit_rate=_share_served(false_hits, stats.hit_count),
         ),
+        rollout=rollout_of(stats, money, fraction=fraction),
+        ab_test=ab_of(stats),
         alerts=alerts_from(alerts),
     )
     return report if earlier is None else trend_of(report, earlier)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from llmcache_plugins.analysis.table import duration
 from llmcache_plugins.report import words
 from llmcache_plugins.report.money_sections import money_sections
+from llmcache_plugins.report.rollout_sections import ab_section, rollout_section
 
 if TYPE_CHECKING:
     from llmcache_plugins.report.values import Change, Group, Report
@@ -55,6 +56,8 @@ def _sections(report: Report) -> Iterator[Section]:
     yield _groups("Namespaces", "namespace", namespaces)
     yield _tiers(report)
     yield _quality(report)
+    yield Section(*rollout_section(report.rollout))
+    yield Section(*ab_section(report.ab_test))
     yield _freshness(report)
     yield _trend(report)
 

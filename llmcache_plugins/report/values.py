@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from llmcache_plugins.counters import TierStats
 from llmcache_plugins.money import Savings
+from llmcache_plugins.report.ab_test import ABReport
+from llmcache_plugins.report.rollout import RolloutReport
 from llmcache_plugins.report.sections import sections_of
 from llmcache_plugins.report.text import markdown_of, text_of
 from llmcache_plugins.types import JsonValue, Namespace
@@ -175,6 +177,8 @@ class Report:
         namespaces: lookups by namespace, the busiest first.
         tiers: hottest first.
         money: what was saved.
+        rollout: those who are served beside those who are not; None where everybody is.
+        ab_test: two policies beside each other; None without such a test.
         alerts: what wants attention.
         trend: None without an earlier report.
     """
@@ -210,6 +214,8 @@ class Report:
     false_hits: FalseHits = field(default_factory=FalseHits)
     freshness: Freshness = field(default_factory=Freshness)
     money: Savings = field(default_factory=Savings)
+    rollout: RolloutReport | None = None
+    ab_test: ABReport | None = None
     alerts: tuple[Alert, ...] = ()
     trend: Trend | None = None
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from llmcache_plugins.recorded import (
+    ComparisonEvent,
     ErrorEvent,
     Event,
     EvictionsEvent,
+    GroupLookupEvent,
     InvalidationEvent,
     JudgeEvent,
     LookupEvent,
@@ -18,6 +20,7 @@ from llmcache_plugins.recorded import (
     ResolutionEvent,
     ServerPressureEvent,
     ShadowEvent,
+    StageEvent,
     StoreEvent,
     UpdateEvent,
     ValidationEvent,
@@ -41,6 +44,8 @@ NAMES = (
     "judge",
     "resolution",
     "shadow",
+    "comparison",
+    "stage",
     "report",
     "invalidation",
     "move",
@@ -132,6 +137,11 @@ def _lookup(event: LookupEvent) -> dict[str, JsonValue]:
     found["query_type"] = event.query_type
     found["model"] = event.model
     found["namespace"] = list(event.namespace)
+    if isinstance(event, GroupLookupEvent):
+        found |= _group(event) | _arm(event)
+        if event.withheld is not None:
+            found["withheld_kind"] = event.withheld.kind
+            found["withheld_key"] = event.withheld.entry.key[:_MOST_OF_A_KEY]
     return found
 
 
@@ -147,7 +157,17 @@ def _update(event: UpdateEvent) -> dict[str, JsonValue]:
         "cache_read_input_tokens": event.usage.cache_read_input_tokens,
         "model": event.model,
         "namespace": list(event.namespace),
+        **_group(event),
     }
+
+
+def _group(event: GroupLookupEvent | UpdateEvent) -> dict[str, JsonValue]:
+    """Nothing without a roll-out: most caches have none. A hit is always one of the served group."""
+    return {"group": event.group} if event.group else {}
+
+
+def _arm(event: GroupLookupEvent | ComparisonEvent | ReportEvent) -> dict[str, JsonValue]:
+    return {"arm": event.arm} if event.arm else {}
 
 
 def _validation(event: ValidationEvent) -> dict[str, JsonValue]:
@@ -182,6 +202,16 @@ def _shadow(event: ShadowEvent) -> dict[str, JsonValue]:
     return {"event": "shadow", "outcome": event.outcome, "drawn": event.is_drawn, "namespace": list(event.namespace)}
 
 
+def _comparison(event: ComparisonEvent) -> dict[str, JsonValue]:
+    return {
+        "event": "comparison",
+        "outcome": event.outcome,
+        "kind": event.kind,
+        "namespace": list(event.namespace),
+        **_arm(event),
+    }
+
+
 def _report(event: ReportEvent) -> dict[str, JsonValue]:
     reported = event.reported
     return {
@@ -189,6 +219,7 @@ def _report(event: ReportEvent) -> dict[str, JsonValue]:
         "removed": reported.removed,
         "remembered": reported.is_remembered,
         "failed": reported.has_failed,
+        **_arm(event),
     }
 
 
@@ -224,6 +255,8 @@ _FIELDS: dict[type, Callable[[Any], dict[str, JsonValue]]] = {
     JudgeEvent: _judge,
     ResolutionEvent: _resolution,
     ShadowEvent: _shadow,
+    ComparisonEvent: _comparison,
+    StageEvent: _plain("stage", "before", "after", "reason", "low", "high"),
     ReportEvent: _report,
     InvalidationEvent: _invalidation,
     MoveEvent: _plain("move", "source", "target", "count", "reason"),
@@ -233,3 +266,4 @@ _FIELDS: dict[type, Callable[[Any], dict[str, JsonValue]]] = {
     StoreEvent: _plain("store", "store", "evictions", "expirations", "damaged"),
 }
 _NAME_OF = dict(zip(_FIELDS, NAMES, strict=True))
+_FIELDS[GroupLookupEvent], _NAME_OF[GroupLookupEvent] = _lookup, "lookup"

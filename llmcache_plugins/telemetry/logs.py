@@ -17,6 +17,7 @@ __all__ = ["LogRecorder"]
 _LEVELS = dict.fromkeys(NAMES, logging.DEBUG) | {
     "invalidation": logging.INFO,
     "report": logging.INFO,
+    "stage": logging.INFO,
     "error": logging.WARNING,
     "pressure": logging.WARNING,
     "server_pressure": logging.WARNING,
@@ -36,7 +37,7 @@ class LogRecorder:
         logger: whose; by default `llmcache_plugins.events`.
         levels: of some events by name (`lookup`, `update`, `error`, `invalidation`, ...) in place of the usual ones;
             `hit`, `miss` and `bypass` are lookups, too. By default WARNING for `error`, `pressure`, `server_pressure`
-            and `evictions`, INFO for `invalidation` and `report`, DEBUG for all others.
+            and `evictions`, INFO for `invalidation`, `report` and `stage`, DEBUG for all others.
 
     Raises:
         ConfigError: an event that does not exist, or a level that is no number.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
-from llmcache_plugins.counters import CacheStats, LookupCounts, StoreStats, TierStats
+from llmcache_plugins.counters import CacheStats, GroupStats, LookupCounts, StoreStats, TierStats
 from llmcache_plugins.telemetry.fields import printable
 from llmcache_plugins.types import HitKind, MissReason, Usage
 
@@ -46,7 +46,15 @@ def readings(stats: CacheStats, *, namespaces: bool = False) -> tuple[Reading, .
     by_namespace = {"/".join(name): counts for name, counts in stats.namespaces.items()}
     named = [Reading(*_OF_NAMESPACES, _by_outcome(by_namespace))] if namespaces else []
     places = _places(stats.stores, stats.tiers)
-    found = (*_lookups(stats), *named, *_models(stats), *_verdicts(stats), *_whole(stats), *places)
+    found = (
+        *_lookups(stats),
+        *named,
+        *_models(stats),
+        *_verdicts(stats),
+        *_rollout(stats),
+        *_whole(stats),
+        *places,
+    )
     return tuple(
         replace(one, rows=tuple((tuple(map(printable, labels)), n) for labels, n in one.rows)) for one in found
     )
@@ -131,6 +139,21 @@ def _whole(stats: CacheStats) -> tuple[Reading, ...]:
 def _from_0(names: Iterable[str], table: Mapping[str, int]) -> dict[str, int]:
     """With a 0 for what has not happened: the increase of a counter that was not there before is unknown."""
     return {**dict.fromkeys(names, 0), **table}
+
+
+def _rollout(stats: CacheStats) -> tuple[Reading, ...]:
+    groups, control = stats.groups.items(), stats.groups.get("control", GroupStats())
+    asked = tuple(
+        ((group, outcome), number)
+        for group, one in groups
+        for outcome, number in (("hit", one.hits), ("withheld", one.withheld), ("miss", one.misses - one.withheld))
+    )
+    compared = (("same",), control.same), (("different",), control.different), (("unclear",), control.unclear)
+    return (
+        Reading("rollout.requests", "Requests of the groups of a roll-out.", ("group", "outcome"), asked),
+        Reading("rollout.comparisons", "Fresh answers compared with withheld ones.", ("outcome",), compared),
+        Reading("rollout.steps", "Steps of a staged roll-out, up and back.", ("reason",), _rows(stats.stages)),
+    )
 
 
 def _places(stores: Mapping[str, StoreStats], tiers: Mapping[str, TierStats]) -> tuple[Reading, ...]:

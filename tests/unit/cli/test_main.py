@@ -238,6 +238,18 @@ def test_the_doctor_refuses_what_open_cache_refuses_and_hides_passwords(
     assert f"disk://{tmp_path}/answers.db (LLMCACHE_URL)" in said
 
 
+def test_the_doctor_says_who_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMCACHE_MODE", "canary")
+    monkeypatch.setenv("LLMCACHE_FRACTION", "0.2")
+    code, said = doctor_says(monkeypatch, lambda name: False)
+    assert code == 0
+    assert "canary, a fraction of 0.2 (LLMCACHE_MODE, LLMCACHE_FRACTION)" in said
+    monkeypatch.setenv("LLMCACHE_MODE", "canaries")
+    code, said = doctor_says(monkeypatch, lambda name: False)
+    assert code == 1
+    assert "LLMCACHE_MODE must be" in said
+
+
 def test_the_doctor_says_whether_the_default_cache_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("cryptography")
     for given, code, line in (

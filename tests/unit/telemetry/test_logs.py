@@ -11,6 +11,7 @@ from llmcache_plugins import ConfigError, Request, open_cache
 from llmcache_plugins.counters import ServerLoad
 from llmcache_plugins.quality import Regression, Reported, Validation
 from llmcache_plugins.recorded import (
+    ComparisonEvent,
     ErrorEvent,
     Event,
     EvictionsEvent,
@@ -23,6 +24,7 @@ from llmcache_plugins.recorded import (
     ResolutionEvent,
     ServerPressureEvent,
     ShadowEvent,
+    StageEvent,
     StoreEvent,
     UpdateEvent,
     ValidationEvent,
@@ -40,6 +42,8 @@ ALL: list[Event] = [
     JudgeEvent("yes", (), 0.01, 0.5),
     ResolutionEvent("resolved", (), 0.5),
     ShadowEvent("agrees", True, ()),
+    ComparisonEvent("different", "semantic", ()),
+    StageEvent(0.1, 0.5, "proven", 0.0, 0.009),
     ReportEvent(Reported(1, True, Regression("secret", "secret", "secret"))),
     InvalidationEvent(3, "hard", "price list"),
     MoveEvent("cold", "hot", 1, "reads"),
