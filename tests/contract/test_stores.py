@@ -84,7 +84,7 @@ class _OnServer:
         self.url = redis_server(request.param).url
 
     def settings(self) -> dict[str, Any]:
-        return {"prefix": f"contract-{next(_PREFIXES)}"}
+        return {"prefix": f"contract-{next(_PREFIXES)}", "timeout": 10.0}  # a busy machine is no fault of a store
 
 
 class TestRedisStore(_OnServer, StoreContract):
@@ -100,7 +100,8 @@ class TestRedisStoreWithoutGraph(StoreContract):
         self.url = redis_server("search").url
 
     def make_store(self, clock: Clock, **settings: Any) -> Store:
-        return RedisStore(self.url, index="flat", vectors="float32", prefix=f"contract-{next(_PREFIXES)}", **settings)
+        prefix = f"contract-{next(_PREFIXES)}"
+        return RedisStore(self.url, index="flat", vectors="float32", prefix=prefix, timeout=10.0, **settings)
 
 
 class TestAsyncRedisStore(_OnServer, AsyncStoreContract):

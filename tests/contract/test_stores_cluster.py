@@ -50,7 +50,7 @@ def cluster_url(request: pytest.FixtureRequest, clusters: Clusters) -> str:
 
 
 def settings() -> dict[str, Any]:
-    return {"prefix": f"contract-{next(_PREFIXES)}"}
+    return {"prefix": f"contract-{next(_PREFIXES)}", "timeout": 10.0}  # a busy machine is no fault of a store
 
 
 class _OnSearch:

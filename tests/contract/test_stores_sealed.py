@@ -66,7 +66,7 @@ class _OnServer:
         self.url = redis_server("search").url
 
     def settings(self) -> dict[str, Any]:
-        return {"prefix": f"sealed-contract-{next(_PREFIXES)}"}
+        return {"prefix": f"sealed-contract-{next(_PREFIXES)}", "timeout": 10.0}  # a busy machine is no fault
 
 
 class TestEncryptedRedisStore(_OnServer, StoreContract):
