@@ -19,7 +19,7 @@ from llmcache_plugins.errors import (
     StoreUnavailable,
 )
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Store, Validator, Verifier
-from llmcache_plugins.quality import Judgement, NearMissRecord, Regression, Reported, Validation
+from llmcache_plugins.quality import Judgement, Labelled, NearMissRecord, Regression, Reported, Validation
 from llmcache_plugins.selection import Invalidation, Selector
 from llmcache_plugins.types import (
     Answer,
@@ -69,6 +69,7 @@ __all__ = [
     "Judge",
     "Judgement",
     "LLMCacheError",
+    "Labelled",
     "LexicalMatcher",
     "Miss",
     "MissReason",

@@ -176,7 +176,7 @@ class Lookups(Core):
         if isinstance(found, Bypass):
             self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace, "", request.model))
             return bypass
-        outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
+        outcome = outcome_of(found, request.text, identity, latency, self._clock.now())
         self._count(request, identity)
         if isinstance(outcome, Miss):
             query_type = self._admit.query_type_of(request, identity)
