@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
+from llmcache_plugins.engine.explaining import policy_report
+from llmcache_plugins.engine.explanation import PolicyReport
+from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.steps import Select
 from llmcache_plugins.errors import ConfigError, StoreError
@@ -35,6 +38,23 @@ class Inspecting(Core):
             raise ConfigError(f"recorder must be callable, not {type(recorder).__name__}")
         self._emit.add(recorder)
         return lambda: self._emit.remove(recorder)
+
+    def now(self) -> float:
+        """The time of this cache's clock, wall clock: what the instants of its entries are compared with."""
+        return self._clock.now()
+
+    def policy(self, request: AnyRequest = "") -> PolicyReport | None:
+        """What decides at this moment whether a match by meaning is served for such a request; None where none ever
+        is. No embedder is asked, and nothing is looked for.
+
+        Raises:
+            ConfigError: it is neither text nor a request.
+        """
+        request, identity = self._resolve(request)
+        policy = None if self._rules.embedder_id is None else self._rules.policy_for(request)
+        if policy is not None and self._rules.learnt is not None:
+            policy = self._rules.learnt(policy, request.namespace, identity.scope)
+        return None if policy is None else policy_report(policy, self._rules)
 
     def entries(self, selector: Selector | None = None, *, limit: int = 100, after: int = 0) -> Page:
         """What is stored under this cache's namespace, oldest first, without vectors; expired entries too. Nothing is

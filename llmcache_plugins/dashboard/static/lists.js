@@ -1,0 +1,188 @@
+// Near misses, hits, entries, and what is asked about them.
+import { ask, count, element, say, score, table, when } from "/static/words.js";
+
+const byId = (id) => document.getElementById(id);
+
+const OUTCOMES = {
+  obeyed: "Right: its next look-up is a hit.",
+  noted: "Wrong: noted. Nothing was served, so nothing was to be done.",
+  answered: "Right: noted. That question has an answer of its own by now.",
+  gone: "Right: noted, but the stored answer is gone.",
+  reported: "This pair was reported as wrong.",
+  exact_only: "Right: noted, but the settings have such questions answered by their own text alone.",
+  failed: "The store failed; try again.",
+};
+const REASONS = {
+  below_threshold: "not near enough", guard_conflict: "vetoed", low_confidence: "not sure enough",
+  rejected: "refused by a validator", reported: "reported before", shadow: "being checked",
+};
+
+// A button that works once at a time, and says what came of it.
+function button(text, className, key, work) {
+  const made = element("button", { text, type: "button", "data-key": key, className });
+  made.addEventListener("click", async () => {
+    made.disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      say(`${text}: ${error.message}`);
+    } finally {
+      made.disabled = false;
+    }
+  });
+  return made;
+}
+
+function answerButton(row, key) {
+  const made = button("Stored answer", "", key, async () => {
+    const item = made.closest("li");
+    const shown = item.querySelector("pre");
+    made.setAttribute("aria-expanded", String(!shown));
+    if (shown) return shown.remove();
+    const { answer } = await ask("/api/answer", { entry: row.entry });
+    item.append(element("pre", { text: answer, tabindex: "0" }));
+  });
+  made.setAttribute("aria-expanded", "false");
+  made.disabled = !row.entry;
+  return made;
+}
+
+function texts(pairs, facts) {
+  const shown = pairs.map(([word, text]) => element("p", {}, element("span", { text: word }), " ", element("b", { text })));
+  return element("div", { className: "texts" }, ...shown, element("p", { className: "facts", text: facts.filter(Boolean).join(" · ") }));
+}
+
+function nearItem(row) {
+  const facts = [`similarity ${score(row.similarity)}`, row.confidence ? `confidence ${score(row.confidence)}` : "",
+    `${REASONS[row.reason] ?? row.reason}${row.vetoed_by.length ? ` by ${row.vetoed_by.join(", ")}` : ""}`,
+    row.namespace, row.count > 1 ? `${count(row.count)} times` : "", when(row.at)];
+  const label = (said) => async () => {
+    const { outcome } = await ask("/api/label", { id: row.id, label: said });
+    say(OUTCOMES[outcome] ?? outcome);
+    await showPairs();
+  };
+  return item(row, [["asked", row.asked], ["stored", row.stored]], facts, [
+    button("Right", "good", `right ${row.id}`, label("right")), button("Wrong", "danger", `wrong ${row.id}`, label("wrong")),
+    answerButton(row, `answer ${row.id}`)]);
+}
+
+function hitItem(row) {
+  const facts = [`similarity ${score(row.similarity)}`, `confidence ${score(row.confidence)}`, row.kind, row.namespace,
+    row.count > 1 ? `${count(row.count)} times` : "", when(row.at)];
+  return item(row, [["asked", row.asked], ["stored", row.stored]], facts, [
+    button("Wrong", "danger", `reported ${row.id}`, async () => {
+      const { outcome } = await ask("/api/wrong", { id: row.id });
+      say(outcome === "reported" ? "Reported: the answer is removed, and the pair does not match again." : OUTCOMES.failed);
+      await showPairs();
+    }), answerButton(row, `answer ${row.id}`)]);
+}
+
+function item(row, pairs, facts, buttons) {
+  const made = element("li", { "data-id": row.id }, texts(pairs, facts), element("div", { className: "buttons" }, ...buttons));
+  if (row.label) {
+    const text = row.outcome === "reported" && row.label === "wrong" ? "Wrong: reported." : OUTCOMES[row.outcome] ?? row.outcome;
+    made.append(element("p", { className: `outcome ${row.label}`, text }));
+  }
+  for (const one of buttons) one.setAttribute("aria-label", `${one.textContent}: ${pairs[0][1]}`);
+  return made;
+}
+
+// New rows in place of the old ones, the first ten until somebody asks for all; who was at a button finds it again.
+const FIRST = 10;
+const isWhole = new Set();
+function fill(list, rows, none) {
+  const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const seen = isWhole.has(list.id) ? rows : rows.slice(0, FIRST);
+  list.replaceChildren(...(rows.length ? seen : [element("li", { className: "more", text: none })]));
+  if (seen.length < rows.length) {
+    const all = element("button", { type: "button", text: `Show all ${rows.length}` });
+    all.addEventListener("click", () => {
+      isWhole.add(list.id);
+      fill(list, rows, none);
+      list.children[FIRST].querySelector("button").focus();
+    });
+    list.append(element("li", {}, all));
+  }
+  if (key === null) return;
+  const same = list.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? list.querySelector("button");
+  if (same) same.focus({ preventScroll: true });
+}
+
+let shown = "";
+export async function showPairs() {
+  const { near_misses: near, hits, version, has_labels_file: isKept } = await ask("/api/pairs");
+  shown = version;
+  byId("labels-more").textContent = isKept ? "Labels are kept in the file for llmcache tune."
+    : "Labels last as long as this page is served: no file for them was given.";
+  fill(byId("near-list"), near.map(nearItem), "No near miss is remembered.");
+  fill(byId("hits-list"), hits.map(hitItem), "No hit by meaning was seen since this page is served.");
+}
+
+export function pairsMayHaveChanged(version) {
+  const isReading = ["near-list", "hits-list"].some((id) => byId(id).querySelector("pre"));  // do not take it away
+  if (version !== shown && !isReading) showPairs().catch((error) => say(error.message));
+}
+
+async function explain(question, namespace) {
+  const found = await ask("/api/explain", { question, namespace });
+  const facts = [["Outcome", `${found.outcome}${found.detail ? `: ${found.detail}` : ""}`], ["Matched", found.matched ?? "-"],
+    ["Confidence", score(found.confidence)], ["Exact key", found.exact ?? "no"], ["Normalised", found.normalised ?? "no"],
+    ["Query type", found.query_type], ["Policy", found.policy ?? "by the same text alone"]];
+  const rows = found.candidates.map((one) => [one.question, score(one.similarity), score(one.confidence),
+    one.reason ? REASONS[one.reason] ?? one.reason : "may be served", one.said.join("; ")]);
+  byId("explanation").replaceChildren(
+    element("div", { className: "scroll" }, table("Explanation", ["", ""], facts)),
+    element("div", { className: "scroll" }, table("Candidates", ["stored question", "similarity", "confidence", "outcome", "guards"], rows, "No stored question is near.")));
+}
+
+byId("explain-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  explain(byId("explain-question").value, byId("explain-namespace").value).catch((error) => say(error.message));
+});
+
+function isSure(text) {
+  const dialog = byId("sure");
+  byId("sure-text").textContent = text;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+}
+
+function entryItem(row) {
+  const facts = [row.query_type, row.namespace, row.model, row.tags.join(", "), `read ${count(row.reads)} times`, row.tier,
+    `stored ${when(row.created_at)}`, row.is_expired ? "expired" : `until ${when(row.expires_at)}`, row.is_stale ? "stale" : ""];
+  const made = item({ id: row.entry }, [["stored", row.text || "(no text is stored)"]], facts, [
+    answerButton(row, `answer ${row.entry}`),
+    button("Explain", "", `explain ${row.entry}`, async () => {
+      byId("explain-question").value = row.text;
+      await explain(row.text, byId("explain-namespace").value);
+      byId("explain-question").focus();
+    }),
+    button("Invalidate", "danger", `invalidate ${row.entry}`, async () => {
+      if (!await isSure(`Remove the stored answer to: ${row.text}`)) return;
+      const { count: removed } = await ask("/api/invalidate", { entry: row.entry });
+      say(removed ? "Removed." : "It was gone already.");
+      made.remove();
+      byId("entries-text").focus();
+    })]);
+  return made;
+}
+
+let next = null;
+async function search(isMore) {
+  const given = { text: byId("entries-text").value, query_type: byId("entries-type").value, after: isMore ? next : 0 };
+  const { entries, after, scanned } = await ask("/api/entries", given);
+  const list = byId("entries-list");
+  if (isMore) list.append(...entries.map(entryItem));
+  else list.replaceChildren(...entries.map(entryItem));
+  next = after;
+  byId("entries-next").hidden = after === null;
+  byId("entries-said").textContent = `${count(list.children.length)} shown; ${count(scanned)} looked at${after === null ? ", that is all" : ""}.`;
+}
+
+byId("entries-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  search(false).catch((error) => say(error.message));
+});
+byId("entries-next").addEventListener("click", () => search(true).catch((error) => say(error.message)));
+export const showEntries = () => search(false).catch((error) => say(error.message));
