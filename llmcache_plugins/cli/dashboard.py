@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -84,10 +85,8 @@ def run_dashboard(
         say("Ctrl-C ends it.")
         if options.open:
             webbrowser.open(page.url)
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             (wait or _until_interrupted)(page)
-        except KeyboardInterrupt:
-            pass
     return 0
 
 
