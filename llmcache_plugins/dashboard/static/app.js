@@ -1,7 +1,7 @@
 // Live numbers into the page: by server-sent events, and by asking now and then where those do not come.
 import { showCharts } from "/static/charts.js";
 import { pairsMayHaveChanged, showEntries } from "/static/lists.js";
-import { ask, bytes, clock, count, element, money, seconds, share, table } from "/static/words.js";
+import { ask, bytes, clock, count, element, money, seconds, share, swap, table } from "/static/words.js";
 
 if (location.search) history.replaceState(null, "", location.pathname);  // the token is in a cookie by now
 
@@ -27,16 +27,16 @@ function showTotals(report) {
 
 function showGroups(report) {
   const rows = (groups, name) => groups.map((one) => [name(one), count(one.hits), count(one.misses), share(one.hit_rate)]);
-  byId("types-table").replaceChildren(table("By query type", ["query type", "hits", "misses", "hit rate"],
+  swap(byId("types-table"), table("By query type", ["query type", "hits", "misses", "hit rate"],
     rows(report.query_types, (one) => one.query_type || "(none)")));
-  byId("tiers-table").replaceChildren(table("By tier", ["tier", "entries", "size", "full", "hits", "up", "down"],
+  swap(byId("tiers-table"), table("By tier", ["tier", "entries", "size", "full", "hits", "up", "down"],
     Object.entries(report.tiers).map(([name, one]) => [name, count(one.entries), bytes(one.size_bytes), share(one.utilisation),
       count(one.hits), count(one.promotions), count(one.demotions)])));
-  byId("misses-table").replaceChildren(table("Misses by reason", ["reason", "misses", "share"],
+  swap(byId("misses-table"), table("Misses by reason", ["reason", "misses", "share"],
     Object.entries(report.misses).sort((one, other) => other[1] - one[1])
       .map(([name, number]) => [name.replaceAll("_", " "), count(number), share(number / report.miss_count)])));
   const names = { hit: "hit", miss: "look-up of a miss", model: "model" };
-  byId("timings-table").replaceChildren(table("Latency", ["", "count", "mean", "50 %", "95 %", "99 %"],
+  swap(byId("timings-table"), table("Latency", ["", "count", "mean", "50 %", "95 %", "99 %"],
     Object.entries(report.timings).map(([kind, one]) => [names[kind] ?? kind, count(one.count),
       ...["mean", "p50", "p95", "p99"].map((name) => seconds(one[name]))])));
 }

@@ -1,5 +1,5 @@
 // The four charts and their tables. A chart is drawn anew when colours change, else only its numbers are.
-import { clock, count, money, score, seconds, share, table } from "/static/words.js";
+import { clock, count, money, score, seconds, share, swap, table } from "/static/words.js";
 
 const HEIGHT = 240;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -48,7 +48,7 @@ class Chart {
   }
 
   tell() {
-    if (this.tabled && this.rows.closest("details").open) this.rows.replaceChildren(this.tabled());
+    if (this.tabled && this.rows.closest("details").open) swap(this.rows, this.tabled());
   }
 }
 

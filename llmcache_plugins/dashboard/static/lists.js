@@ -20,14 +20,16 @@ const REASONS = {
 // A button that works once at a time, and says what came of it.
 function button(text, className, key, work) {
   const made = element("button", { text, type: "button", "data-key": key, className });
+  let isBusy = false;  // not `disabled`, which would take the focus away
   made.addEventListener("click", async () => {
-    made.disabled = true;
+    if (isBusy) return;
+    isBusy = true;
     try {
       await work();
     } catch (error) {
       say(`${text}: ${error.message}`);
     } finally {
-      made.disabled = false;
+      isBusy = false;
     }
   });
   return made;
@@ -78,7 +80,7 @@ function hitItem(row) {
 }
 
 function item(row, pairs, facts, buttons) {
-  const made = element("li", { "data-id": row.id }, texts(pairs, facts), element("div", { className: "buttons" }, ...buttons));
+  const made = element("li", { "data-id": row.id, "data-label": String(row.label) }, texts(pairs, facts), element("div", { className: "buttons" }, ...buttons));
   if (row.label) {
     const text = row.outcome === "reported" && row.label === "wrong" ? "Wrong: reported." : OUTCOMES[row.outcome] ?? row.outcome;
     made.append(element("p", { className: `outcome ${row.label}`, text }));
@@ -87,26 +89,61 @@ function item(row, pairs, facts, buttons) {
   return made;
 }
 
-// New rows in place of the old ones, the first ten until somebody asks for all; who was at a button finds it again.
-const FIRST = 10;
-const isWhole = new Set();
-function fill(list, rows, none) {
-  const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-  const seen = isWhole.has(list.id) ? rows : rows.slice(0, FIRST);
-  list.replaceChildren(...(rows.length ? seen : [element("li", { className: "more", text: none })]));
-  if (seen.length < rows.length) {
-    const all = element("button", { type: "button", text: `Show all ${rows.length}` });
-    all.addEventListener("click", () => {
-      isWhole.add(list.id);
-      fill(list, rows, none);
-      list.children[FIRST].querySelector("button").focus();
+// A list of pairs. What is shown stays where it is, for somebody may be about to press a button: new rows wait until
+// they are asked for, and a label changes its own row alone.
+class Pairs {
+  constructor(name, make, none) {
+    [this.list, this.button, this.make, this.none] = [byId(`${name}-list`), byId(`${name}-new`), make, none];
+    this.known = new Set();
+    this.isWhole = false;
+    this.button.addEventListener("click", () => {
+      this.fill();
+      this.list.querySelector("button")?.focus();
     });
-    list.append(element("li", {}, all));
   }
-  if (key === null) return;
-  const same = list.querySelector(`[data-key="${CSS.escape(key)}"]`) ?? list.querySelector("button");
-  if (same) same.focus({ preventScroll: true });
+
+  show(rows) {
+    this.rows = rows;
+    if (!this.list.querySelector("[data-id]")) return this.fill();
+    const byName = new Map(rows.map((row) => [row.id, row]));
+    for (const item of this.list.querySelectorAll("[data-id]")) {
+      const row = byName.get(item.dataset.id);
+      if (row && String(row.label) !== item.dataset.label) this.replace(item, row);
+    }
+    const fresh = rows.filter((row) => !this.known.has(row.id)).length;
+    this.button.hidden = !fresh;
+    this.button.textContent = `Show ${fresh} new`;
+  }
+
+  fill() {
+    this.known = new Set(this.rows.map((row) => row.id));
+    this.button.hidden = true;
+    const seen = this.isWhole ? this.rows : this.rows.slice(0, FIRST);
+    this.list.replaceChildren(...(seen.length ? seen.map(this.make) : [element("li", { className: "more", text: this.none })]));
+    if (seen.length === this.rows.length) return;
+    const all = element("button", { type: "button", text: `Show all ${this.rows.length}` });
+    all.addEventListener("click", () => {
+      this.isWhole = true;
+      this.fill();
+      this.list.children[FIRST].querySelector("button").focus();
+    });
+    this.list.append(element("li", {}, all));
+  }
+
+  // Who was at a button of the row is at the same one of the new row.
+  replace(item, row) {
+    const key = item.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const made = this.make(row);
+    item.replaceWith(made);
+    if (key) made.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  }
 }
+
+const FIRST = 10;
+const lists = {
+  near: new Pairs("near", nearItem, "No near miss is remembered."),
+  hits: new Pairs("hits", hitItem, "No hit by meaning was seen since this page is served."),
+};
 
 let shown = "";
 export async function showPairs() {
@@ -114,13 +151,12 @@ export async function showPairs() {
   shown = version;
   byId("labels-more").textContent = isKept ? "Labels are kept in the file for llmcache tune."
     : "Labels last as long as this page is served: no file for them was given.";
-  fill(byId("near-list"), near.map(nearItem), "No near miss is remembered.");
-  fill(byId("hits-list"), hits.map(hitItem), "No hit by meaning was seen since this page is served.");
+  lists.near.show(near);
+  lists.hits.show(hits);
 }
 
 export function pairsMayHaveChanged(version) {
-  const isReading = ["near-list", "hits-list"].some((id) => byId(id).querySelector("pre"));  // do not take it away
-  if (version !== shown && !isReading) showPairs().catch((error) => say(error.message));
+  if (version !== shown) showPairs().catch((error) => say(error.message));
 }
 
 async function explain(question, namespace) {

@@ -56,6 +56,11 @@ export function table(caption, heads, rows, none = "Nothing yet.") {
   return element("table", { "aria-label": caption }, element("thead", {}, head), element("tbody", {}, ...body));
 }
 
+// Another content, unless it is the same: who reads it is left in peace.
+export function swap(place, made) {
+  if (!place.firstElementChild?.isEqualNode(made)) place.replaceChildren(made);
+}
+
 export async function ask(path, given) {
   const options = given === undefined ? {} : {
     method: "POST",

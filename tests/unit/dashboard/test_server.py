@@ -279,14 +279,15 @@ def test_other_methods_are_refused(get: Ask, method: str) -> None:
 
 
 def test_what_is_no_http_ends_nothing(page: Dashboard, get: Ask) -> None:
-    for sent in (
+    sent_bytes = (
         b"\r\n\r\n",
         b"GET",
         b"\x16\x03\x01\x02\x00" + bytes(300),
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"A" * 70_000,
-    ):
+    )
+    for sent in sent_bytes:
         with socket.create_connection(("127.0.0.1", page.port), timeout=20) as client:
             try:
                 client.sendall(sent)
