@@ -144,11 +144,11 @@ def pairs_of(near_misses: Sequence[NearMissRecord], labels: Mapping[str, Given])
             "entry": near.reference.rpartition(":")[0],
             **_label(labels.get(name)),
         }
-    return sorted(found.values(), key=_place)[:_MOST_PAIRS]
+    return _few(sorted(found.values(), key=_place))
 
 
-def _place(row: Mapping[str, JsonValue]) -> tuple[bool, bool, bool]:
-    return row["label"] is not None, row["reason"] == MissReason.BELOW_THRESHOLD, bool(row["vetoed_by"])
+def _place(row: Mapping[str, JsonValue]) -> tuple[bool, bool]:
+    return row["reason"] == MissReason.BELOW_THRESHOLD, bool(row["vetoed_by"])
 
 
 def hits_of(hits: Sequence[SeenHit], labels: Mapping[str, Given]) -> list[JsonValue]:
@@ -172,7 +172,15 @@ def hits_of(hits: Sequence[SeenHit], labels: Mapping[str, Given]) -> list[JsonVa
             "entry": ":".join(hit.reference.split(":")[:2]),
             **_label(labels.get(name)),
         }
-    return sorted(found.values(), key=lambda row: row["label"] is not None)[:_MOST_PAIRS]
+    return _few(found.values())
+
+
+def _few(rows: Iterable[dict[str, JsonValue]]) -> list[JsonValue]:
+    """Without a label before those with one; so many of either, so that a label given now shows at once."""
+    parts: tuple[list[JsonValue], list[JsonValue]] = ([], [])
+    for row in rows:
+        parts[row["label"] is not None].append(row)
+    return [row for part in parts for row in part[:_MOST_PAIRS]]
 
 
 def _label(given: Given | None) -> dict[str, JsonValue]:

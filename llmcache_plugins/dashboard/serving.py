@@ -57,6 +57,10 @@ class Dashboard:
         shown = f"[{host}]" if ":" in host else host
         return f"http://{shown}:{self.port}/" + ("" if self._token is None else f"?token={quote(self._token)}")
 
+    def refresh(self) -> None:
+        """Read the numbers now, in this thread, and show them; else they are read every `interval` seconds."""
+        self._watch.refresh()
+
     def close(self) -> None:
         """Stop serving. A second call does nothing. The cache stays open."""
         if self._is_closed:

@@ -42,9 +42,9 @@ function showGroups(report) {
 }
 
 function showAlerts(alerts) {
-  const words = (one) => [one.name ?? "alert", one.level, one.value === null ? "" : `at ${one.value}`,
-    one.threshold === null ? "" : `(limit ${one.threshold})`,
-    one.since === null ? "" : `since ${typeof one.since === "number" ? clock(one.since) : one.since}`].filter(Boolean).join(" ");
+  const words = (one) => [`${one.level ?? "alert"}: ${one.name ?? ""}`, one.value === null ? "" : `at ${one.value}`,
+    one.threshold === null ? "" : `limit ${one.threshold}`,
+    one.since === null ? "" : `since ${typeof one.since === "number" ? clock(one.since) : one.since}`].filter(Boolean).join(", ");
   const lines = alerts.map(words);
   const list = byId("alerts-list");
   byId("alerts").hidden = !lines.length;

@@ -1,5 +1,5 @@
 // The four charts and their tables. A chart is drawn anew when colours change, else only its numbers are.
-import { clock, count, money, score, seconds, share, swap, table } from "/static/words.js";
+import { clock, count, minute, money, score, seconds, share, swap, table } from "/static/words.js";
 
 const HEIGHT = 240;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -58,39 +58,39 @@ const axis = (more = {}) => ({
 });
 const line = (label, name, more = {}) => ({ label, stroke: colour(name), width: 2, points: { show: false }, ...more });
 const area = (label, name, more = {}) => line(label, name, { fill: `${colour(name)}33`, paths: uPlot.paths.stepped({ align: 1 }), ...more });
-const timeAxis = () => axis({ space: 70, values: (plot, ticks) => ticks.map(clock) });
-const spaced = (values) => values.length < 2;
+const timeAxis = () => axis({ space: 70, values: (plot, ticks, place, space, step) => ticks.map((at) => (step < 60 ? clock(at) : minute(at))) });
+// What the legend says under the pointer; nothing where there is none.
+const shown = (words) => ({ value: (plot, value) => (value === null || value === undefined ? "" : words(value)) });
+const isShort = (values) => values.length < 2;
 
 let currency = "USD";
 const charts = {
   rate: new Chart("rate", () => ({
     scales: { y: { range: [0, 1] } },
     axes: [timeAxis(), axis({ size: 60, values: (plot, ticks) => ticks.map((tick) => share(tick, 0)) })],
-    series: [{ label: "at", value: (plot, at) => (at ? clock(at) : "-") },
-      line("lately", "one", { value: (plot, value) => share(value), spanGaps: true }),
-      line("since counting began", "two", { value: (plot, value) => share(value), dash: [6, 4] })],
+    series: [{ label: "at", value: (plot, at) => (at ? clock(at) : "") },
+      line("lately", "one", { ...shown(share), spanGaps: true }),
+      line("since counting began", "two", { ...shown(share), dash: [6, 4] })],
   })),
   money: new Chart("money", () => ({
     scales: { y: { range: (plot, low, high) => [Math.min(0, low), high > 0 ? 1.05 * high : 1] } },
-    axes: [timeAxis(), axis({ size: 70, values: (plot, ticks) => ticks.map((tick) => money(tick, currency)) })],
-    series: [{ label: "at", value: (plot, at) => (at ? clock(at) : "-") },
-      line("net", "one", { value: (plot, value) => money(value, currency), fill: `${colour("one")}22` }),
-      line("gross", "two", { value: (plot, value) => money(value, currency), dash: [6, 4] })],
+    axes: [timeAxis(), axis({ size: 70, values: (plot, ticks) => ticks.map((tick) => money(tick, currency, 2)) })],
+    series: [{ label: "at", value: (plot, at) => (at ? clock(at) : "") },
+      line("net", "one", { ...shown((value) => money(value, currency)), fill: `${colour("one")}22` }),
+      line("gross", "two", { ...shown((value) => money(value, currency)), dash: [6, 4] })],
   })),
   latency: new Chart("latency", () => ({
     scales: { x: { time: false, range: latencyRange }, y: { range: (plot, low, high) => [0, high ? 1.05 * high : 1] } },
     axes: [axis({ space: 60, incrs: [3], values: (plot, ticks) => ticks.map((tick) => seconds(bounds[tick - 1])) }),
       axis({ size: 60, values: (plot, ticks) => ticks.map((tick) => share(tick, 0)) })],
-    series: [{ label: "up to", value: (plot, place) => (place === null ? "-" : seconds(bounds[place])) },
-      area("hit", "one", { value: (plot, value) => share(value) }),
-      area("look-up of a miss", "two", { value: (plot, value) => share(value) }),
-      area("model", "three", { value: (plot, value) => share(value) })],
+    series: [{ label: "up to", value: (plot, place) => (place === null ? "" : seconds(bounds[place])) },
+      area("hit", "one", shown(share)), area("look-up of a miss", "two", shown(share)), area("model", "three", shown(share))],
   })),
   near: new Chart("near", () => ({
     scales: { x: { time: false, range: [nearFrom, 1] }, y: { range: (plot, low, high) => [0, Math.max(4, 1.1 * high)] } },
     axes: [axis({ values: (plot, ticks) => ticks.map((tick) => tick.toFixed(2)) }), axis({ size: 60 })],
-    series: [{ label: "from", value: (plot, value) => (value === null ? "-" : value.toFixed(2)) },
-      area("hits by meaning", "one"), area("near misses", "two")],
+    series: [{ label: "from", value: (plot, value) => (value === null ? "" : value.toFixed(2)) },
+      area("hits by meaning", "one", shown(count)), area("near misses", "two", shown(count))],
     hooks: { draw: [drawBoundary] },
   })),
 };
@@ -139,7 +139,7 @@ function showRate(samples) {
   const whole = counts.map(rate);
   charts.rate.show([samples.map((sample) => sample.at), lately, whole], {
     summary: `Hit rate over time, now ${share(whole.at(-1))} since counting began. The table below has the numbers.`,
-    empty: spaced(samples) && "Waiting for the second reading.",
+    empty: isShort(samples) && "Waiting for the second reading.",
     table: () => table("Hit rate over time", ["at", "hits", "misses", "lately", "since counting began"],
       samples.map((sample, place) => [clock(sample.at), ...counts[place].map(count), share(lately[place]), share(whole[place])]).reverse()),
   });
@@ -149,7 +149,7 @@ function showMoney(samples) {
   const net = samples.map((sample) => sample.net);
   charts.money.show([samples.map((sample) => sample.at), net, samples.map((sample) => sample.gross)], {
     summary: `Money saved over time, now ${money(net.at(-1), currency)} net. The table below has the numbers.`,
-    empty: spaced(samples) && "Waiting for the second reading.",
+    empty: isShort(samples) && "Waiting for the second reading.",
     table: () => table("Money saved over time", ["at", "gross", "net"],
       samples.map((one) => [clock(one.at), money(one.gross, currency), money(one.net, currency)]).reverse()),
   });

@@ -110,13 +110,15 @@ class Pairs {
       const row = byName.get(item.dataset.id);
       if (row && String(row.label) !== item.dataset.label) this.replace(item, row);
     }
-    const fresh = rows.filter((row) => !this.known.has(row.id)).length;
+    // Not those that only have moved up because a row before them has a label by now.
+    const fresh = rows.filter((row) => !this.known.has(row.id) && row.at > this.latest).length;
     this.button.hidden = !fresh;
     this.button.textContent = `Show ${fresh} new`;
   }
 
   fill() {
     this.known = new Set(this.rows.map((row) => row.id));
+    this.latest = Math.max(0, ...this.rows.map((row) => row.at));
     this.button.hidden = true;
     const seen = this.isWhole ? this.rows : this.rows.slice(0, FIRST);
     this.list.replaceChildren(...(seen.length ? seen.map(this.make) : [element("li", { className: "more", text: this.none })]));

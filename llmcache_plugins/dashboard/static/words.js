@@ -6,10 +6,10 @@ export const share = (value, digits = 1) =>
   value === null || value === undefined ? "-" : `${(100 * value).toFixed(digits)} %`;
 export const score = (value) => (value === null || value === undefined ? "-" : value.toFixed(3));
 
-export function money(value, currency) {
+export function money(value, currency, least = 4) {
   if (value === null || value === undefined) return "-";
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 1 ? 2 : 4;
-  const format = { style: "currency", currency, minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const format = { style: "currency", currency, minimumFractionDigits: Math.min(least, digits), maximumFractionDigits: digits };
   try {
     return new Intl.NumberFormat("en", format).format(value);
   } catch {  // a currency of the user's own
@@ -35,6 +35,7 @@ export function bytes(value) {
 }
 
 export const clock = (at) => new Date(1000 * at).toLocaleTimeString();
+export const minute = (at) => new Date(1000 * at).toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
 export const when = (at) => (at === null || at === undefined ? "never" : new Date(1000 * at).toLocaleString());
 
 // An element with a text, classes and children; null children are left out.

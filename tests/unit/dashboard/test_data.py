@@ -108,6 +108,16 @@ def test_each_pair_is_listed_once_the_most_telling_first() -> None:
     assert [(row["asked"], row["outcome"]) for row in labelled][-1] == ("later", "obeyed")
 
 
+def test_a_label_shows_however_many_pairs_have_none() -> None:
+    records = [near(f"question {number}", at=float(number)) for number in range(300)]
+    first = pairs_of(records, {})
+    assert len(first) == 100
+    assert first[0]["asked"] == "question 299"
+    rows = pairs_of(records, {first[7]["id"]: Given("right", "obeyed")})
+    assert [row["id"] for row in rows if row["label"]] == [first[7]["id"]]
+    assert len(rows) == 101
+
+
 def test_alerts_are_shown_whatever_they_lack() -> None:
     firing = [
         SimpleNamespace(name="hit_rate", level="warning", since=12.0, value=0.1, threshold=0.3),
