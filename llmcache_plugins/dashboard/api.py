@@ -27,7 +27,7 @@ from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.money import MoneySettings
 from llmcache_plugins.quality import NearMissRecord, PairLabel
 from llmcache_plugins.selection import Selector
-from llmcache_plugins.types import JsonValue, Request
+from llmcache_plugins.types import JsonValue, Request, Stored
 
 __all__ = ["Api", "Refused", "Sources"]
 
@@ -165,12 +165,17 @@ class Api:
         return {"count": report.count, "has_failed": report.has_failed}
 
     def explain(self, given: Mapping[str, Any]) -> JsonValue:
-        """What a lookup of a question would do, asked as plain text."""
+        """What a lookup of a question would do: asked in the scope of an entry, else as plain text."""
         question = _text(given, "question").strip()
         namespace = tuple(part for part in _text(given, "namespace", default="").split("/") if part)
         if not question:
             raise Refused(400, "the question is empty")
-        return explanation_of(self._cache.explain(Request(question, namespace=namespace) if namespace else question))
+        if given.get("entry") is None:
+            asked = Request(question, namespace=namespace) if namespace else question
+            return explanation_of(self._cache.explain(asked))
+        entry = self._entry(given).entry
+        below = entry.namespace[len(self._cache.config.namespace) :]  # budgets go by it
+        return explanation_of(self._cache.explain(Request(question, namespace=below), scope=entry.scope))
 
     def entries(self, given: Mapping[str, Any]) -> JsonValue:
         """Entries whose question has this text in it, oldest first; `after` starts the next part."""
@@ -191,12 +196,15 @@ class Api:
 
     def answer(self, given: Mapping[str, Any]) -> JsonValue:
         """The stored answer of one entry, for who has to say whether it is right."""
+        stored = self._entry(given)
+        return {**entry_of(stored, self._cache.now()), "answer": stored.entry.answer_json[:_SHOWN]}
+
+    def _entry(self, given: Mapping[str, Any]) -> Stored:
         scope, key = _address(given).split(":")
         page = self._cache.entries(Selector(scope=scope, keys=(key,)), limit=1)
         if not page.rows:
             raise Refused(404, "this entry is not there any more")
-        entry = page.rows[0].entry
-        return {**entry_of(page.rows[0], self._cache.now()), "answer": entry.answer_json[:_SHOWN]}
+        return page.rows[0]
 
 
 def _text(given: Mapping[str, Any], name: str, *, default: str | None = None) -> str:

@@ -43,17 +43,20 @@ class Labels:
         return self._file is not None
 
     def add(self, name: str, given: Given, row: Mapping[str, JsonValue] | None) -> None:
-        """
+        """Keep one; the same label once more is no second line.
+
         Args:
             name: of the pair.
             row: for the file; None where the texts may not be kept.
         """
         with self._lock:
+            before = self._given.get(name)
             self._given[name] = given
             self._given.move_to_end(name)
             if len(self._given) > _REMEMBERED:
                 self._given.popitem(last=False)
-        if self._file is not None and row is not None:
+        is_new = before is None or before.label != given.label
+        if self._file is not None and row is not None and is_new:
             self._file.add(row)
             self._file.write()
 

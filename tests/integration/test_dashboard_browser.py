@@ -177,6 +177,7 @@ def test_questions_are_texts_whatever_they_hold(
     see("return document.querySelector('#entries-list pre')?.textContent.includes('onerror')")
     entry.find_element("xpath", ".//button[text()='Explain']").click()
     see("return document.getElementById('explanation').textContent.includes('hit (exact)')")
+    assert see("return document.getElementById('explain-where').textContent.includes('onerror')")
     entry.find_element("xpath", ".//button[text()='Invalidate']").click()
     see("return document.getElementById('sure').open")
     browser.find_element("xpath", "//dialog//button[text()='Remove it']").click()

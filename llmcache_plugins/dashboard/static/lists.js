@@ -65,7 +65,7 @@ function nearItem(row) {
   };
   return item(row, [["asked", row.asked], ["stored", row.stored]], facts, [
     button("Right", "good", `right ${row.id}`, label("right")), button("Wrong", "danger", `wrong ${row.id}`, label("wrong")),
-    answerButton(row, `answer ${row.id}`)]);
+    answerButton(row, `answer ${row.id}`), explainButton(row.asked, row, row.stored, `explain ${row.id}`)]);
 }
 
 function hitItem(row) {
@@ -76,7 +76,7 @@ function hitItem(row) {
       const { outcome } = await ask("/api/wrong", { id: row.id });
       say(outcome === "reported" ? "Reported: the answer is removed, and the pair does not match again." : OUTCOMES.failed);
       await showPairs();
-    }), answerButton(row, `answer ${row.id}`)]);
+    }), answerButton(row, `answer ${row.id}`), explainButton(row.asked, row, row.stored, `explain ${row.id}`)]);
 }
 
 function item(row, pairs, facts, buttons) {
@@ -161,21 +161,49 @@ export function pairsMayHaveChanged(version) {
   if (version !== shown) showPairs().catch((error) => say(error.message));
 }
 
-async function explain(question, namespace) {
-  const found = await ask("/api/explain", { question, namespace });
+// Questions of a framework have a scope of their own: model, parameters, history. An entry stands for its scope here.
+let within = null;
+async function explain(question) {
+  const found = await ask("/api/explain", { question, namespace: within ? "" : byId("explain-namespace").value, entry: within });
   const facts = [["Outcome", `${found.outcome}${found.detail ? `: ${found.detail}` : ""}`], ["Matched", found.matched ?? "-"],
     ["Confidence", score(found.confidence)], ["Exact key", found.exact ?? "no"], ["Normalised", found.normalised ?? "no"],
     ["Query type", found.query_type], ["Policy", found.policy ?? "by the same text alone"]];
   const rows = found.candidates.map((one) => [one.question, score(one.similarity), score(one.confidence),
     one.reason ? REASONS[one.reason] ?? one.reason : "may be served", one.said.join("; ")]);
+  const none = within ? "No stored question is near." : "No stored question is near a plain one. Those of a framework: press Explain beside one of them.";
   byId("explanation").replaceChildren(
-    element("div", { className: "scroll" }, table("Explanation", ["", ""], facts)),
-    element("div", { className: "scroll" }, table("Candidates", ["stored question", "similarity", "confidence", "outcome", "guards"], rows, "No stored question is near.")));
+    element("div", { className: "scroll words" }, table("Explanation", ["", ""], facts)),
+    element("div", { className: "scroll words" }, table("Candidates", ["stored question", "similarity", "confidence", "outcome", "guards"], rows, none)));
 }
+
+function askWithin(entry, stored) {
+  within = entry;
+  byId("explain-where").textContent = entry ? `What a look-up of this text would do now, asked where this is stored: ${stored}`
+    : "What a look-up of this text would do now, asked as a plain question.";
+  byId("explain-plain").hidden = !entry;
+  byId("explain-namespace").disabled = Boolean(entry);
+}
+
+function explainButton(question, row, stored, key) {
+  const made = button("Explain", "", key, async () => {
+    askWithin(row.entry, stored);
+    byId("explain-question").value = question;
+    await explain(question);
+    byId("explain").scrollIntoView();
+    byId("explain-question").focus({ preventScroll: true });
+  });
+  made.disabled = !row.entry;
+  return made;
+}
+
+byId("explain-plain").addEventListener("click", () => {
+  askWithin(null);
+  byId("explain-question").focus();
+});
 
 byId("explain-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  explain(byId("explain-question").value, byId("explain-namespace").value).catch((error) => say(error.message));
+  explain(byId("explain-question").value).catch((error) => say(error.message));
 });
 
 function isSure(text) {
@@ -191,11 +219,7 @@ function entryItem(row) {
     `stored ${when(row.created_at)}`, row.is_expired ? "expired" : `until ${when(row.expires_at)}`, row.is_stale ? "stale" : ""];
   const made = item({ id: row.entry }, [["stored", row.text || "(no text is stored)"]], facts, [
     answerButton(row, `answer ${row.entry}`),
-    button("Explain", "", `explain ${row.entry}`, async () => {
-      byId("explain-question").value = row.text;
-      await explain(row.text, byId("explain-namespace").value);
-      byId("explain-question").focus();
-    }),
+    explainButton(row.text, row, row.text, `explain ${row.entry}`),
     button("Invalidate", "danger", `invalidate ${row.entry}`, async () => {
       if (!await isSure(`Remove the stored answer to: ${row.text}`)) return;
       const { count: removed } = await ask("/api/invalidate", { entry: row.entry });

@@ -116,6 +116,7 @@ def test_entries_are_found_explained_and_removed(cache: SemanticCache, get: Ask)
     said = get("/api/explain", {"question": ASKED}).json
     assert said["outcome"] == "miss (guard_conflict)"
     assert any(line.startswith("numbers: conflict") for line in said["candidates"][0]["said"])
+    assert get("/api/explain", {"question": ASKED, "entry": entry["entry"]}).json == said
     assert get("/api/invalidate", {"entry": entry["entry"]}).json == {"count": 1, "has_failed": False}
     assert get("/api/answer", {"entry": entry["entry"]}).status == 404
     assert isinstance(cache.lookup(STORED), Miss)
@@ -213,6 +214,7 @@ def test_a_wrong_body_is_refused(get: Ask, cache: SemanticCache, body: Any, stat
         ("/api/invalidate", {"entry": None}),
         ("/api/answer", {"entry": "../../etc/passwd"}),
         ("/api/explain", {"question": "   "}),
+        ("/api/explain", {"question": "x", "entry": "no entry"}),
         ("/api/explain", {"question": {"$gt": ""}}),
         ("/api/explain", {"question": "x" * 20_001}),
         ("/api/wrong", {"id": None}),

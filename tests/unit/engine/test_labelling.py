@@ -205,3 +205,16 @@ def test_a_miss_says_where_it_was_looked_for(cache: SemanticCache) -> None:
     assert isinstance(miss, Miss)
     identity = cache.identify(ASKED)
     assert (miss.reason, miss.scope, miss.asked_key) == (MissReason.GUARD_CONFLICT, identity.scope, identity.key)
+
+
+async def test_a_question_is_explained_where_another_is_stored(cache: SemanticCache) -> None:
+    request = Request(STORED, model="small", params={"temperature": 0})
+    cache.update(request, "up")
+    cache.update(Request("else", model="small", params={"temperature": 0}), "x")
+    scope = cache.identify(request).scope
+    assert cache.explain(STORED, scope=scope).outcome == "hit (exact)"
+    found = await cache.aexplain(ASKED, scope=scope)
+    assert found.outcome == "miss (guard_conflict)"
+    assert cache.explain("else", scope="a" * 40).outcome == "miss (no_candidates)"
+    with pytest.raises(ConfigError, match="scope"):
+        cache.explain(STORED, scope="\u00e9")
