@@ -38,6 +38,7 @@ class Dashboard:
         self._stop = stop
         self._token = token
         self._is_closed = False
+        self._pid = os.getpid()
         self._thread = threading.Thread(
             target=server.serve_forever, args=(_POLL,), name="llmcache-dashboard", daemon=True
         )
@@ -67,6 +68,9 @@ class Dashboard:
             return
         self._is_closed = True
         self._stop()
+        if self._pid != os.getpid():  # a forked child has the socket, and no thread that would hear of an end
+            self._server.server_close()
+            return
         self._server.shutdown()
         self._server.server_close()
         self._watch.close()

@@ -166,9 +166,9 @@ let within = null;
 async function explain(question) {
   const found = await ask("/api/explain", { question, namespace: within ? "" : byId("explain-namespace").value, entry: within });
   const facts = [["Outcome", `${found.outcome}${found.detail ? `: ${found.detail}` : ""}`], ["Matched", found.matched ?? "-"],
-    ["Confidence", score(found.confidence)], ["Exact key", found.exact ?? "no"], ["Normalised", found.normalised ?? "no"],
+    ["Confidence", found.matched === null ? "-" : score(found.confidence)], ["Exact key", found.exact ?? "no"], ["Normalised", found.normalised ?? "no"],
     ["Query type", found.query_type], ["Policy", found.policy ?? "by the same text alone"]];
-  const rows = found.candidates.map((one) => [one.question, score(one.similarity), score(one.confidence),
+  const rows = found.candidates.map((one) => [one.question, score(one.similarity), one.confidence ? score(one.confidence) : "-",
     one.reason ? REASONS[one.reason] ?? one.reason : "may be served", one.said.join("; ")]);
   const none = within ? "No stored question is near." : "No stored question is near a plain one. Those of a framework: press Explain beside one of them.";
   byId("explanation").replaceChildren(

@@ -6,6 +6,8 @@ import http.client
 import json
 import logging
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -382,6 +384,24 @@ def test_a_closed_cache_ends_no_page(cache: SemanticCache, get: Ask) -> None:
     cache.close()
     assert get("/api/state").json["report"]["miss_count"] == 1
     assert get("/api/pairs").status == 200
+
+
+def test_a_forked_child_closes_its_copy_and_the_page_goes_on() -> None:
+    code = """
+import os
+from urllib.request import urlopen
+from llmcache_plugins import open_cache
+from llmcache_plugins.dashboard import serve_dashboard
+with open_cache("memory://", embedder=None) as cache, serve_dashboard(cache, interval=3600) as page:
+    child = os.fork()
+    if not child:
+        page.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with urlopen(page.url) as answer:
+        assert answer.status == 200
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_page_that_is_closed_hears_no_more(cache: SemanticCache) -> None:
