@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
 .PHONY: help demo test lint bench bench-redis quality verifier tiers buying integrations notebooks test-notebooks test-bare test-sentence-transformers
-.PHONY: test-matrix test-b test-lowest test-sdks test-load clean sizes
+.PHONY: screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
@@ -19,6 +19,7 @@ help:
 	@echo "make tiers DATA=folder          three tiers beside one: cost and what they find, tables and a plot in docs/"
 	@echo "make buying DATA=folder         forecasts from logs beside replays of them, and what long logs take, tables in docs/"
 	@echo "make integrations               every call shape of the frameworks tried twice, tables in docs/"
+	@echo "make screenshots                the pictures of the dashboard in docs/ (takes Debian's chromium and chromium-driver)"
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
 	@echo "make test-load                  three processes on one server that is killed in the middle, a minute each"
 	@echo "make test-matrix                the tests on other versions: test-b, test-lowest, test-sdks; and test-notebooks"
@@ -64,6 +65,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.readme
 	$(BIN)/python -m benchmarks.recorders
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.dashboard
 
 # langchain-redis holds other packages back: it is measured in an environment of its own.
 bench-redis:

@@ -20,7 +20,7 @@ from llmcache_plugins.errors import (
     StoreUnavailable,
 )
 from llmcache_plugins.protocols import Clock, Embedder, Guard, Judge, Profiler, Recorder, Store, Validator, Verifier
-from llmcache_plugins.quality import Judgement, NearMissRecord, Regression, Reported, Validation
+from llmcache_plugins.quality import Judgement, Labelled, NearMissRecord, Regression, Reported, Validation
 from llmcache_plugins.rollout import Rollout
 from llmcache_plugins.selection import Invalidation, Selector
 from llmcache_plugins.types import (
@@ -73,6 +73,7 @@ __all__ = [
     "Judge",
     "Judgement",
     "LLMCacheError",
+    "Labelled",
     "LexicalMatcher",
     "Miss",
     "MissReason",

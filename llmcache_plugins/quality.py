@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from llmcache_plugins.types import JsonValue, MissReason, Namespace
 
-__all__ = ["Judgement", "NearMissRecord", "Regression", "Reported", "Validation"]
+__all__ = [
+    "Judgement",
+    "LabelOutcome",
+    "Labelled",
+    "NearMissRecord",
+    "PairLabel",
+    "Regression",
+    "Reported",
+    "Validation",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,8 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class NearMissRecord:
-    """A near miss as the log keeps it. `at` is wall clock, `namespace` the full one."""
+    """A near miss as the log keeps it. `at` is wall clock, `namespace` the full one. `reference` names the stored entry
+    and what was asked, as that of a hit does; empty where nobody knows."""
 
     asked: str = field(repr=False)
     stored: str = field(repr=False)
@@ -53,6 +64,7 @@ class NearMissRecord:
     reason: MissReason
     at: float
     namespace: Namespace
+    reference: str = ""
 
     def row(self) -> dict[str, JsonValue]:
         """As a JSON object: a line of the near-miss file."""
@@ -65,6 +77,7 @@ class NearMissRecord:
             "reason": self.reason.value,
             "at": self.at,
             "namespace": list(self.namespace),
+            "reference": self.reference,
         }
 
 
@@ -103,3 +116,44 @@ class Reported:
     is_remembered: bool = False
     regression: Regression | None = None
     has_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PairLabel:
+    """What a person says of two questions: is the answer of `stored` right for `asked` (label 1) or not (0)?"""
+
+    id: str
+    stored: str = field(repr=False)
+    asked: str = field(repr=False)
+    label: int
+
+    def row(self) -> dict[str, JsonValue]:
+        """As a labelled pair, which `llmcache tune` and `llmcache eval` read."""
+        return {
+            "id": self.id,
+            "a": self.stored,
+            "b": self.asked,
+            "label": self.label,
+            "source": "label",
+            "kind": "near_miss",
+        }
+
+
+LabelOutcome: TypeAlias = Literal["obeyed", "noted", "answered", "gone", "reported", "exact_only", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What became of a label.
+
+    Args:
+        outcome: `obeyed`: the next lookup of what was asked is a hit. `noted`: nothing was to be done. Else why the
+            next lookup does not obey: `answered`: what was asked has an answer of its own by now; `gone`: the stored
+            entry is not there any more, or nobody knows which it was; `reported`: this pair was reported as wrong;
+            `exact_only`: the settings have such a question answered by its own text alone, or its text may not be
+            stored; `failed`: a store failed.
+        pair: the label to keep, for `llmcache tune`; None where the texts may not be kept.
+    """
+
+    outcome: LabelOutcome
+    pair: PairLabel | None = None

@@ -418,6 +418,8 @@ class Hit:
 class Miss:
     """Not answered: why, the nearest candidates (best first), the seconds the lookup took, and what was asked.
 
+    `scope` and `asked_key` are the request's own; empty where nobody knows.
+
     False where a truth value is asked for: `if hit := cache.lookup(question): ...`.
     """
 
@@ -426,6 +428,8 @@ class Miss:
     latency: float = 0.0
     detail: str = ""
     asked: str = field(default="", repr=False)
+    scope: str = field(default="", repr=False)
+    asked_key: str = field(default="", repr=False)
 
     def __bool__(self) -> bool:
         return False

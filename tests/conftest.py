@@ -5,16 +5,19 @@ of extras and requirements, separated by spaces, for example `dev anthropic<1`. 
 
 The same holds for the Redis servers that tests run against, which `redis_flavour` and `redis_server` give: absent, they
 skip the test; they fail it where the extras that are required bring that server as a wheel, and where
-`LLMCACHE_REQUIRE_SERVERS` names it, as it does in CI.
+`LLMCACHE_REQUIRE_SERVERS` names it, as it does in CI. The same for the browser that `browser` drives, where
+`LLMCACHE_REQUIRE_BROWSER` is set.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import metadata
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -131,3 +134,40 @@ def redis_server(redis_flavour: Callable[[str], str]) -> Iterator[Callable[[str]
             return running[flavour]
 
         yield redis_server
+
+
+BROWSER_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-prefers-reduced-motion",  # a click waits for no scrolling
+    "--window-size=1280,900",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Debian's Chromium without a window, driven by selenium: a `webdriver.Chrome` with a new profile of its own."""
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    if driver is None or chromium is None or installed("selenium") is None:
+        reason = "no browser here: it takes Debian's chromium and chromium-driver, and selenium"
+        if os.environ.get("LLMCACHE_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()

@@ -15,8 +15,8 @@ import llmcache_plugins
 PUBLIC = {
     "ABTest", "Answer", "Arm", "Bypass", "CacheConfig", "CacheStats", "Clock", "CodecError", "ConfigError", "Embedder",
     "EmbedderError", "Entry", "EventRule", "Explanation", "Guard", "Hit", "Invalidation",
-    "InvalidationProgress", "InvalidationReport", "Judge", "Judgement", "LLMCacheError", "LexicalMatcher", "Miss",
-    "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Profile", "Profiler",
+    "InvalidationProgress", "InvalidationReport", "Judge", "Judgement", "LLMCacheError", "Labelled", "LexicalMatcher",
+    "Miss", "MissReason", "MissingExtraError", "NearMiss", "NearMissRecord", "Outcome", "Profile", "Profiler",
     "QueryContext", "Recorder", "Regression",
     "Reported", "Request", "Rollout", "Selector", "SemanticCache", "Store", "StoreCorrupt", "StoreError",
     "StoreUnavailable", "Tier", "TierConfig", "UpdateOutcome", "Usage", "Validation", "Validator", "Verdict",

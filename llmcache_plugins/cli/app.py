@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from llmcache_plugins.cli.commands import typer
 from llmcache_plugins.cli.commands.asking import COMPARE, EXPLAIN
 from llmcache_plugins.cli.commands.command import Command, Run
+from llmcache_plugins.cli.commands.dashboard import DASHBOARD
 from llmcache_plugins.cli.commands.demo import DEMO
 from llmcache_plugins.cli.commands.doctor import DOCTOR
 from llmcache_plugins.cli.commands.evaluating import EVAL, TUNE
@@ -39,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     REPLAY,
     STATS,
     TOP,
+    DASHBOARD,
     REPORT,
     EXPORT_RULES,
     EXPORT,

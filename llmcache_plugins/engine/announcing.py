@@ -28,6 +28,14 @@ class Announcer:
                 self._recorders = [r for r in self._recorders if r is not recorder]
                 _log.warning("a recorder failed (%s) and is dropped", type(error).__name__)
 
+    def add(self, recorder: Recorder) -> None:
+        """Tell this one too, from now on. A new list: another thread may be telling those of the old one."""
+        self._recorders = [*self._recorders, recorder]
+
+    def remove(self, recorder: Recorder) -> None:
+        """Tell this one no more; it may be gone already."""
+        self._recorders = [r for r in self._recorders if r is not recorder]
+
     def error(self, component: str, error: BaseException) -> None:
         """A part failed and the caller was spared."""
         is_left_alone = isinstance(error, StoreError) and error.is_left_alone

@@ -18,6 +18,7 @@ from llmcache_plugins.engine.events import Events
 from llmcache_plugins.engine.expiring import ExpiringEntries
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.housekeeping import Housekeeping
+from llmcache_plugins.engine.inspecting import Inspecting
 from llmcache_plugins.engine.overview import Overview
 from llmcache_plugins.engine.quality import Quality
 from llmcache_plugins.engine.transferring import Transferring
@@ -31,7 +32,7 @@ __all__ = ["SemanticCache"]
 
 
 class SemanticCache(
-    Warming, Transferring, ExpiringEntries, Analysing, Overview, Quality, Events, Contexts, Housekeeping
+    Warming, Transferring, ExpiringEntries, Analysing, Overview, Inspecting, Quality, Events, Contexts, Housekeeping
 ):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 

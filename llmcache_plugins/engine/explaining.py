@@ -19,7 +19,7 @@ from llmcache_plugins.matching.query_types import query_type_of
 from llmcache_plugins.policies import payload_of
 from llmcache_plugins.types import Candidate, Identity, MissReason, Request
 
-__all__ = ["Peek", "explain_flow"]
+__all__ = ["Peek", "explain_flow", "policy_report"]
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ def explain_flow(request: Request, identity: Identity, rules: Rules, now: float,
         exact=None if exact is None else exact.kind,
         normalised=None if normalised is None else normalised.stored.entry.text,
         query_type=query_type_of(request.text),
-        policy=None if policy is None or is_exact_only or rules.embedder_id is None else _policy_report(policy, rules),
+        policy=None if policy is None or is_exact_only or rules.embedder_id is None else policy_report(policy, rules),
         embedder_id=rules.embedder_id,
         candidates=tuple(candidates),
         is_exact_only=is_exact_only,
@@ -123,7 +123,8 @@ def _kind_of(outcome: Found | NotFound) -> str:
     return f"hit ({outcome.kind})" if isinstance(outcome, Found) else f"miss ({outcome.reason.value})"
 
 
-def _policy_report(policy: Policy, rules: Rules) -> PolicyReport:
+def policy_report(policy: Policy, rules: Rules) -> PolicyReport:
+    """What decides, in numbers."""
     is_anybody_asked = rules.has_verifier or rules.has_judge
     grey_from = policy.grey_from if is_anybody_asked else policy.min_confidence
     return PolicyReport(

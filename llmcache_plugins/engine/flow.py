@@ -14,7 +14,7 @@ from llmcache_plugins.engine.copying import read_through
 from llmcache_plugins.engine.meaning import find_by_meaning, is_valid
 from llmcache_plugins.engine.moving import placed
 from llmcache_plugins.engine.reporting import read_reports
-from llmcache_plugins.engine.rules import Flow, Found, NotFound, Rules, Troubles
+from llmcache_plugins.engine.rules import LABELLED, Flow, Found, NotFound, Rules, Troubles
 from llmcache_plugins.engine.steps import (
     CensusOf,
     Embed,
@@ -141,9 +141,10 @@ def _found_exactly(stored: Stored, tier: str, rules: Rules) -> Found:
 
 
 def _holds(alias: Alias, entry: Entry, request: Request, rules: Rules) -> bool:
-    """Would the policy of today decide as the one that made this alias did, about the answer of today?"""
+    """Would the policy of today decide as the one that made this alias did, about the answer of today? A person's word
+    needs no policy, but for a budget of 0, which lets nothing but the same text through."""
     policy = rules.policy_for(request)
-    is_same = policy is not None and alias.policy_id == rules.alias_policy_id(policy)
+    is_same = policy is not None and alias.policy_id in (LABELLED, rules.alias_policy_id(policy))
     return is_same and rules.tolerates(request, entry)
 
 

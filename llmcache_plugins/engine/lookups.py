@@ -182,7 +182,7 @@ class Lookups(Core):
         if isinstance(found, Bypass):
             self._emit(LookupEvent(bypass := replace(found, latency=latency), request.namespace, "", request.model))
             return bypass
-        outcome = outcome_of(found, request.text, identity.key, latency, self._clock.now())
+        outcome = outcome_of(found, request.text, identity, latency, self._clock.now())
         self._count(request, identity)
         if isinstance(outcome, Miss):
             query_type = self._admit.query_type_of(request, identity)
@@ -213,7 +213,7 @@ class Lookups(Core):
                 group = "control" if found.is_control else rolling_out.group_of(request, identity)
         if isinstance(found, NotFound) and found.withheld is not None:
             latency = event.outcome.latency
-            hit = outcome_of(found.withheld, request.text, identity.key, latency, self._clock.now())
+            hit = outcome_of(found.withheld, request.text, identity, latency, self._clock.now())
             withheld = hit if isinstance(hit, Hit) else None
         return GroupLookupEvent(event.outcome, event.namespace, event.query_type, event.model, group, withheld, arm)
 

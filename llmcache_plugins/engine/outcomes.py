@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from llmcache_plugins.engine.rules import Found, NotFound
-from llmcache_plugins.types import Hit, Miss
+from llmcache_plugins.types import Hit, Identity, Miss
 
 __all__ = ["outcome_of"]
 
 
-def outcome_of(found: Found | NotFound, asked: str, asked_key: str, latency: float, now: float) -> Hit | Miss:
+def outcome_of(found: Found | NotFound, asked: str, identity: Identity, latency: float, now: float) -> Hit | Miss:
     """The public value of what a flow found.
 
     Args:
+        identity: of the request.
         latency: seconds the lookup took.
         now: wall clock.
     """
     if isinstance(found, NotFound):
-        return Miss(found.reason, found.near_misses, latency, found.detail, asked)
+        return Miss(found.reason, found.near_misses, latency, found.detail, asked, identity.scope, identity.key)
     stored = found.stored
     return Hit(
         stored.entry,
@@ -31,6 +32,6 @@ def outcome_of(found: Found | NotFound, asked: str, asked_key: str, latency: flo
         found.policy,
         found.verifier_score,
         asked,
-        asked_key,
+        identity.key,
         found.is_stale,
     )

@@ -11,11 +11,13 @@ from llmcache_plugins.engine.explaining import Peek, explain_flow
 from llmcache_plugins.engine.explanation import Explanation
 from llmcache_plugins.engine.flow import Flow
 from llmcache_plugins.engine.generating import AnyRequest
+from llmcache_plugins.engine.labelling import label_flow, pair_of
 from llmcache_plugins.engine.reporting import Wrong, report_flow
 from llmcache_plugins.errors import ConfigError, StoreError
-from llmcache_plugins.quality import NearMissRecord, Regression, Reported
+from llmcache_plugins.keys.fingerprint import key_of
+from llmcache_plugins.quality import Labelled, NearMissRecord, Regression, Reported
 from llmcache_plugins.recorded import ReportEvent
-from llmcache_plugins.types import Hit, Request
+from llmcache_plugins.types import Hit, Identity, Request
 
 __all__ = ["Quality"]
 
@@ -23,21 +25,27 @@ __all__ = ["Quality"]
 class Quality(Core):
     """Why a cache answers as it does, and what users say of it."""
 
-    def explain(self, request: AnyRequest) -> Explanation:
+    def explain(self, request: AnyRequest, *, scope: str | None = None) -> Explanation:
         """What a lookup of this request would do now, and why: every candidate with its similarity, confidence and the
         verdicts on it. Nothing is counted, stored or served; the judge is not asked. `print` it.
 
+        Args:
+            scope: digest of a scope, as an `Entry` and a `Miss` have it: ask the text of the request in it, whatever
+                model, parameters and history that is of. Where parameters are tolerated (`tolerance`), an exact match
+                is not found so.
+
         Raises:
+            ConfigError: `scope` is no digest.
             StoreError: the store is broken, unless `fail_open`.
             EmbedderError: the embedder is.
         """
-        request, identity = self._followed(*self._resolve(request))
+        request, identity = _in_scope(*self._followed(*self._resolve(request)), scope)
         flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
         return run(flow, peek.by(self._perform))
 
-    async def aexplain(self, request: AnyRequest) -> Explanation:
+    async def aexplain(self, request: AnyRequest, *, scope: str | None = None) -> Explanation:
         """`explain` for event loops."""
-        request, identity = self._followed(*(await self._resolve.awaited(request)))
+        request, identity = _in_scope(*self._followed(*(await self._resolve.awaited(request))), scope)
         flow = explain_flow(request, identity, self._rules, self._clock.now(), peek := Peek())
         return await arun(flow, peek.aby(self._aperform))
 
@@ -88,6 +96,41 @@ class Quality(Core):
             return ""
         return self._arm_of(Request(wrong.asked, namespace=wrong.namespace[len(self.config.namespace) :]))
 
+    def label(self, near_miss: NearMissRecord, *, is_right: bool) -> Labelled:
+        """A person says of a near miss whether the stored answer would have been right for what was asked. If so, what
+        was asked becomes another wording of that entry, in its own scope alone, whatever guards and thresholds say: the
+        next lookup of it is a hit, until the entry goes. If not, nothing changes, for nothing was served. Either way
+        the pair comes back as a label that `llmcache tune` reads; keeping it is up to the caller.
+
+        Args:
+            near_miss: one of `near_misses()`, of whatever process.
+
+        Raises:
+            ConfigError: it is no near miss.
+            StoreError: a store is broken, unless `fail_open`: then the outcome is `failed`.
+        """
+        pair = pair_of(near_miss, self._rules, is_right=is_right)
+        if not is_right:
+            return Labelled("noted", pair)
+        try:
+            flow = label_flow(near_miss, self._rules, self.config.namespace, self._clock.now())
+            return Labelled(run(flow, self._perform), pair)
+        except Exception as error:
+            self._spared(error)
+            return Labelled("failed", pair)
+
+    async def alabel(self, near_miss: NearMissRecord, *, is_right: bool) -> Labelled:
+        """`label` for event loops."""
+        pair = pair_of(near_miss, self._rules, is_right=is_right)
+        if not is_right:
+            return Labelled("noted", pair)
+        try:
+            flow = label_flow(near_miss, self._rules, self.config.namespace, self._clock.now())
+            return Labelled(await arun(flow, self._aperform), pair)
+        except Exception as error:
+            self._spared(error)
+            return Labelled("failed", pair)
+
     def _report_flow(self, wrong: Wrong) -> Flow[tuple[Reported, StoreError | None]]:
         try:
             return (yield from report_flow(wrong, self._rules, self._clock.now()))
@@ -105,3 +148,12 @@ class Quality(Core):
     def regressions(self) -> tuple[Regression, ...]:
         """The pairs that were reported as wrong in this process, newest last: cases to test other settings with."""
         return () if self._regression_log is None else self._regression_log.snapshot()
+
+
+def _in_scope(request: Request, identity: Identity, scope: str | None) -> tuple[Request, Identity]:
+    """The request with the identity that its text has in another scope."""
+    if scope is None:
+        return request, identity
+    if not isinstance(scope, str) or not scope or not scope.isascii():
+        raise ConfigError(f"scope must be the digest of one, not {scope!r}")
+    return request, Identity(scope, key_of(scope, request.text))

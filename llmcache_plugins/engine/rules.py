@@ -15,7 +15,10 @@ from llmcache_plugins.types import Entry, HitKind, Looked, MissReason, Namespace
 if TYPE_CHECKING:
     from llmcache_plugins.engine.tiering import Tiering
 
-__all__ = ["Ahead", "Flow", "Found", "NotFound", "Rules", "Troubles"]
+__all__ = ["LABELLED", "Ahead", "Flow", "Found", "NotFound", "Rules", "Troubles"]
+
+LABELLED = "labelled"
+"""In place of the policy's id on an alias that a person has asked for: it holds whatever the thresholds become."""
 
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Step, Any, T]

@@ -10,7 +10,7 @@ from typing import Any
 from llmcache_plugins.quality import NearMissRecord
 from llmcache_plugins.recorded import Event, LookupEvent
 from llmcache_plugins.telemetry.line_file import LineFile
-from llmcache_plugins.types import Miss, MissReason, Namespace
+from llmcache_plugins.types import Miss, MissReason, Namespace, NearMiss
 
 __all__ = ["NearMissLog"]
 
@@ -60,6 +60,7 @@ class NearMissLog:
                 near.reason,
                 at,
                 (*self._namespace, *event.namespace),
+                _reference(event.outcome, near),
             )
             self._records.append(record)
             if self._file is not None:
@@ -80,3 +81,8 @@ class NearMissLog:
         """Write what is not yet in the file."""
         if self._file is not None:
             self._file.write()
+
+
+def _reference(miss: Miss, near: NearMiss) -> str:
+    """A candidate is always of the scope of what was asked."""
+    return f"{miss.scope}:{near.key}:{miss.asked_key}" if miss.scope and miss.asked_key else ""

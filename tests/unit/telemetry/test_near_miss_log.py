@@ -92,7 +92,8 @@ def test_file_holds_one_json_object_a_line(tmp_path: Path) -> None:
         cache.lookup("Show rtr-003")
     rows = lines_of(path)
     assert [row["asked"] for row in rows] == ["Show rtr-002", "Show rtr-003"]
-    assert list(rows[0]) == ["asked", "stored", "similarity", "confidence", "vetoed_by", "reason", "at", "namespace"]
+    names = ["asked", "stored", "similarity", "confidence", "vetoed_by", "reason", "at", "namespace", "reference"]
+    assert list(rows[0]) == names
     assert rows[0]["stored"] == "Show rtr-001"
     assert path.stat().st_mode & 0o077 == 0  # nobody else reads prompts
 

@@ -1,0 +1,100 @@
+"""`llmcache dashboard`: the page of a cache that other processes use."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
+from llmcache_plugins.dashboard import Dashboard, serve_dashboard
+from llmcache_plugins.dashboard.access import is_loopback
+from llmcache_plugins.factory import open_cache
+from llmcache_plugins.telemetry.alerts import Alerts
+
+__all__ = ["DashboardOptions", "run_dashboard"]
+
+_TOKEN = "LLMCACHE_DASHBOARD_TOKEN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DashboardOptions:
+    """What is to be shown, and where.
+
+    Args:
+        store: URL of the cache; None for LLMCACHE_URL.
+        host: where to listen. Anything but a loopback address needs a token.
+        port: 0 for any.
+        token: None for LLMCACHE_DASHBOARD_TOKEN, which other users of the machine do not see in the list of processes;
+            where one is needed and that is not set either, one is made and printed.
+        open: also open the page in a browser.
+        labels: append labels to this file, for `llmcache tune`.
+        near_misses: the file that the application's `near_miss_file=` writes.
+        as_json: say where the page is as one JSON object.
+    """
+
+    store: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str | None = field(default=None, repr=False)
+    open: bool = False
+    labels: Path | None = None
+    near_misses: Path | None = None
+    as_json: bool = False
+
+
+def run_dashboard(
+    options: DashboardOptions,
+    say: Callable[[str], None] = print,
+    *,
+    wait: Callable[[Dashboard], object] | None = None,
+) -> int:
+    """Serve the page until somebody interrupts.
+
+    Args:
+        wait: returns when the page is to end; None to wait for Ctrl-C.
+
+    Raises:
+        ConfigError: there is no URL, it is of no cache in a file that is there or on a server, or nobody can listen
+            there.
+        StoreError: the store cannot be opened.
+    """
+    url = named_or_variable(options.store, "the URL of a cache (--store)")
+    check_lasting(url, "the dashboard of another process is of a cache in a file or on a server")
+    token = options.token or os.environ.get(_TOKEN) or None
+    if token is None and not is_loopback(options.host):
+        token = secrets.token_urlsafe(24)
+    with (
+        open_cache(url, fail_open=False, maintenance="manual") as cache,
+        Alerts(cache, sinks=(), shared=True) as alerts,
+        serve_dashboard(
+            cache,
+            options.host,
+            options.port,
+            token,
+            labels=options.labels,
+            near_misses=options.near_misses,
+            alerts=alerts,
+            shared=True,
+        ) as page,
+    ):
+        if options.as_json:
+            say(json.dumps({"url": page.url, "port": page.port}))
+        else:
+            say(f"The dashboard is at {page.url}")
+            say("Ctrl-C ends it.")
+        if options.open:
+            webbrowser.open(page.url)
+        with contextlib.suppress(KeyboardInterrupt):
+            (wait or _until_interrupted)(page)
+    return 0
+
+
+def _until_interrupted(page: Dashboard) -> None:
+    threading.Event().wait()
