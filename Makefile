@@ -131,12 +131,16 @@ MATRIX := tests/unit tests/integration tests/contract tests/test_examples.py tes
 SDKS := 0.108.0 0.125.0 1.0.0 newest
 SDK_TESTS = tests/unit/canonical $(wildcard tests/unit/anthropic tests/unit/testing/test_fake_anthropic*.py tests/integration/test_anthropic_*.py)
 
+# What of it sees the Anthropic SDK and LlamaIndex's class, the only packages that differ in environment B.
+B_MATRIX := tests/unit/anthropic tests/unit/canonical tests/unit/langchain tests/unit/llama_index tests/unit/testing tests/unit/embedders \
+	tests/unit/judges tests/unit/cli tests/integration tests/test_examples.py tests/test_environments.py
+
 test-matrix: test-b test-lowest test-sdks test-notebooks
 
 # The newest of everything that runs with LlamaIndex's Anthropic class.
 test-b:
 	$(MAKE) VENV=.venv-b .venv-b/.b
-	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/b.txt)" .venv-b/bin/python -m pytest $(PARALLEL) $(MATRIX)
+	LLMCACHE_REQUIRE_EXTRAS="dev $$(sed 's/#.*//' tests/environments/b.txt)" .venv-b/bin/python -m pytest $(PARALLEL) $(B_MATRIX)
 
 $(VENV)/.b: $(SOURCES) tests/environments/b.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[dev]" -r tests/environments/b.txt
@@ -161,7 +165,7 @@ test-sdks:
 	LLMCACHE_REQUIRE_EXTRAS="anthropic $(ANTHROPIC)" $(BIN)/python -m pytest $(SDK_TESTS)
 
 $(VENV)/.sdk: $(SOURCES) | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[anthropic]" "$(ANTHROPIC)" pytest pytest-asyncio hypothesis
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[anthropic]" "$(ANTHROPIC)" pytest pytest-asyncio pytest-timeout hypothesis
 	@touch $@
 
 # torch comes from the index given by pip's own configuration; a CPU build is enough.

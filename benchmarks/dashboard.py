@@ -22,7 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from llmcache_plugins import Answer, CacheStats, Miss, Request, SemanticCache, Usage, open_cache
 from llmcache_plugins.dashboard import Dashboard, serve_dashboard
-from llmcache_plugins.telemetry.alerts import Alerts
+from llmcache_plugins.telemetry.alerts import AlertRule, Alerts
 from llmcache_plugins.testing import FakeClock
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,8 @@ DOCS = ROOT / "docs"
 QUESTIONS = ROOT / "examples" / "data" / "questions.jsonl"
 _START, _HOURS = 1_770_000_000.0, 2.0  # wall clock
 _MOST_BYTES = 150_000
+# The default rule asks for 200 look-ups in a quarter of an hour, which is more than there are.
+_RULE = AlertRule(name="LowHitRate", measure="hit_rate", side="below", threshold=0.7, window=3600.0, min_sample=100)
 _SHOTS = {  # width, height, scheme
     "dashboard-light.png": (1280, 1420, "light"),
     "dashboard-dark.png": (1280, 1420, "dark"),
@@ -113,7 +115,7 @@ def main() -> None:
     clock = FakeClock(_START)
     with (
         open_cache("memory://", clock=clock, namespace="handbook") as cache,
-        serve_dashboard(cache, alerts=(alerts := Alerts(cache, sinks=(), clock=clock)), interval=3600) as page,
+        serve_dashboard(cache, alerts=(alerts := Alerts(cache, [_RULE], sinks=(), clock=clock)), interval=3600) as page,
         browser() as chrome,
     ):
         stats = traffic(cache, clock, page, alerts)

@@ -30,6 +30,7 @@ IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 AROUND = 6.0  # seconds after the restart in which nobody can keep others from asking the model, too
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("flavour", ["search", "valkey"])
 def test_no_answer_is_wrong_or_lost_while_the_server_is_killed(
     redis_flavour: Callable[[str], str], flavour: str
