@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from llmcache_plugins.engine.reports import MOST_REPORTS, key_of_reports
 from llmcache_plugins.engine.rules import Ahead, Flow, Rules, Troubles
 from llmcache_plugins.engine.steps import CensusOf, LookAhead, ReadExact, ReadNormalised
@@ -17,22 +20,27 @@ NORMALISED_LIMIT = 4  # wordings that differ in case alone: a guard may refuse t
 PENDING_BATCH = 64
 
 
-def ahead_of(request: Request, identity: Identity, rules: Rules) -> Ahead | None:
-    """What this lookup may ask, if its store takes that in one go."""
+def ahead_of(request: Request, identity: Identity, rules: Rules) -> Callable[[], Ahead] | None:
+    """What this lookup may ask, if its store takes that in one go. Called when the store is asked: a hit by a copy in
+    the process needs none of these digests."""
     if not rules.looks_ahead or rules.embedder_id is None or request.exact_only is not None:
         return None
+    return partial(_ahead, request, identity, rules.embedder_id)
+
+
+def _ahead(request: Request, identity: Identity, embedder_id: str) -> Ahead:
     normalised = {
         normalised_key_of(identity.scope, request.text): NORMALISED_LIMIT,
         key_of_reports(identity.scope): MOST_REPORTS,
     }
-    return Ahead(normalised, rules.embedder_id, PENDING_BATCH)
+    return Ahead(normalised, embedder_id, PENDING_BATCH)
 
 
 def read_exact(tier: int, scope: str, key: str, rules: Rules, troubles: Troubles) -> Flow[Stored | Damaged | None]:
     """What is under this key; on the way, where that can be had, all that the lookup may ask next."""
-    ahead = troubles.ahead
-    if ahead is None or tier != rules.bottom:
+    if troubles.ahead is None or tier != rules.bottom:
         return (yield ReadExact(tier, scope, key))  # type: ignore[no-any-return]  # a step's answer is Any
+    ahead = troubles.ahead()
     troubles.looked, troubles.has_failed_to_look = None, True
     troubles.looked = yield LookAhead(tier, scope, key, ahead.normalised, ahead.embedder_id, ahead.pending)
     troubles.has_failed_to_look = False

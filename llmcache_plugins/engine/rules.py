@@ -129,8 +129,8 @@ class Troubles:
     """What went wrong on the way of one lookup. It outranks the ordinary reason of a miss: the gravest is reported.
 
     `refused` are the matches, by key, that somebody refused at the last moment, and why. `stale` is the first match
-    that may be served while it is renewed. `ahead` is what the lookup may ask besides the exact key, and `looked` what
-    the store said of all that.
+    that may be served while it is renewed. `ahead` tells what the lookup may ask besides the exact key, and `looked` is
+    what the store said of all that.
     """
 
     __slots__ = ("_fail_open", "_reason", "ahead", "has_failed_to_look", "looked", "refused", "stale")
@@ -147,7 +147,7 @@ class Troubles:
         self._reason: MissReason | None = None
         self.refused: dict[str, MissReason] = {}
         self.stale: Found | None = None
-        self.ahead: Ahead | None = None
+        self.ahead: Callable[[], Ahead] | None = None
         self.looked: Looked | None = None
         self.has_failed_to_look = False
 

@@ -38,6 +38,7 @@ from llmcache_plugins.telemetry.grouped import (
     count_report,
     groups_in,
 )
+from llmcache_plugins.telemetry.hit_tally import HitTally
 from llmcache_plugins.telemetry.tables import (
     ALONE,
     BY_MODEL,
@@ -69,7 +70,12 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
         namespace: the cache's own, which events leave out.
     """
     if isinstance(event, LookupEvent):
-        _count_lookup(event, counts, (*namespace, *event.namespace) if namespace else event.namespace)
+        if isinstance(event.outcome, Hit):
+            hits = HitTally()
+            hits.add(event.outcome, event.query_type, event.namespace)
+            hits.tell(counts, namespace)
+        else:
+            _count_lookup(event, counts, (*namespace, *event.namespace))
         if isinstance(event, GroupLookupEvent):
             count_lookup(event, counts)
     elif isinstance(event, UpdateEvent):
@@ -124,16 +130,7 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
 
 def _count_lookup(event: LookupEvent, counts: Counts, namespace: Namespace) -> None:
     outcome = event.outcome
-    if isinstance(outcome, Hit):
-        add(counts, "hits", outcome.kind)
-        add(counts, "stale_hits", by=outcome.is_stale)
-        add(counts, "tier_hits", outcome.tier)
-        add(counts, _BY_TYPE[0], event.query_type or outcome.entry.profile.query_type)
-        add(counts, _BY_NAMESPACE[0], namespace)
-        add_use(counts, "saved", outcome.entry.model, outcome.entry.usage)
-        add(counts, "seconds_saved", by=outcome.latency_saved or 0.0)
-        add_time(counts, "hit", outcome.latency)
-    elif isinstance(outcome, Miss):
+    if isinstance(outcome, Miss):
         add(counts, "misses", outcome.reason.value)
         add(counts, _BY_TYPE[1], event.query_type)
         add(counts, _BY_NAMESPACE[1], namespace)

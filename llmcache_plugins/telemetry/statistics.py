@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from llmcache_plugins.counters import CacheStats, StoreStats, TierStats
-from llmcache_plugins.recorded import Event
+from llmcache_plugins.recorded import Event, LookupEvent
 from llmcache_plugins.telemetry.counting import Counts, cache_stats, count
-from llmcache_plugins.types import Namespace
+from llmcache_plugins.telemetry.hit_tally import HitTally
+from llmcache_plugins.types import Hit, Namespace
 
 __all__ = ["Statistics"]
 
@@ -24,6 +25,7 @@ class Statistics:
     def __init__(self, namespace: Namespace = ()) -> None:
         self._namespace = namespace
         self._counts: Counts = {}
+        self._hits = HitTally()
         self.after_fork()
 
     def after_fork(self) -> None:
@@ -32,11 +34,18 @@ class Statistics:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            count(event, self._counts, self._namespace)
+            # Most events are hits; those of a roll-out are counted by their groups, too.
+            if type(event) is LookupEvent and isinstance(event.outcome, Hit):
+                self._hits.add(event.outcome, event.query_type, event.namespace)
+                if self._hits.is_full:
+                    self._hits.tell(self._counts, self._namespace)
+            else:
+                count(event, self._counts, self._namespace)
 
     def counts(self) -> Counts:
         """A copy of all numbers: they only grow, and those of several processes add up."""
         with self._lock:
+            self._hits.tell(self._counts, self._namespace)
             return {counter: dict(labels) for counter, labels in self._counts.items()}
 
     def snapshot(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeAlias
 
 from llmcache_plugins.counters import LATENCY_BOUNDS, Latency, ModelUse
@@ -16,6 +16,7 @@ __all__ = [
     "Counts",
     "add",
     "add_time",
+    "add_tokens",
     "add_use",
     "latency_in",
     "models_in",
@@ -52,11 +53,15 @@ def add_time(counts: Counts, kind: str, seconds: float) -> None:
 
 def add_use(counts: Counts, counter: str, model: str, usage: Usage) -> None:
     """One call of a model that was made, or that a hit has spared."""
-    add(counts, counter, (model, "calls"))
     tokens = tokens_of(usage)
-    if not any(tokens):
-        add(counts, counter, (model, "unknown"))
-        return
+    add_tokens(counts, counter, model, 1, 0 if any(tokens) else 1, tokens)
+
+
+def add_tokens(counts: Counts, counter: str, model: str, calls: int, unknown: int, tokens: Sequence[int]) -> None:
+    """Calls of a model that were made or spared, how many of them without usage, and the tokens of all the others."""
+    add(counts, counter, (model, "calls"), calls)
+    if unknown:
+        add(counts, counter, (model, "unknown"), unknown)
     for name, number in zip(_TOKENS, tokens, strict=True):
         if number:
             add(counts, counter, (model, name), number)
