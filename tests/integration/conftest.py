@@ -30,6 +30,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """
     result = yield
     if nextitem is None or nextitem.path != item.path:
+        gc.unfreeze()  # what `collected` has left out
         for known in gc.get_objects():  # isinstance would ask objects that warn when they are asked
             if type(known) is _lru_cache_wrapper and (known.__module__ or "").startswith(FRAMEWORKS):
                 known.cache_clear()
