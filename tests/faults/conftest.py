@@ -127,7 +127,7 @@ def forgetful_client() -> Iterator[None]:
 def until() -> Callable[..., None]:
     """`until(condition)` waits for what comes true at a moment nobody can name."""
 
-    def until(is_done: Callable[[], Any], *, seconds: float = 15.0) -> None:
+    def until(is_done: Callable[[], Any], *, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while not is_done():
             assert time.monotonic() < deadline, "waited in vain"
