@@ -139,7 +139,9 @@ class PairLabel:
         }
 
 
-LabelOutcome: TypeAlias = Literal["obeyed", "noted", "answered", "gone", "reported", "exact_only", "failed"]
+LabelOutcome: TypeAlias = Literal[
+    "obeyed", "noted", "taken_back", "answered", "gone", "reported", "exact_only", "failed"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ class Labelled:
     """What became of a label.
 
     Args:
-        outcome: `obeyed`: the next lookup of what was asked is a hit. `noted`: nothing was to be done. Else why the
+        outcome: `obeyed`: the next lookup of what was asked is a hit. `noted`: nothing was to be done. `taken_back`:
+            somebody had called it right, and the next lookup is no hit any more. Else why the
             next lookup does not obey: `answered`: what was asked has an answer of its own by now; `gone`: the stored
             entry is not there any more, or nobody knows which it was; `reported`: this pair was reported as wrong;
             `exact_only`: the settings have such a question answered by its own text alone, or its text may not be

@@ -154,10 +154,12 @@ class Invalidated:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of the entries in the order they were stored; `after` starts the next one, None when there is none."""
+    """A part of the entries in the order they were stored; `after` starts the next one, None when there is none. With
+    `has_failed` the store could not be asked, and nothing is known."""
 
     rows: tuple[Stored, ...] = ()
     after: int | None = None
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "factory": INNER | {"checking", "deciding", "engine", "events", "stack", "embedders", "judges", "telemetry"},
     "evaluation": INNER | {"engine", "factory", "deciding"},
     "logs": INNER | {"evaluation", "analysis", "stores"},
-    "dashboard": INNER | {"engine", "report", "money", "telemetry"},
+    "dashboard": INNER | {"engine", "report", "money", "stores", "telemetry"},
     "canonical": BASE | {"keys"},
     "langchain": INNER | {"engine", "factory", "warming", "canonical", "judges"},
     "llama_index": INNER | {"engine", "factory", "warming", "canonical"},

@@ -52,8 +52,8 @@ class Access:
         return self._token is not None
 
     def knows_host(self, host: str) -> bool:
-        """Is the page asked for by a name of its own?"""
-        if not self._is_local:
+        """Is the page asked for by a name of its own? With a token by any: behind a proxy it has that one's."""
+        if not self._is_local or self.needs_token:
             return True
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         return is_loopback(name.strip("[]"))
@@ -82,23 +82,24 @@ class Access:
         """The header that lets this browser in until it is closed. No script reads it, and no other page sends it."""
         return f"{name}={self._session}; Path=/; HttpOnly; SameSite=Strict"
 
-    @staticmethod
-    def is_own_page(headers: Mapping[str, str]) -> bool:
+    def is_own_page(self, headers: Mapping[str, str]) -> bool:
         """May this request change something, as far as it says where it comes from?
 
-        A page of somebody else's can send forms and plain text here, but neither JSON nor this header.
+        A page of somebody else's can send forms and plain text here, but neither JSON nor this header. A proxy may put
+        another host than the page's into the request; then the cookie, which no other site's page sends, has to do.
         """
         if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = headers.get("Origin")
-        if origin is not None and origin.partition("://")[2].lower() != headers.get("Host", "").lower():
+        is_own = origin is None or origin.partition("://")[2].lower() == headers.get("Host", "").lower()
+        if not is_own and not self.needs_token:
             return False
         return headers.get(HEADER) == "1"
 
 
 def is_loopback(host: str) -> bool:
     """Is this a name of the own machine that nobody else can reach it by?"""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

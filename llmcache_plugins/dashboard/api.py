@@ -14,9 +14,10 @@ from llmcache_plugins.dashboard.data import (
     distribution_of,
     entry_of,
     explanation_of,
+    hit_id,
     hits_of,
     latencies_of,
-    pair_id,
+    near_id,
     pairs_of,
     sample_of,
 )
@@ -27,7 +28,7 @@ from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.money import MoneySettings
 from llmcache_plugins.quality import NearMissRecord, PairLabel
 from llmcache_plugins.report import Notice
-from llmcache_plugins.selection import Selector
+from llmcache_plugins.selection import Page, Selector
 from llmcache_plugins.types import JsonValue, Request, Stored
 
 __all__ = ["Api", "Refused", "Sources"]
@@ -94,6 +95,7 @@ class Api:
     # ---------------------------------------------------------------- what is read
     def state(self) -> dict[str, Any]:
         """All numbers at this moment, with one more sample in the history."""
+        self._check_open()
         sources = self._sources
         stats = self._cache.shared_stats().total if sources.is_shared else self._cache.stats()
         report = self._cache.report(money=sources.money, shared=sources.is_shared)
@@ -120,7 +122,8 @@ class Api:
         return {
             "version": self._version(near_misses, hits),
             "has_labels_file": self._labels.has_file,
-            "near_misses": pairs_of(near_misses, given),
+            "mode": self._cache.config.mode,
+            "near_misses": pairs_of(near_misses, given, self._labels.kept()),
             "hits": hits_of(hits, given),
         }
 
@@ -140,21 +143,20 @@ class Api:
         if said not in ("right", "wrong"):
             raise Refused(400, "label must be right or wrong")
         for near in reversed(self._sources.near_misses()):
-            if pair_id(near.asked, near.stored, near.reference or "/".join(near.namespace)) == name:
+            if near_id(near) == name:
                 labelled = self._cache.label(near, is_right=said == "right")
-                row = None if labelled.pair is None else labelled.pair.row()
-                self._labels.add(name, Given(said, labelled.outcome), row)
-                return {"outcome": labelled.outcome, "is_kept": row is not None}
+                is_kept = self._labels.add(name, Given(said, labelled.outcome), labelled.pair)
+                return {"outcome": labelled.outcome, "is_kept": is_kept}
         raise Refused(404, "this near miss is not remembered any more")
 
     def report_wrong(self, given: Mapping[str, Any]) -> JsonValue:
         """A person says of a hit that its answer was wrong."""
         name = _text(given, "id")
         for hit in reversed(self._hits()):
-            if pair_id(hit.asked, hit.stored, hit.reference) == name:
+            if hit_id(hit) == name:
                 reported = self._cache.report_wrong(hit.reference, asked=hit.asked)
                 pair = reported.regression
-                row = None if pair is None else PairLabel(pair.id, pair.stored, pair.asked, 0).row()
+                row = None if pair is None else PairLabel(pair.id, pair.stored, pair.asked, 0)
                 outcome = "failed" if reported.has_failed else "reported"
                 self._labels.add(name, Given("wrong", outcome), row)
                 return {"outcome": outcome, "removed": reported.removed, "is_remembered": reported.is_remembered}
@@ -162,6 +164,7 @@ class Api:
 
     def invalidate(self, given: Mapping[str, Any]) -> JsonValue:
         """Remove one entry."""
+        self._check_open()
         report = self._cache.invalidate(key=_address(given), reason="dashboard")
         return {"count": report.count, "has_failed": report.has_failed}
 
@@ -173,10 +176,11 @@ class Api:
             raise Refused(400, "the question is empty")
         if given.get("entry") is None:
             asked = Request(question, namespace=namespace) if namespace else question
-            return explanation_of(self._cache.explain(asked))
+            return explanation_of(self._cache.explain(asked), self._cache.config.mode)
         entry = self._entry(given).entry
         below = entry.namespace[len(self._cache.config.namespace) :]  # budgets go by it
-        return explanation_of(self._cache.explain(Request(question, namespace=below), scope=entry.scope))
+        found = self._cache.explain(Request(question, namespace=below), scope=entry.scope)
+        return explanation_of(found, self._cache.config.mode)
 
     def entries(self, given: Mapping[str, Any]) -> JsonValue:
         """Entries whose question has this text in it, oldest first; `after` starts the next part."""
@@ -190,7 +194,7 @@ class Api:
         start: int | None = after
         while start is not None and scanned < _SCANNED and len(found) < _FOUND:
             # As many as may still be shown, where each one is: the next part goes on behind the last that was read.
-            page = self._cache.entries(selector, limit=_PAGE if wanted else _FOUND - len(found), after=start)
+            page = self._page(selector, limit=_PAGE if wanted else _FOUND - len(found), after=start)
             scanned, start = scanned + len(page.rows), page.after
             found += [entry_of(one, now) for one in page.rows if wanted in one.entry.text.casefold()]
         return {"entries": found, "after": start, "scanned": scanned}
@@ -202,10 +206,22 @@ class Api:
 
     def _entry(self, given: Mapping[str, Any]) -> Stored:
         scope, key = _address(given).split(":")
-        page = self._cache.entries(Selector(scope=scope, keys=(key,)), limit=1)
+        page = self._page(Selector(scope=scope, keys=(key,)), limit=1)
         if not page.rows:
             raise Refused(404, "this entry is not there any more")
         return page.rows[0]
+
+    def _page(self, selector: Selector, *, limit: int, after: int = 0) -> Page:
+        """An empty page is not shown for a store that does not answer, nor for a cache that is closed."""
+        self._check_open()
+        page = self._cache.entries(selector, limit=limit, after=after)
+        if page.has_failed:
+            raise Refused(503, "the store does not answer")
+        return page
+
+    def _check_open(self) -> None:
+        if self._cache.is_closed:
+            raise Refused(503, "the cache was closed")
 
 
 def _text(given: Mapping[str, Any], name: str, *, default: str | None = None) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from llmcache_plugins.counters import LATENCY_BOUNDS, Latency
@@ -24,8 +25,10 @@ __all__ = [
     "distribution_of",
     "entry_of",
     "explanation_of",
+    "hit_id",
     "hits_of",
     "latencies_of",
+    "near_id",
     "pair_id",
     "pairs_of",
     "sample_of",
@@ -87,14 +90,15 @@ def _binned(values: Iterable[float]) -> list[int]:
 
 
 def boundary_of(policy: PolicyReport | None) -> dict[str, JsonValue] | None:
-    """Where the decision lies: `floor` is the cosine from which a candidate is judged (without a calibration, served),
-    `confidence` the least that is served; None where nothing is."""
+    """Where the decision lies for a general question: `floor` is the cosine from which a candidate is judged,
+    `confidence` the least that is served, and `by_floor` says that whatever is judged has that; None where nothing is
+    served."""
     if policy is None:
         return None
     return {
         "floor": _finite(policy.floor),
         "confidence": _finite(policy.min_confidence),
-        "is_calibrated": policy.is_calibrated,
+        "by_floor": policy.min_confidence <= policy.floor,
         "text": str(policy),
     }
 
@@ -124,12 +128,30 @@ def pair_id(asked: str, stored: str, place: str) -> str:
     return digest.hexdigest()
 
 
-def pairs_of(near_misses: Sequence[NearMissRecord], labels: Mapping[str, Given]) -> list[JsonValue]:
+def near_id(near: NearMissRecord) -> str:
+    return pair_id(near.asked, near.stored, near.reference or "/".join(near.namespace))
+
+
+def hit_id(hit: SeenHit) -> str:
+    """Another one than that of the near miss that it was before somebody called it right."""
+    return pair_id(hit.asked, hit.stored, f"hit {hit.reference}")
+
+
+def pairs_of(
+    near_misses: Sequence[NearMissRecord],
+    labels: Mapping[str, Given],
+    kept: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> list[JsonValue]:
     """Near misses, each pair once, those first that a label says most about: near and not vetoed, then vetoed, then too
-    far away; of each the latest first. What has a label comes last."""
+    far away; of each the latest first. What has a label comes last.
+
+    Args:
+        labels: what was said since the page is served, by `near_id`.
+        kept: what was said before, by stored and asked question; nobody knows what came of it.
+    """
     found: dict[str, dict[str, JsonValue]] = {}
     for near in reversed(near_misses):
-        name = pair_id(near.asked, near.stored, near.reference or "/".join(near.namespace))
+        name = near_id(near)
         if name in found:
             found[name]["count"] += 1
             continue
@@ -141,11 +163,11 @@ def pairs_of(near_misses: Sequence[NearMissRecord], labels: Mapping[str, Given])
             "confidence": _finite(near.confidence),
             "reason": str(near.reason),
             "vetoed_by": list(near.vetoed_by),
-            "at": near.at,
+            "at": _finite(near.at),
             "namespace": "/".join(near.namespace),
             "count": 1,
             "entry": near.reference.rpartition(":")[0],
-            **_label(labels.get(name)),
+            **_label(labels.get(name) or _before(kept.get((near.stored, near.asked)))),
         }
     return _few(sorted(found.values(), key=_place))
 
@@ -158,7 +180,7 @@ def hits_of(hits: Sequence[SeenHit], labels: Mapping[str, Given]) -> list[JsonVa
     """Hits by meaning, each pair once, the latest first; those that have a label last."""
     found: dict[str, dict[str, JsonValue]] = {}
     for hit in reversed(hits):
-        name = pair_id(hit.asked, hit.stored, hit.reference)
+        name = hit_id(hit)
         if name in found:
             found[name]["count"] += 1
             continue
@@ -169,6 +191,7 @@ def hits_of(hits: Sequence[SeenHit], labels: Mapping[str, Given]) -> list[JsonVa
             "similarity": _finite(hit.similarity),
             "confidence": _finite(hit.confidence),
             "kind": hit.kind,
+            "is_withheld": hit.is_withheld,
             "at": hit.at,
             "namespace": "/".join(hit.namespace),
             "count": 1,
@@ -184,6 +207,10 @@ def _few(rows: Iterable[dict[str, JsonValue]]) -> list[JsonValue]:
     for row in rows:
         parts[row["label"] is not None].append(row)
     return [row for part in parts for row in part[:_MOST_PAIRS]]
+
+
+def _before(label: str | None) -> Given | None:
+    return None if label is None else Given(label, "kept")
 
 
 def _label(given: Given | None) -> dict[str, JsonValue]:
@@ -210,9 +237,14 @@ def entry_of(stored: Stored, now: float) -> dict[str, JsonValue]:
     }
 
 
-def explanation_of(found: Explanation) -> JsonValue:
-    """What a lookup would do: its outcome, and a row for each candidate."""
+def explanation_of(found: Explanation, mode: str | None) -> JsonValue:
+    """What a lookup would do: its outcome, and a row for each candidate.
+
+    Args:
+        mode: of the roll-out: a hit is not always served.
+    """
     return {
+        "mode": mode,
         "outcome": found.outcome,
         "detail": found.detail,
         "matched": found.matched,

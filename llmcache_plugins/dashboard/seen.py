@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from llmcache_plugins.recorded import Event, LookupEvent
+from llmcache_plugins.recorded import Event, GroupLookupEvent, LookupEvent
 from llmcache_plugins.types import Hit, Namespace
 
 __all__ = ["SeenHit", "SeenHits"]
@@ -15,7 +15,7 @@ __all__ = ["SeenHit", "SeenHits"]
 @dataclass(frozen=True, slots=True)
 class SeenHit:
     """One of them. `at` is wall clock, `namespace` the full one, `reference` what `report_wrong` takes. Not the hit
-    itself: a thousand answers could be large."""
+    itself: a thousand answers could be large. `is_withheld`: it would have been one, but for a roll-out."""
 
     asked: str = field(repr=False)
     stored: str = field(repr=False)
@@ -25,6 +25,7 @@ class SeenHit:
     at: float
     namespace: Namespace
     reference: str
+    is_withheld: bool = False
 
 
 class SeenHits:
@@ -44,7 +45,8 @@ class SeenHits:
     def __call__(self, event: Event) -> None:
         if not isinstance(event, LookupEvent):
             return
-        hit = event.outcome
+        withheld = event.withheld if isinstance(event, GroupLookupEvent) else None
+        hit = withheld or event.outcome
         if not isinstance(hit, Hit) or not hit.is_semantic:
             return
         namespace = (*self._namespace, *event.namespace)
@@ -57,6 +59,7 @@ class SeenHits:
             self._now(),
             namespace,
             hit.reference,
+            withheld is not None,
         )
         self._hits.append(seen)
 

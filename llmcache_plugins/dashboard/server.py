@@ -9,6 +9,7 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +25,7 @@ from llmcache_plugins.errors import ConfigError, LLMCacheError
 __all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
-_SECONDS = 10.0  # a client may take for its request, and for each write of an answer
+_SECONDS = 10.0  # a client may take for its whole request, and for each write of an answer
 _MOST_AT_ONCE = 32  # connections
 _MOST_STREAMS = 8  # of them, those that stay open
 _MOST_BYTES = 64 * 1024  # of a body
@@ -52,6 +53,7 @@ class Server(ThreadingHTTPServer):
         self.streams = threading.BoundedSemaphore(_MOST_STREAMS)
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._open: set[Any] = set()
+        self._deadlines: dict[Any, float] = {}  # of connections whose request is still coming
         self._idle = threading.Condition()
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -68,6 +70,7 @@ class Server(ThreadingHTTPServer):
             return
         with self._idle:
             self._open.add(request)
+            self._deadlines[request] = time.monotonic() + _SECONDS
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no more threads
@@ -80,9 +83,25 @@ class Server(ThreadingHTTPServer):
         finally:
             self._done(request)
 
+    def has_read(self, request: Any) -> None:
+        """The whole request is there: its answer may take longer, and a live page stays."""
+        with self._idle:
+            self._deadlines.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Between two connections: who sends a byte now and then must not keep a place."""
+        with self._idle:
+            now = time.monotonic()
+            late = [request for request, deadline in self._deadlines.items() if deadline < now]
+            for request in late:
+                del self._deadlines[request]
+                with contextlib.suppress(OSError):  # it went away meanwhile
+                    request.shutdown(socket.SHUT_RDWR)
+
     def _done(self, request: Any) -> None:
         with self._idle:
             self._open.discard(request)
+            self._deadlines.pop(request, None)
             self._idle.notify_all()
         self._places.release()
 
@@ -107,6 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
+        self.server.has_read(self.request)
         self._guarded(self._get)
 
     def do_POST(self) -> None:
@@ -184,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
         if len(length) > 10 or int(length) > _MOST_BYTES:
             raise Refused(413, f"at most {_MOST_BYTES} bytes")
         try:
-            content = json.loads(self.rfile.read(int(length)))
+            body = self.rfile.read(int(length))
+            self.server.has_read(self.request)
+            content = json.loads(body)
         except (ValueError, RecursionError) as error:
             raise Refused(400, "the body is no JSON") from error
         if not isinstance(content, dict):

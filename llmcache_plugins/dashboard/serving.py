@@ -23,6 +23,7 @@ from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings
 from llmcache_plugins.report import Notice
+from llmcache_plugins.stores.forking import follow_forks
 
 __all__ = ["Dashboard", "serve_dashboard"]
 
@@ -45,6 +46,15 @@ class Dashboard:
         )
         watch.start()
         self._thread.start()
+        follow_forks(self)
+
+    def before_fork(self) -> None:
+        """Nothing here has to be at rest."""
+
+    def after_fork(self) -> None:
+        """A child's copy of the socket would keep the port, and take connections that nobody answers."""
+        if self._pid != os.getpid():
+            self._server.server_close()
 
     @property
     def port(self) -> int:
@@ -116,7 +126,7 @@ def serve_dashboard(
         token: at least 16 printable ASCII characters. `Dashboard.url` has it; a browser that has opened that keeps a
             cookie in its place until it is closed. Programs send it as `X-LLMCache-Token`.
         labels: append what people say of near misses and hits to this file, as labelled pairs that `llmcache tune`
-            reads. It holds questions in clear. None to keep it no longer than the page.
+            reads. It holds questions in clear; what it says already is shown. None to keep it no longer than the page.
         near_misses: a file that `near_miss_file=` writes, for near misses of other processes; None for those of this
             cache.
         alerts: going through it gives what fires: the `Alerts` that watch this cache. None to show none.
@@ -147,7 +157,7 @@ def serve_dashboard(
     seen = SeenHits(cache.now, cache.config.namespace)
     kept = Labels(_path("labels", labels))
     sources = Sources(
-        near_misses=cache.near_misses if file is None else NearMissFile(file).records,
+        near_misses=cache.near_misses if file is None else NearMissFile(file, cache.config.namespace).records,
         seen=None if shared and file is not None else seen,
         alerts=() if alerts is None else alerts,
         money=money,
@@ -157,8 +167,9 @@ def serve_dashboard(
     watch = Watch(api.state, float(interval))
     try:
         server = Server(host, port, access, api, watch)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a host that is no name
-        raise ConfigError(f"cannot listen on {host!r}, port {port}: {type(error).__name__}") from error
+    except (OSError, UnicodeError, TypeError) as error:  # not an OSError: a host that is no name
+        why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        raise ConfigError(f"cannot listen on {host!r}, port {port}: {why}") from error
     return Dashboard(server, watch, kept, cache.listen(seen), token)
 
 

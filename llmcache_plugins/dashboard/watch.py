@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from llmcache_plugins.dashboard.api import Refused
+from llmcache_plugins.errors import StoreError
+
 __all__ = ["Watch"]
 
 _log = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ class Watch:
                 content = self._read()
                 self._is_failing = False
             except Exception as error:
-                content = {"error": type(error).__name__}
+                content = {"error": _said(error)}
                 if not self._is_failing:
                     self._is_failing = True
                     _log.warning("the dashboard cannot read the cache (%s)", type(error).__name__)
@@ -80,3 +83,10 @@ class Watch:
         while not self._is_closed:
             self.refresh()
             self._due.wait(self._interval)
+
+
+def _said(error: Exception) -> str:
+    """In words where they are ours; what others say may quote a question or an address."""
+    if isinstance(error, StoreError):
+        return "the store does not answer"
+    return str(error) if isinstance(error, Refused) else type(error).__name__

@@ -39,6 +39,11 @@ class Inspecting(Core):
         self._emit.add(recorder)
         return lambda: self._emit.remove(recorder)
 
+    @property
+    def is_closed(self) -> bool:
+        """Was `close` called? Then every lookup is a miss."""
+        return self._is_closed
+
     def now(self) -> float:
         """The time of this cache's clock, wall clock: what the instants of its entries are compared with."""
         return self._clock.now()
@@ -67,13 +72,13 @@ class Inspecting(Core):
 
         Raises:
             ConfigError: an argument is wrong.
-            StoreError: the store is broken, unless `fail_open`: then the page is empty.
+            StoreError: the store is broken, unless `fail_open`: then the page is empty and says `has_failed`.
         """
         try:
             return run(self._entries_flow(selector, limit, after), self._perform)
         except StoreError as error:
             self._spared(error)
-            return Page()
+            return Page(has_failed=True)
 
     async def aentries(self, selector: Selector | None = None, *, limit: int = 100, after: int = 0) -> Page:
         """`entries` for event loops."""
@@ -81,7 +86,7 @@ class Inspecting(Core):
             return await arun(self._entries_flow(selector, limit, after), self._aperform)
         except StoreError as error:
             self._spared(error)
-            return Page()
+            return Page(has_failed=True)
 
     def _entries_flow(self, selector: Selector | None, limit: int, after: int) -> Flow[Page]:
         if selector is not None and not isinstance(selector, Selector):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from llmcache_plugins.engine.reporting import read_reports
 from llmcache_plugins.engine.rules import LABELLED, Flow, Rules, Troubles
-from llmcache_plugins.engine.steps import PutAlias, ReadExact
+from llmcache_plugins.engine.steps import Delete, PutAlias, ReadExact
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import fingerprint
 from llmcache_plugins.quality import LabelOutcome, NearMissRecord, PairLabel
 from llmcache_plugins.types import Alias, Namespace, Request, Stored
 
-__all__ = ["label_flow", "pair_of"]
+__all__ = ["label_flow", "pair_of", "unlabel_flow"]
 
 
 def pair_of(near_miss: NearMissRecord, rules: Rules, *, is_right: bool) -> PairLabel | None:
@@ -34,10 +34,10 @@ def label_flow(near_miss: NearMissRecord, rules: Rules, own: Namespace, now: flo
     Args:
         own: the cache's namespace; the record has the full one.
     """
-    parts = near_miss.reference.split(":")
-    if len(parts) != 3 or not all(parts) or near_miss.namespace[: len(own)] != own:
+    place = _place_of(near_miss, own)
+    if place is None:
         return "gone"
-    scope, key, asked_key = parts
+    scope, key, asked_key = place
     request = Request(near_miss.asked, namespace=near_miss.namespace[len(own) :])
     if rules.policy_for(request) is None or rules.kept(near_miss.asked) != near_miss.asked:
         return "exact_only"
@@ -58,3 +58,28 @@ def label_flow(near_miss: NearMissRecord, rules: Rules, own: Namespace, now: flo
         is_alias = isinstance(kept, Stored) and kept.alias is not None and kept.alias.target_key == key
         outcome = "obeyed" if is_alias else "answered"
     return outcome
+
+
+def unlabel_flow(near_miss: NearMissRecord, rules: Rules, own: Namespace) -> Flow[LabelOutcome]:
+    """Take back that somebody called this near miss right, where somebody did."""
+    place = _place_of(near_miss, own)
+    if place is None:
+        return "noted"
+    scope, key, asked_key = place
+    outcome: LabelOutcome = "noted"
+    for tier in range(len(rules.tiers)):
+        kept = yield ReadExact(tier, scope, asked_key)
+        alias = kept.alias if isinstance(kept, Stored) else None
+        if alias is not None and alias.target_key == key and alias.policy_id == LABELLED:
+            yield Delete(tier, scope, [asked_key])
+            outcome = "taken_back"
+    return outcome
+
+
+def _place_of(near_miss: NearMissRecord, own: Namespace) -> tuple[str, str, str] | None:
+    """Scope, key of the stored entry and key of what was asked; None where nobody knows them, or they are of another
+    cache."""
+    parts = near_miss.reference.split(":")
+    if len(parts) != 3 or not all(parts) or near_miss.namespace[: len(own)] != own:
+        return None
+    return parts[0], parts[1], parts[2]

@@ -11,11 +11,11 @@ from llmcache_plugins.engine.explaining import Peek, explain_flow
 from llmcache_plugins.engine.explanation import Explanation
 from llmcache_plugins.engine.flow import Flow
 from llmcache_plugins.engine.generating import AnyRequest
-from llmcache_plugins.engine.labelling import label_flow, pair_of
+from llmcache_plugins.engine.labelling import label_flow, pair_of, unlabel_flow
 from llmcache_plugins.engine.reporting import Wrong, report_flow
 from llmcache_plugins.errors import ConfigError, StoreError
 from llmcache_plugins.keys.fingerprint import key_of
-from llmcache_plugins.quality import Labelled, NearMissRecord, Regression, Reported
+from llmcache_plugins.quality import Labelled, LabelOutcome, NearMissRecord, Regression, Reported
 from llmcache_plugins.recorded import ReportEvent
 from llmcache_plugins.types import Hit, Identity, Request
 
@@ -99,8 +99,9 @@ class Quality(Core):
     def label(self, near_miss: NearMissRecord, *, is_right: bool) -> Labelled:
         """A person says of a near miss whether the stored answer would have been right for what was asked. If so, what
         was asked becomes another wording of that entry, in its own scope alone, whatever guards and thresholds say: the
-        next lookup of it is a hit, until the entry goes. If not, nothing changes, for nothing was served. Either way
-        the pair comes back as a label that `llmcache tune` reads; keeping it is up to the caller.
+        next lookup of it is a hit, until the entry goes. If not, nothing was served and nothing changes, unless
+        somebody had called it right before: that is taken back. Either way the pair comes back as a label that
+        `llmcache tune` reads; keeping it is up to the caller.
 
         Args:
             near_miss: one of `near_misses()`, of whatever process.
@@ -110,11 +111,8 @@ class Quality(Core):
             StoreError: a store is broken, unless `fail_open`: then the outcome is `failed`.
         """
         pair = pair_of(near_miss, self._rules, is_right=is_right)
-        if not is_right:
-            return Labelled("noted", pair)
         try:
-            flow = label_flow(near_miss, self._rules, self.config.namespace, self._clock.now())
-            return Labelled(run(flow, self._perform), pair)
+            return Labelled(run(self._label_flow(near_miss, is_right), self._perform), pair)
         except Exception as error:
             self._spared(error)
             return Labelled("failed", pair)
@@ -122,14 +120,16 @@ class Quality(Core):
     async def alabel(self, near_miss: NearMissRecord, *, is_right: bool) -> Labelled:
         """`label` for event loops."""
         pair = pair_of(near_miss, self._rules, is_right=is_right)
-        if not is_right:
-            return Labelled("noted", pair)
         try:
-            flow = label_flow(near_miss, self._rules, self.config.namespace, self._clock.now())
-            return Labelled(await arun(flow, self._aperform), pair)
+            return Labelled(await arun(self._label_flow(near_miss, is_right), self._aperform), pair)
         except Exception as error:
             self._spared(error)
             return Labelled("failed", pair)
+
+    def _label_flow(self, near_miss: NearMissRecord, is_right: bool) -> Flow[LabelOutcome]:
+        if is_right:
+            return label_flow(near_miss, self._rules, self.config.namespace, self._clock.now())
+        return unlabel_flow(near_miss, self._rules, self.config.namespace)
 
     def _report_flow(self, wrong: Wrong) -> Flow[tuple[Reported, StoreError | None]]:
         try:

@@ -59,24 +59,26 @@ class LineFile:
             self._dropped += len(self._lines) == _MOST_WAITING
             self._lines.append(line)
 
-    def write(self) -> None:
-        """Append all lines that wait."""
+    def write(self) -> bool:
+        """Append all lines that wait; False when they have to wait on."""
         self._look_for_fork()
         with self._file:
             with self._queue:
                 waiting = bytearray(b"".join(self._lines))
                 self._lines.clear()
             if not waiting:
-                return
+                return True
             try:
                 self._append(waiting)
                 self._rotate()
                 self._is_failing = False
+                return True
             except OSError as error:
                 self._put_back(bytes(waiting))
                 if not self._is_failing:
                     self._is_failing = True
                     _log.warning("%s cannot be written (%s); the cache goes on", self._path.name, type(error).__name__)
+                return False
 
     def _look_for_fork(self) -> None:
         """In a forked child: its parent writes what waited, and may have held the locks."""

@@ -35,7 +35,7 @@ class NearMissLog:
         namespace: Namespace = (),
         file: LineFile | None = None,
         kept: Callable[[str], str | None] = str,
-        submit: Callable[[Callable[[], None]], Any] | None = None,
+        submit: Callable[[Callable[[], object]], Any] | None = None,
     ) -> None:
         self._records: deque[NearMissRecord] = deque(maxlen=limit)
         self._namespace = namespace

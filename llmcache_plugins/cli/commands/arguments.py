@@ -11,13 +11,16 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 __all__ = [
+    "BudgetOption",
     "DryRunOption",
     "JsonOption",
+    "LexicalOption",
     "NamespaceOption",
     "PlotOption",
     "PricesOption",
     "StoreOption",
     "Texts",
+    "ThresholdOption",
     "UrlArgument",
     "UrlOrVariable",
     "at_least_0",
@@ -118,3 +121,12 @@ PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", h
 PricesOption = Annotated[
     Path | None, typer.Option("--prices", metavar="FILE", help="prices of your own (docs/report.md)")
 ]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option("--max-error-rate", metavar="X", help="error budget: wrong hits / requests (default: 0.01)"),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option("--similarity-threshold", metavar="X", help="a plain cosine of at least X decides instead"),
+]
+LexicalOption = Annotated[bool, typer.Option("--lexical", help="by the LexicalMatcher in place of the embedder")]

@@ -6,27 +6,24 @@ from typing import Annotated
 
 import typer
 
-from llmcache_plugins.cli.commands.arguments import JsonOption, NamespaceOption, StoreOption
+from llmcache_plugins.cli.commands.arguments import (
+    BudgetOption,
+    JsonOption,
+    LexicalOption,
+    NamespaceOption,
+    StoreOption,
+    ThresholdOption,
+)
 from llmcache_plugins.cli.commands.command import Command, Run
 
 __all__ = ["COMPARE", "EXPLAIN"]
 
-_Budget = Annotated[
-    float | None,
-    typer.Option("--max-error-rate", metavar="X", help="error budget: wrong hits / requests (default: 0.01)"),
-]
-_Threshold = Annotated[
-    float | None,
-    typer.Option("--similarity-threshold", metavar="X", help="a plain cosine of at least X decides instead"),
-]
-_Lexical = Annotated[bool, typer.Option("--lexical", help="by the LexicalMatcher in place of the embedder")]
-
 
 def _read_compare(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="2 to 20; each is compared with each")],
-    max_error_rate: _Budget = None,
-    similarity_threshold: _Threshold = None,
-    lexical: _Lexical = False,
+    max_error_rate: BudgetOption = None,
+    similarity_threshold: ThresholdOption = None,
+    lexical: LexicalOption = False,
     as_json: JsonOption = False,
 ) -> Run:
     from llmcache_plugins.cli.compare import CompareOptions, run_compare
@@ -57,9 +54,9 @@ def _read_explain(
     namespace: NamespaceOption = None,
     provider: Annotated[str, typer.Option("--provider", metavar="NAME", help="as the request has it")] = "",
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="as the request has it")] = "",
-    max_error_rate: _Budget = None,
-    similarity_threshold: _Threshold = None,
-    lexical: _Lexical = False,
+    max_error_rate: BudgetOption = None,
+    similarity_threshold: ThresholdOption = None,
+    lexical: LexicalOption = False,
     as_json: JsonOption = False,
 ) -> Run:
     from llmcache_plugins.cli.explain import ExplainOptions, run_explain

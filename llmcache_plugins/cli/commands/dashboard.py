@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from llmcache_plugins.cli.commands.arguments import JsonOption, StoreOption
+from llmcache_plugins.cli.commands.arguments import (
+    BudgetOption,
+    JsonOption,
+    LexicalOption,
+    NamespaceOption,
+    StoreOption,
+    ThresholdOption,
+)
 from llmcache_plugins.cli.commands.command import Command, Run
 
 __all__ = ["DASHBOARD"]
@@ -32,6 +39,10 @@ def _read(
     near_misses: Annotated[
         Path | None, typer.Option("--near-misses", metavar="FILE", help="what the application's near_miss_file= writes")
     ] = None,
+    namespace: NamespaceOption = None,
+    max_error_rate: BudgetOption = None,
+    similarity_threshold: ThresholdOption = None,
+    lexical: LexicalOption = False,
     as_json: JsonOption = False,
 ) -> Run:
     from llmcache_plugins.cli.dashboard import DashboardOptions, run_dashboard
@@ -44,6 +55,10 @@ def _read(
         open=open_page,
         labels=labels,
         near_misses=near_misses,
+        namespace=namespace or (),
+        max_error_rate=max_error_rate,
+        similarity_threshold=similarity_threshold,
+        lexical=lexical,
         as_json=as_json,
     )
     return lambda: run_dashboard(options)
@@ -55,6 +70,7 @@ DASHBOARD = Command(
     summary="serve a local page with live numbers, near misses to label, entries and alerts, until Ctrl-C",
     description="A page on 127.0.0.1 over a cache that other processes use: hit rate, money and latency as they come, "
     "near misses to label with one click, entries to search, explain and invalidate, and alerts. It shows questions "
-    "and answers in clear.",
+    "and answers in clear. Settings are those given here, not the application's. An encrypted cache is opened with "
+    "LLMCACHE_ENCRYPTION_KEY.",
     example="llmcache dashboard --store redis://localhost:6379/0 --open",
 )

@@ -52,7 +52,7 @@ function showAlerts(alerts) {
 let isPaused = false;
 function show(state) {
   if (isPaused) return;
-  if (state.error) return tell(`The cache cannot be read (${state.error})`);
+  if (state.error) return tell(`The cache cannot be read: ${state.error}`);
   tell("Live");
   put("at", clock(state.report.at));
   put("namespace", state.report.namespace.join("/"));
@@ -81,8 +81,19 @@ function askNowAndThen() {
   asking ??= setInterval(() => ask("/api/state").then(show, (error) => isPaused || tell(`Not connected: ${error.message}`)), 5000);
 }
 
+// A page that nobody sees gives its connection back: a browser has six for all its pages of one address.
+let source = null;
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) return listen();
+  source?.close();
+  source = null;
+  clearInterval(asking);
+  asking = null;
+});
+
 function listen() {
-  const source = new EventSource("/api/live");
+  source?.close();
+  source = new EventSource("/api/live");
   source.addEventListener("state", (event) => {
     clearInterval(asking);
     asking = null;
@@ -90,9 +101,9 @@ function listen() {
   });
   source.addEventListener("error", () => {
     if (!isPaused) tell("Not connected; trying again");
-    if (source.readyState === EventSource.CLOSED) askNowAndThen();  // refused: too many live pages
+    if (source?.readyState === EventSource.CLOSED) askNowAndThen();  // refused: too many live pages
   });
 }
 
-listen();
+if (!document.hidden) listen();
 showEntries();

@@ -184,7 +184,7 @@ function showNear(state) {
   const filled = edges.findIndex((_, place) => hits[place] || misses[place]);
   nearFrom = filled < 0 ? 0 : Math.max(0, Math.min(edges[filled], boundary ?? 1) - 0.04);
   const what = decides === null ? "Nothing is matched by meaning here."
-    : by === "confidence" || !decides.is_calibrated ? `Dashed: served from ${by} ${score(boundary)} on.`
+    : by === "confidence" || decides.by_floor ? `Dashed: a general question is served from ${by} ${score(boundary)} on.`
       : `Dashed: judged from similarity ${score(boundary)} on; the confidence decides.`;
   byId("near-more").textContent = state.hears_hits ? what : `${what} Hits happen in other processes and are not seen here.`;
   charts.near.show([edges, [...hits, 0], [...misses, 0]], {

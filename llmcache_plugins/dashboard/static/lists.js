@@ -6,6 +6,8 @@ const byId = (id) => document.getElementById(id);
 const OUTCOMES = {
   obeyed: "Right: its next look-up is a hit.",
   noted: "Wrong: noted. Nothing was served, so nothing was to be done.",
+  taken_back: "Wrong: its next look-up is no hit any more.",
+  kept: "There is a label in the file already.",
   answered: "Right: noted. That question has an answer of its own by now.",
   gone: "Right: noted, but the stored answer is gone.",
   reported: "This pair was reported as wrong.",
@@ -54,13 +56,18 @@ function texts(pairs, facts) {
   return element("div", { className: "texts" }, ...shown, element("p", { className: "facts", text: facts.filter(Boolean).join(" · ") }));
 }
 
+// In a roll-out a hit is not always served.
+let mode = "serve";
+const saidOf = (outcome) => outcome === "obeyed" && mode !== "serve"
+  ? `Right: its next look-up is a hit, which the mode ${mode} ${mode === "shadow" ? "never" : "not always"} serves.` : OUTCOMES[outcome] ?? outcome;
+
 function nearItem(row) {
   const facts = [`similarity ${score(row.similarity)}`, row.confidence ? `confidence ${score(row.confidence)}` : "",
     `${REASONS[row.reason] ?? row.reason}${row.vetoed_by.length ? ` by ${row.vetoed_by.join(", ")}` : ""}`,
     row.namespace, row.count > 1 ? `${count(row.count)} times` : "", when(row.at)];
   const label = (said) => async () => {
-    const { outcome } = await ask("/api/label", { id: row.id, label: said });
-    say(OUTCOMES[outcome] ?? outcome);
+    const { outcome, is_kept: isKept } = await ask("/api/label", { id: row.id, label: said });
+    say(`${saidOf(outcome)}${hasFile && !isKept ? " The label is not in the file." : ""}`);
     await showPairs();
   };
   return item(row, [["asked", row.asked], ["stored", row.stored]], facts, [
@@ -69,7 +76,8 @@ function nearItem(row) {
 }
 
 function hitItem(row) {
-  const facts = [`similarity ${score(row.similarity)}`, `confidence ${score(row.confidence)}`, row.kind, row.namespace,
+  const facts = [`similarity ${score(row.similarity)}`, `confidence ${score(row.confidence)}`, row.kind,
+    row.is_withheld ? "withheld by the roll-out" : "", row.namespace,
     row.count > 1 ? `${count(row.count)} times` : "", when(row.at)];
   return item(row, [["asked", row.asked], ["stored", row.stored]], facts, [
     button("Wrong", "danger", `reported ${row.id}`, async () => {
@@ -82,7 +90,7 @@ function hitItem(row) {
 function item(row, pairs, facts, buttons) {
   const made = element("li", { "data-id": row.id, "data-label": String(row.label) }, texts(pairs, facts), element("div", { className: "buttons" }, ...buttons));
   if (row.label) {
-    const text = row.outcome === "reported" && row.label === "wrong" ? "Wrong: reported." : OUTCOMES[row.outcome] ?? row.outcome;
+    const text = row.outcome === "reported" && row.label === "wrong" ? "Wrong: reported." : saidOf(row.outcome);
     made.append(element("p", { className: `outcome ${row.label}`, text }));
   }
   for (const one of buttons) one.setAttribute("aria-label", `${one.textContent}: ${pairs[0][1]}`);
@@ -148,9 +156,10 @@ const lists = {
 };
 
 let shown = "";
+let hasFile = false;
 export async function showPairs() {
-  const { near_misses: near, hits, version, has_labels_file: isKept } = await ask("/api/pairs");
-  shown = version;
+  const { near_misses: near, hits, version, has_labels_file: isKept, mode: now } = await ask("/api/pairs");
+  [shown, hasFile, mode] = [version, isKept, now ?? "serve"];
   byId("labels-more").textContent = isKept ? "Labels are kept in the file for llmcache tune."
     : "Labels last as long as this page is served: no file for them was given.";
   lists.near.show(near);
@@ -165,7 +174,8 @@ export function pairsMayHaveChanged(version) {
 let within = null;
 async function explain(question) {
   const found = await ask("/api/explain", { question, namespace: within ? "" : byId("explain-namespace").value, entry: within });
-  const facts = [["Outcome", `${found.outcome}${found.detail ? `: ${found.detail}` : ""}`], ["Matched", found.matched ?? "-"],
+  const roll = (found.mode ?? "serve") === "serve" ? "" : `, as the mode ${found.mode} lets it be served`;
+  const facts = [["Outcome", `${found.outcome}${found.detail ? `: ${found.detail}` : ""}${roll}`], ["Matched", found.matched ?? "-"],
     ["Confidence", found.matched === null ? "-" : score(found.confidence)], ["Exact key", found.exact ?? "no"], ["Normalised", found.normalised ?? "no"],
     ["Query type", found.query_type], ["Policy", found.policy ?? "by the same text alone"]];
   const rows = found.candidates.map((one) => [one.question, score(one.similarity), one.confidence ? score(one.confidence) : "-",
@@ -222,7 +232,8 @@ function entryItem(row) {
     explainButton(row.text, row, row.text, `explain ${row.entry}`),
     button("Invalidate", "danger", `invalidate ${row.entry}`, async () => {
       if (!await isSure(`Remove the stored answer to: ${row.text}`)) return;
-      const { count: removed } = await ask("/api/invalidate", { entry: row.entry });
+      const { count: removed, has_failed: hasFailed } = await ask("/api/invalidate", { entry: row.entry });
+      if (hasFailed) return say("The store failed: the answer may still be served. Try again.");
       say(removed ? "Removed." : "It was gone already.");
       made.remove();
       byId("entries-text").focus();

@@ -16,6 +16,14 @@ from llmcache_plugins import ConfigError, open_cache
 from llmcache_plugins.cli.dashboard import DashboardOptions, run_dashboard
 from llmcache_plugins.dashboard import Dashboard
 
+# What runs in the background of a shell ignores Ctrl-C, and so do its children.
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from llmcache_plugins.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
@@ -54,16 +62,37 @@ def test_the_command_line_gives_its_options(store: str, tmp_path: Path) -> None:
     labels, near_misses = tmp_path / "labels.jsonl", tmp_path / "near.jsonl"
     near_misses.touch()
     arguments = ["--store", store, "--labels", str(labels), "--near-misses", str(near_misses), "--json"]
-    command = [sys.executable, "-m", "llmcache_plugins.cli", "dashboard", *arguments]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "dashboard", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             told = json.loads(process.stdout.readline())
             with urlopen(f"{told['url']}api/state") as answer:
                 assert json.load(answer)["report"]["hit_count"] == 2
-        finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("where", ["option", "variable"])
+def test_an_empty_token_opens_no_page(store: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if where == "variable":
+        monkeypatch.setenv("LLMCACHE_DASHBOARD_TOKEN", "")
+    with pytest.raises(ConfigError, match="the token is empty"):
+        run_dashboard(DashboardOptions(store=store, token="" if where == "option" else None))
+
+
+def test_what_decides_is_what_was_given(store: str) -> None:
+    floors: list[float] = []
+
+    def look(page: Dashboard) -> None:
+        with urlopen(f"{page.url}api/state") as answer:
+            floors.append(json.load(answer)["boundary"]["floor"])
+
+    for options in ({"similarity_threshold": 0.9}, {"lexical": True}):
+        run_dashboard(DashboardOptions(store=store, **options), lambda line: None, wait=look)
+    assert floors == [0.9, 0.4]
 
 
 def test_the_store_may_be_named_by_the_environment(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from llmcache_plugins import ConfigError, SemanticCache, open_cache
 from llmcache_plugins.dashboard.api import Api, Refused, Sources
 from llmcache_plugins.dashboard.history import History
 from llmcache_plugins.dashboard.labels import Given, Labels
+from llmcache_plugins.quality import PairLabel
 
 VERBS = ("/api/label", "/api/wrong", "/api/invalidate", "/api/explain", "/api/entries", "/api/answer")
 NAMES = st.sampled_from(("id", "label", "entry", "question", "namespace", "text", "query_type", "after", "other"))
@@ -52,9 +53,37 @@ def test_the_page_knows_no_other_verbs(api: tuple[Api, SemanticCache]) -> None:
 def test_the_same_label_twice_is_one_line(tmp_path: Path) -> None:
     labels = Labels(tmp_path / "labels.jsonl")
     for label in ("right", "right", "wrong"):
-        labels.add("pair", Given(label, "noted"), {"label": int(label == "right")})
-    labels.add("other", Given("right", "noted"), None)
+        assert labels.add("pair", Given(label, "noted"), pair_of(label))
+    assert not labels.add("other", Given("right", "noted"), None)
     labels.close()
     lines = (tmp_path / "labels.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [{"label": 1}, {"label": 0}]
+    assert [json.loads(line)["label"] for line in lines] == [1, 0]
     assert set(labels.given()) == {"pair", "other"}
+
+
+def test_labels_of_an_earlier_page_are_known(tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    Labels(file).add("pair", Given("right", "noted"), pair_of("right"))
+    with file.open("a") as lines:
+        lines.write("no label\n[]\n")
+    again = Labels(file)
+    assert again.kept() == {("stored", "asked"): "right"}
+    again.add("pair", Given("right", "noted"), pair_of("right"))
+    assert len(file.read_text().splitlines()) == 3
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_labels_that_cannot_be_written_are_not_said_to_be_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="labels cannot be written"):
+        Labels(folder)
+    labels = Labels(folder / "labels.jsonl")
+    (folder / "labels.jsonl").unlink()
+    folder.rmdir()
+    folder.touch()  # a file where the folder was: nobody can write below it
+    assert not labels.add("pair", Given("right", "noted"), pair_of("right"))
+
+
+def pair_of(label: str) -> PairLabel:
+    return PairLabel("id", "stored", "asked", int(label == "right"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,12 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import CacheConfig, ConfigError, Hit, Miss, SemanticCache, open_cache
-from llmcache_plugins.dashboard import Dashboard, serve_dashboard
+from llmcache_plugins.dashboard import Dashboard, serve_dashboard, server
 from llmcache_plugins.dashboard.assets import assets
+from llmcache_plugins.errors import StoreUnavailable
+from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.telemetry.alerts import Alert, AlertRule, Alerts
+from llmcache_plugins.testing import FakeEmbedder
 
 Ask = Callable[..., Any]  # of conftest.py
 STORED, ASKED, REWORDED = "Show rtr-001", "Show rtr-002", "Display rtr-001"
@@ -57,7 +62,7 @@ def test_the_state_has_the_numbers(get: Ask) -> None:
     assert state["boundary"] == {
         "floor": 0.95,
         "confidence": 0.95,
-        "is_calibrated": False,
+        "by_floor": True,
         "text": "cosine 0.95 (not calibrated): judged from cosine 0.950, served from confidence 0.950",
     }
     assert sum(state["distribution"]["similarity"]["near_misses"]) == len(get("/api/pairs").json["near_misses"]) == 1
@@ -81,6 +86,65 @@ def test_a_near_miss_that_is_called_right_hits_from_then_on(
     pair = json.loads(labels.read_text())
     assert (pair["a"], pair["b"], pair["label"]) == (STORED, ASKED, 1)
     assert "rtr" not in caplog.text
+
+
+def test_what_is_called_wrong_after_all_hits_no_more(cache: SemanticCache, get: Ask) -> None:
+    (row,) = get("/api/pairs").json["near_misses"]
+    assert get("/api/label", {"id": row["id"], "label": "right"}).json["outcome"] == "obeyed"
+    assert isinstance(cache.lookup(ASKED), Hit)
+    (hit,) = get("/api/pairs").json["hits"]
+    assert (hit["asked"], hit["label"]) == (ASKED, None)
+    assert get("/api/label", {"id": row["id"], "label": "wrong"}).json["outcome"] == "taken_back"
+    assert isinstance(cache.lookup(ASKED), Miss)
+    assert isinstance(cache.lookup(STORED), Hit)
+    assert get("/api/label", {"id": row["id"], "label": "wrong"}).json["outcome"] == "noted"
+
+
+def test_a_store_that_does_not_answer_is_no_empty_cache(
+    cache: SemanticCache, get: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry, _) = get("/api/entries", {}).json["entries"]
+
+    def fails(*given: Any, **more: Any) -> Any:
+        raise StoreUnavailable("secret")
+
+    monkeypatch.setattr(MemoryStore, "select", fails)
+    monkeypatch.setattr(MemoryStore, "invalidate", fails)
+    for path in ("/api/entries", "/api/answer"):
+        refused = get(path, {"entry": entry["entry"]})
+        assert (refused.status, refused.json) == (503, {"error": "the store does not answer"})
+    assert get("/api/invalidate", {"entry": entry["entry"]}).json == {"count": 0, "has_failed": True}
+
+
+def test_what_a_roll_out_withholds_is_seen_and_can_be_reported(ask: Ask) -> None:
+    groups = dict.fromkeys((STORED, REWORDED), "r")
+    with open_cache("memory://", embedder=FakeEmbedder(groups), mode="shadow") as cache:
+        cache.update(STORED, "up")
+        cache.update("Is <b>bold</b> a tag?", "up")
+        with serve_dashboard(cache, interval=3600) as page:
+            assert isinstance(cache.lookup(REWORDED), Miss)
+            pairs = ask(page.port, "/api/pairs").json
+            (row,) = pairs["hits"]
+            assert (pairs["mode"], row["asked"], row["is_withheld"]) == ("shadow", REWORDED, True)
+            assert ask(page.port, "/api/explain", {"question": REWORDED}).json["mode"] == "shadow"
+            assert ask(page.port, "/api/wrong", {"id": row["id"]}).json["removed"] == 1
+
+
+def test_near_misses_of_a_file_are_those_of_the_own_namespace(ask: Ask, tmp_path: Path) -> None:
+    file, groups = tmp_path / "near.jsonl", dict.fromkeys((STORED, ASKED), "r")
+    for tenant in ("a", "b"):
+        with open_cache("memory://", embedder=FakeEmbedder(groups), namespace=tenant, near_miss_file=file) as cache:
+            cache.update(STORED, "up")
+            cache.update("else", "up")
+            cache.lookup(ASKED)
+    with file.open("a") as lines:
+        lines.write(file.read_text().splitlines()[0].replace('"at":', '"at":NaN,"then":') + "\n")
+    with (
+        open_cache("memory://", embedder=None, namespace="a") as cache,
+        serve_dashboard(cache, near_misses=file, interval=3600) as page,
+    ):
+        (row,) = ask(page.port, "/api/pairs").json["near_misses"]
+        assert (row["namespace"], row["count"]) == ("a", 1)
 
 
 def test_tune_reads_the_labels(ask: Ask, cache: SemanticCache, tmp_path: Path) -> None:
@@ -391,8 +455,11 @@ def test_alerts_and_their_failures(ask: Ask, cache: SemanticCache, caplog: pytes
 
 def test_a_closed_cache_ends_no_page(cache: SemanticCache, get: Ask) -> None:
     cache.close()
-    assert get("/api/state").json["report"]["miss_count"] == 1
+    assert get("/api/state").json == {"error": "the cache was closed"}
     assert get("/api/pairs").status == 200
+    for path in ("/api/entries", "/api/invalidate"):
+        refused = get(path, {"entry": "a:b"})
+        assert (refused.status, refused.json) == (503, {"error": "the cache was closed"})
 
 
 def test_a_forked_child_closes_its_copy_and_the_page_goes_on() -> None:
@@ -417,3 +484,61 @@ def test_a_page_that_is_closed_hears_no_more(cache: SemanticCache) -> None:
     with serve_dashboard(cache, interval=3600):
         assert len(cache._emit._recorders) == 2
     assert len(cache._emit._recorders) == 1
+
+
+def test_behind_a_proxy_the_token_is_enough(ask: Ask, cache: SemanticCache) -> None:
+    shown = {"X-LLMCache-Token": TOKEN, "Host": "dash.example.com"}
+    with serve_dashboard(cache, token=TOKEN, interval=3600) as page:
+        assert ask(page.port, "/api/state", headers=shown).status == 200
+        for host in (
+            "dash.example.com",
+            f"127.0.0.1:{page.port}",
+        ):  # a proxy may put its own in, or leave that of the browser
+            button = {**shown, "Host": host, "Origin": "https://dash.example.com"}
+            assert ask(page.port, "/api/entries", {}, headers=button).status == 200
+            assert ask(page.port, "/api/entries", {}, headers={**button, "Sec-Fetch-Site": "cross-site"}).status == 403
+            assert ask(page.port, "/api/entries", {}, headers={**button, "X-LLMCache-Dashboard": None}).status == 403
+            assert ask(page.port, "/api/entries", {}, headers={**button, "X-LLMCache-Token": None}).status == 401
+
+
+def test_who_sends_a_byte_now_and_then_keeps_no_place(cache: SemanticCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_SECONDS", 0.5)
+    with serve_dashboard(cache, interval=3600) as page, socket.create_connection(("127.0.0.1", page.port), 30) as slow:
+        slow.settimeout(0.1)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                slow.sendall(b"G")
+                if slow.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:  # hung up in the middle of it
+                break
+        else:
+            pytest.fail("nobody hung up")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_does_not_keep_the_port() -> None:
+    code = """
+import os, signal
+from llmcache_plugins import open_cache
+from llmcache_plugins.dashboard import serve_dashboard
+with open_cache("memory://", embedder=None) as cache:
+    page = serve_dashboard(cache, interval=3600)
+    child = os.fork()
+    if not child:
+        signal.pause()
+    page.close()
+    try:
+        serve_dashboard(cache, port=page.port).close()
+        print("free")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.stdout, done.returncode) == ("free\n", 0), done.stderr
