@@ -13,6 +13,8 @@ from llmcache_plugins.engine.stages import Stages
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.protocols import AnswersAgree, Clock, Embedder
 
+_LONGEST_CALL = 600.0  # seconds that a model may take to be compared: the default time-out of the Anthropic SDK
+
 __all__ = ["comparison_of", "rolling_out_of", "shadowing_of"]
 
 
@@ -47,16 +49,26 @@ def shadowing_of(config: CacheConfig, comparison: Comparison | None, clock: Cloc
 
 
 def rolling_out_of(config: CacheConfig, comparison: Comparison | None, clock: Clock) -> RollingOut | None:
+    """Who is served; None where everybody is.
+
+    Raises:
+        ConfigError: stages were asked for, and nothing can tell whether answers are right.
+    """
     if config.mode == "serve" or comparison is None:
         return None
     stages = None
     if config.mode == "canary" and config.rollout is not None:
+        if not comparison.can_tell:
+            raise ConfigError(
+                "a Rollout goes by whether fresh answers say what stored ones say, and nothing here can tell: give an "
+                "embedder, answers_agree= or a judge that is no coroutine function"
+            )
         stages = Stages(config.rollout, config.max_error_rate, clock.monotonic())
     return RollingOut(
         0.0 if config.mode == "shadow" or config.fraction is None else config.fraction,
         config.split_by,
         comparison,
-        timeout=2 * config.single_flight_timeout,
+        timeout=max(2 * config.single_flight_timeout, _LONGEST_CALL),
         clock=clock,
         stages=stages,
     )

@@ -79,7 +79,9 @@ class UpdateEvent:
         usage: what the call took, zeros where nobody said.
         seconds: what it took, None where nobody knows.
         is_warming: the cache asked before a user did.
-        group: of a roll-out, `served` or `control`; empty without one, and for warming.
+        group: of a roll-out, that of the lookup before, `served` or `control`; empty without one, without a lookup, and
+            for warming.
+        is_renewal: an old answer was served meanwhile: nobody has waited for this one.
     """
 
     outcome: UpdateOutcome
@@ -89,6 +91,7 @@ class UpdateEvent:
     seconds: float | None = None
     is_warming: bool = False
     group: Group = ""
+    is_renewal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +176,14 @@ class ComparisonEvent:
         outcome: `same`, `different`, or `unclear`: nobody could tell, or no answer came that can be compared.
         kind: of the hit that would have been.
         arm: whose policy had decided; empty without an A/B test.
+        reference: names the stored entry and what was asked, as that of a hit does: `report_wrong` takes it.
     """
 
     outcome: Literal["same", "different", "unclear"]
     kind: HitKind
     namespace: Namespace
     arm: ArmName = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ class SemanticCache(
         was_closed, self._is_closed = self._is_closed, True
         self._refresher.close()
         self._spread.close()
+        if self._rolling_out is not None and not was_closed:
+            self._rolling_out.close()
         self._housekeeper.close()
         if not was_closed:
             self._publisher.tick()

@@ -10,13 +10,15 @@ from time import perf_counter
 
 from llmcache_plugins.config import DEFAULT, Default
 from llmcache_plugins.engine.drivers import AsyncPerformer, Performer, arun, run
-from llmcache_plugins.engine.flow import Flow, NotFound
+from llmcache_plugins.engine.flow import Flow, Found
 from llmcache_plugins.engine.generating import AnyRequest, Generate, atimed, timed
 from llmcache_plugins.engine.joining import Joined, generate_flow
 from llmcache_plugins.engine.lookups import Lookups
 from llmcache_plugins.engine.recording import Recording
+from llmcache_plugins.engine.rolling_out import Caller, caller_now
 from llmcache_plugins.engine.updates import Updates
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.rollout import Group
 from llmcache_plugins.types import Answer, Bypass, Hit, Identity, JsonValue, Miss, MissReason, Request, UpdateOutcome
 
 __all__ = ["Call", "Calls"]
@@ -94,11 +96,14 @@ class Calls(Lookups, Updates):
             self._refresher.start(joined.flight, lambda: run(flow, performer))
             return Call(outcome)
         if joined.error is not None:
+            self._given_up(identity)
             raise joined.error
         try:
             return Call(outcome, run(flow, performer))
-        except RuntimeError as error:
-            if isinstance(error.__cause__, StopIteration):  # Python turns it into this when it leaves a generator
+        except BaseException as error:
+            self._given_up(identity)
+            # Python turns a StopIteration into a RuntimeError when it leaves a generator.
+            if isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
                 raise error.__cause__ from None
             raise
 
@@ -125,8 +130,13 @@ class Calls(Lookups, Updates):
             self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
             return Call(outcome)
         if joined.error is not None:
+            self._given_up(identity)
             raise joined.error
-        return Call(outcome, await arun(flow, performer))
+        try:
+            return Call(outcome, await arun(flow, performer))
+        except BaseException:
+            self._given_up(identity)
+            raise
 
     def record(
         self,
@@ -158,6 +168,7 @@ class Calls(Lookups, Updates):
                 self._refresher.start(joined.flight, partial(run, flow, Performer(self._parts, timed(renew, given))))
             return outcome
         if joined.error is not None:
+            self._given_up(identity)
             raise joined.error
         return self._recording(outcome, request, identity, ttl, joined)
 
@@ -183,6 +194,7 @@ class Calls(Lookups, Updates):
                 self._refresher.start_task(joined.flight, lambda: arun(flow, performer))
             return outcome
         if joined.error is not None:
+            self._given_up(identity)
             raise joined.error
         return self._recording(outcome, request, identity, ttl, joined)
 
@@ -214,17 +226,25 @@ class Calls(Lookups, Updates):
             await arun(generate_flow(joined.flight, _keeping(storing, kept)), performer)
             return kept[0]
 
-        return Recording(outcome, joined.flight, self._flights, store, astore)
+        given_up = None if self._rolling_out is None else partial(self._given_up, identity, caller_now())
+        return Recording(outcome, joined.flight, self._flights, store, astore, given_up)
+
+    def _given_up(self, identity: Identity, caller: Caller | None = None) -> None:
+        """No answer comes of this lookup: a later one is none of its."""
+        if self._rolling_out is not None:
+            self._rolling_out.given_up(identity.key, caller)
 
     def _storing(
         self, request: Request, identity: Identity, ttl: float | Default | None, joined: Joined
     ) -> Callable[[Answer], Flow[UpdateOutcome]]:
         """The storing half of `get_or_generate`, which must never lose the answer that was paid for."""
 
+        rolling_out, is_renewal = self._rolling_out, isinstance(joined.found, Found)
+        caller = None if rolling_out is None else caller_now()
+
         def store(answer: Answer) -> Flow[UpdateOutcome]:
             outcome, now = UpdateOutcome(False, MissReason.INTERNAL_ERROR.value), self._clock.now()
-            is_control = isinstance(joined.found, NotFound) and joined.found.is_control
-            awaited = self._awaited(identity) if is_control else None
+            awaited = None if is_renewal else self._awaited(identity, caller)
             answer = self._timed(answer, joined.flight, awaited)
             try:
                 outcome = yield from self._update_flow(
@@ -240,7 +260,9 @@ class Calls(Lookups, Updates):
                 )
             except Exception as error:
                 self._spared(error)
-            self._tell(outcome, request, answer, self._group_of(request, identity, awaited))
+            group: Group = "served" if is_renewal and rolling_out is not None else ""
+            group = group if awaited is None else awaited.group
+            self._tell(outcome, request, answer, group, is_renewal=is_renewal)
             return outcome
 
         return store

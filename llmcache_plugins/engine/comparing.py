@@ -59,6 +59,12 @@ class Comparison:
         judge = None if self._advisers is None else self._advisers.judge
         return judge is not None and not inspect.iscoroutinefunction(judge)
 
+    @property
+    def can_tell(self) -> bool:
+        """Can anything be found to differ? Without an embedder, a function and a judge only equal words say
+        something."""
+        return self._embedder is not None or self._answers_agree is not None or self.has_judge
+
     def is_equal(self, fresh: JsonValue, entry: Entry) -> bool:
         """The same words. Cheap enough for whoever brings the answer."""
         return is_same_text(said_by(fresh), said_by(entry.answer))

@@ -206,11 +206,7 @@ class Lookups(Core):
         group: Group = ""
         arm: ArmName = "" if self._arm_of is None else self._arm_of(request)
         if rolling_out is not None:
-            rolling_out.looked(None if isinstance(found, Found) else found, request, identity, arm)
-            if isinstance(found, Found):
-                group = "served"
-            else:
-                group = "control" if found.is_control else rolling_out.group_of(request, identity)
+            group = rolling_out.looked(None if isinstance(found, Found) else found, request, identity, arm)
         if isinstance(found, NotFound) and found.withheld is not None:
             latency = event.outcome.latency
             hit = outcome_of(found.withheld, request.text, identity, latency, self._clock.now())

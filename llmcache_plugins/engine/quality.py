@@ -77,7 +77,7 @@ class Quality(Core):
         reported, error = run(self._report_flow(wrong), self._perform)
         self._emit(event := ReportEvent(reported, self._arm_of_wrong(wrong)))
         self._log(event)
-        if self._rolling_out is not None:
+        if self._rolling_out is not None and reported.removed:  # the same hit twice is one wrong answer
             self._rolling_out.reported()
         return self._told(reported, error)
 
@@ -87,7 +87,7 @@ class Quality(Core):
         reported, error = await arun(self._report_flow(wrong), self._aperform)
         self._emit(event := ReportEvent(reported, self._arm_of_wrong(wrong)))
         await asyncio.get_running_loop().run_in_executor(self._workers(), self._log, event)
-        if self._rolling_out is not None:
+        if self._rolling_out is not None and reported.removed:  # the same hit twice is one wrong answer
             self._rolling_out.reported()
         return self._told(reported, error)
 

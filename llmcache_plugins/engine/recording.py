@@ -20,7 +20,7 @@ class Recording:
     never ended is out at the flight's deadline.
     """
 
-    __slots__ = ("_astore", "_flight", "_flights", "_is_ended", "_start", "_store", "outcome")
+    __slots__ = ("_astore", "_flight", "_flights", "_given_up", "_is_ended", "_start", "_store", "outcome")
 
     def __init__(
         self,
@@ -29,12 +29,14 @@ class Recording:
         flights: FlightTable,
         store: Callable[[Answer], UpdateOutcome],
         astore: Callable[[Answer], Awaitable[UpdateOutcome]],
+        given_up: Callable[[], None] | None = None,
     ) -> None:
         self.outcome = outcome
         self._flight = flight
         self._flights = flights
         self._store = store
         self._astore = astore
+        self._given_up = given_up
         self._start = perf_counter()
         self._is_ended = False
 
@@ -76,5 +78,7 @@ class Recording:
     def _end(self, landing: Landing) -> None:
         if not self._is_ended:
             self._is_ended = True
+            if self._given_up is not None:
+                self._given_up()
             if self._flight is not None:
                 self._flights.land(self._flight, landing)

@@ -34,11 +34,12 @@ class Stages:
         self._bound = max_error_rate if rollout.max_error_rate is None else rollout.max_error_rate
         self._stage = 0
         self.number = 0  # of the steps so far: what was begun before one of them says nothing of what came after
+        self._served = self._reported = 0  # since the last step back: a report is of an answer of whatever stage
         self._begin(now)
 
     def _begin(self, now: float) -> None:
         self._since = now
-        self._served = self._control = self._withheld = self._same = self._different = self._reported = 0
+        self._control = self._withheld = self._same = self._different = self._unclear = 0
 
     @property
     def fraction(self) -> float:
@@ -61,7 +62,12 @@ class Stages:
             return None
         self._same += outcome == "same"
         self._different += outcome == "different"
-        _, low, high = errors_per_request(self._control, self._withheld, self._same, self._different)
+        self._unclear += outcome == "unclear"
+        _, low, _ = errors_per_request(self._control, self._withheld, self._same, self._different)
+        # Equal words are never unclear: who cannot tell looks at two that differ. Up goes what is right even if all of
+        # those are wrong.
+        worst = self._different + self._unclear
+        _, _, high = errors_per_request(self._control, self._withheld, self._same, worst)
         if self._different >= _LEAST_WRONG and low > self._bound:
             return self._step(self._below(), "errors", low, high, now)
         is_due = now - self._since >= self._rollout.minimum_seconds
@@ -87,6 +93,8 @@ class Stages:
         before = self.fraction
         self._stage = stage
         self.number += 1
+        if reason != "proven":
+            self._served = self._reported = 0
         self._begin(now)
         after = self.fraction
         # In shadow there is nothing below: the evidence alone begins anew.

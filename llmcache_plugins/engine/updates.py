@@ -10,10 +10,10 @@ from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.flow import Flow, update_flow
 from llmcache_plugins.engine.generating import AnyRequest
 from llmcache_plugins.engine.resolving import Followed
-from llmcache_plugins.engine.rolling_out import Awaited
+from llmcache_plugins.engine.rolling_out import Awaited, Caller
 from llmcache_plugins.engine.sequences import seen_at
 from llmcache_plugins.engine.singleflight import Flight
-from llmcache_plugins.engine.steps import PutAlias
+from llmcache_plugins.engine.steps import PutAlias, ReadExact
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.recorded import UpdateEvent
 from llmcache_plugins.rollout import Group
@@ -26,6 +26,7 @@ from llmcache_plugins.types import (
     MissReason,
     Namespace,
     Request,
+    Stored,
     UpdateOutcome,
 )
 
@@ -102,9 +103,7 @@ class Updates(Core):
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._tell(
-            outcome, request, answer, self._group_of(request, identity, awaited, is_warming=is_warming), is_warming
-        )
+        self._tell(outcome, request, answer, "" if awaited is None else awaited.group, is_warming=is_warming)
         return outcome
 
     async def _astore(
@@ -132,27 +131,18 @@ class Updates(Core):
             self._spared(error)
         finally:
             self._flights.end(flight, outcome, identity.key)
-        self._tell(
-            outcome, request, answer, self._group_of(request, identity, awaited, is_warming=is_warming), is_warming
-        )
+        self._tell(outcome, request, answer, "" if awaited is None else awaited.group, is_warming=is_warming)
         return outcome
 
-    def _awaited(self, identity: Identity) -> Awaited | None:
-        """What a roll-out knows of the lookup before this answer, if that was of its control group."""
+    def _awaited(self, identity: Identity, caller: Caller | None = None) -> Awaited | None:
+        """What a roll-out knows of the lookup before this answer, by whom that was."""
         rolling_out, around = self._rolling_out, self._surroundings
         if rolling_out is None or around.is_bypassed or around.is_refreshing:
             return None
-        return rolling_out.taken(identity.key)
-
-    def _group_of(
-        self, request: Request, identity: Identity, awaited: Awaited | None, *, is_warming: bool = False
-    ) -> Group:
-        if self._rolling_out is None or is_warming or self._surroundings.is_bypassed:
-            return ""
-        return "control" if awaited is not None else self._rolling_out.group_of(request, identity)
+        return rolling_out.taken(identity.key, caller)
 
     def _timed(self, answer: Answer | JsonValue, flight: Flight | None, awaited: Awaited | None = None) -> Answer:
-        """With the seconds it took, where they are known: the caller led the flight, or is of a control group."""
+        """With the seconds it took, where they are known: the caller led the flight, or a roll-out knows since when."""
         if not isinstance(answer, Answer):
             answer = Answer(answer)
         if answer.generation_seconds is not None:
@@ -164,10 +154,19 @@ class Updates(Core):
         return answer
 
     def _tell(
-        self, outcome: UpdateOutcome, request: Request, answer: Answer, group: Group, is_warming: bool = False
+        self,
+        outcome: UpdateOutcome,
+        request: Request,
+        answer: Answer,
+        group: Group,
+        *,
+        is_warming: bool = False,
+        is_renewal: bool = False,
     ) -> None:
-        seconds = answer.generation_seconds
-        self._emit(UpdateEvent(outcome, request.namespace, request.model, answer.usage, seconds, is_warming, group))
+        usage, seconds = answer.usage, answer.generation_seconds
+        self._emit(
+            UpdateEvent(outcome, request.namespace, request.model, usage, seconds, is_warming, group, is_renewal)
+        )
 
     def _update_flow(
         self,
@@ -201,7 +200,7 @@ class Updates(Core):
         if isinstance(entry, UpdateOutcome):
             self._compare(identity, None, awaited)
             return entry
-        if awaited is not None and awaited.keeps:
+        if awaited is not None and awaited.keeps and (yield from self._is_still_stored(awaited)):
             # What is stored goes on ageing as if it had been served: a fresh answer in its place would hide how wrong
             # old ones get, and how often the same wrong one would be served.
             self._compare(identity, answer, awaited)
@@ -220,6 +219,17 @@ class Updates(Core):
         if outcome.stored and isinstance(identity, Followed) and self._follow_ups is not None:
             yield from self._keep_meaning(identity, entry, self._follow_ups.resolver_id, now)
         return outcome
+
+    def _is_still_stored(self, awaited: Awaited) -> Flow[bool]:
+        """Is what was withheld still there? It may have been invalidated since."""
+        entry = awaited.entry
+        if entry is None:
+            return False
+        try:
+            kept = yield ReadExact(self._rules.bottom, entry.scope, entry.key)
+        except StoreError:
+            return True  # then nothing could be stored either
+        return isinstance(kept, Stored)
 
     def _compare(self, identity: Identity, answer: Answer | None, awaited: Awaited | None) -> None:
         """Tell what was checked or withheld whether this answer agrees; None is no evidence."""

@@ -119,8 +119,9 @@ def _uncached(latency: Mapping[str, Latency]) -> float | None:
 
 
 def _false_hits(stats: CacheStats) -> FalseHits:
-    differed = sum(one.differed for one in stats.adaptive)
-    judged = stats.validated + differed + sum(one.agreed for one in stats.adaptive)
+    differed = sum(one.differed for one in stats.adaptive) + sum(one.different for one in stats.groups.values())
+    agreed = sum(one.agreed for one in stats.adaptive) + sum(one.same for one in stats.groups.values())
+    judged = stats.validated + differed + agreed
     checked, wrong = judged + stats.reported, stats.rejected + differed + stats.reported
     low, high = wilson(wrong, checked) if judged else (0.0, 1.0)
     rate = wrong / checked if judged else None

@@ -69,13 +69,14 @@ class RolloutReport:
         control: never is: what the same traffic does without a cache.
         same: would-be hits whose fresh answer said the same; `different`, and `unclear`: nobody could tell.
         error_rate: wrong would-be hits / requests, as in `max_error_rate`; those that were compared stand for those
-            that were not.
+            that were not. The upper end of the interval holds even if all unclear ones are wrong.
         wrong_hits: wrong ones of the would-be hits that were compared.
         reported: answers that users reported as wrong; only who is served can.
         seconds_saved: what a served request is answered sooner in the mean; below 0: later. None while too little
             (30 answers of each group) is known. It lies from `seconds_saved_low` to `seconds_saved_high` in 95 % of
             such samples.
-        cost_saved: money that a served request costs less in the mean; None without two groups.
+        cost_saved: money that a served request costs less in the mean, with what the cache itself costs; below 0: more.
+            None without two groups.
         currency: of all money.
         steps: of a staged roll-out: `proven` up, `errors` and `reports` back.
     """
@@ -111,6 +112,7 @@ def rollout_of(
     served, control = (stats.groups.get(name, GroupStats()) for name in ("served", "control"))
     sides = _side(served, served.hits, money), _side(control, control.withheld, money)
     saved, low, high = _sooner(served, control)
+    worth = savings_of(stats, money)
     return RolloutReport(
         fraction=fraction,
         served=sides[0],
@@ -124,8 +126,8 @@ def rollout_of(
         seconds_saved=saved,
         seconds_saved_low=low,
         seconds_saved_high=high,
-        cost_saved=_cheaper(*sides),
-        currency=savings_of(CacheStats(), money).currency,
+        cost_saved=_cheaper(*sides, worth.cost / stats.lookups if stats.lookups else 0.0),
+        currency=worth.currency,
         steps=stats.stages,
     )
 
@@ -156,7 +158,9 @@ def share_with_interval(count: int, total: int) -> Share:
 
 
 def _errors(control: GroupStats) -> Share:
-    rate, low, high = errors_per_request(control.lookups, control.withheld, control.same, control.different)
+    rate, low, _ = errors_per_request(control.lookups, control.withheld, control.same, control.different)
+    worst = control.different + control.unclear
+    _, _, high = errors_per_request(control.lookups, control.withheld, control.same, worst)
     return Share(control.different, control.lookups, rate, low, high)
 
 
@@ -175,7 +179,11 @@ def _sooner(served: GroupStats, control: GroupStats) -> tuple[float | None, floa
     return saved, saved - half, saved + half
 
 
-def _cheaper(served: Side, control: Side) -> float | None:
+def _cheaper(served: Side, control: Side, own: float) -> float | None:
+    """
+    Args:
+        own: what the cache itself costs for one lookup; without a cache nobody would pay that.
+    """
     if served.spent_each is None or control.spent_each is None:
         return None
-    return control.spent_each - served.spent_each
+    return control.spent_each - served.spent_each - own

@@ -68,12 +68,15 @@ def _notes(rollout: RolloutReport) -> list[str]:
         notes.append(f"Users have reported {rollout.reported:,} wrong answers.")
     low, high = rollout.seconds_saved_low, rollout.seconds_saved_high
     if rollout.seconds_saved is not None and low is not None and high is not None:
+        is_later = rollout.seconds_saved < 0
+        least, most = (-high, -low) if is_later else (low, high)
         notes.append(
-            f"A served request is answered {rollout.seconds_saved:,.3f} s sooner in the mean (95 % interval {low:,.3f} "
-            f"to {high:,.3f})."
+            f"A served request is answered {abs(rollout.seconds_saved):,.3f} s {'later' if is_later else 'sooner'} in "
+            f"the mean (95 % interval {least:,.3f} to {most:,.3f})."
         )
     if rollout.cost_saved is not None:
-        notes.append(f"It costs {words.money(rollout.cost_saved, rollout.currency)} less.")
+        amount = words.money(abs(rollout.cost_saved), rollout.currency)
+        notes.append(f"It costs {amount} {'more' if rollout.cost_saved < 0 else 'less'}.")
     if rollout.steps:
         steps = ", ".join(f"{name} {count:,}" for name, count in sorted(rollout.steps.items()))
         notes.append(f"Steps: {steps}.")

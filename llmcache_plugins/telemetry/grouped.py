@@ -50,7 +50,7 @@ def count_call(event: UpdateEvent, counts: Counts) -> None:
     """An answer of the model, for one of the groups."""
     add(counts, GROUPED, (event.group, "calls"))
     add_use(counts, f"{event.group}_spent", event.model, event.usage)
-    if event.seconds is not None:
+    if event.seconds is not None and not event.is_renewal:
         _add_answer(counts, event.group, event.seconds)
 
 

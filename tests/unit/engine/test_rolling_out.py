@@ -393,3 +393,113 @@ def test_a_miss_names_its_reason(shadow: SemanticCache) -> None:
     outcome = shadow.lookup(ASKED)
     assert isinstance(outcome, Miss)
     assert outcome.reason is MissReason.WITHHELD
+
+
+# ---------------------------------------------------------------- an answer is that of its own lookup
+def fails() -> Any:
+    raise OSError("the model is down")
+
+
+def test_an_answer_given_by_hand_after_a_call_that_failed_is_stored(clock: FakeClock) -> None:
+    with closing(opened(mode="shadow", clock=clock, embedder=None)) as cache:
+        cache.get_or_generate("q", lambda: "wrong")
+        for _ in range(3):
+            with pytest.raises(OSError, match="down"):
+                cache.get_or_generate("q", fails)
+        found = cache.record("q", lambda: "")
+        assert isinstance(found, Recording)
+        found.fail(OSError("the stream broke"))
+        assert cache.update("q", "corrected").stored
+        withheld = cache.explain("q").exact
+        assert withheld is not None
+        stats = cache.stats()
+        assert (stats.groups["control"].calls, sum(stats.misses.values())) == (1, 5)
+
+
+def test_lookups_that_nobody_answered_refuse_one_update_at_most(clock: FakeClock) -> None:
+    with closing(opened(mode="shadow", clock=clock, embedder=None)) as cache:
+        cache.update("q", "old")
+        for _ in range(5):
+            cache.lookup("q")
+        assert [cache.update("q", "new").stored for _ in range(3)] == [False, True, True]
+
+
+def test_what_has_gone_meanwhile_is_stored_anew(clock: FakeClock) -> None:
+    with closing(opened(mode="shadow", clock=clock, embedder=None)) as cache:
+        cache.update("q", "old")
+        cache.lookup("q")
+        cache.clear()
+        assert cache.update("q", "new").stored
+
+
+def test_a_slow_model_is_compared_too(clock: FakeClock) -> None:
+    agrees = lambda new, old: new == old  # noqa: E731
+    with closing(opened(mode="shadow", clock=clock, single_flight_timeout=1.0, answers_agree=agrees)) as cache:
+        cache.update(ASKED, "down")
+
+        def generate() -> str:
+            clock.advance(300.0)
+            return "up"
+
+        cache.get_or_generate(ASKED, generate)
+        cache.finish_checks()
+        assert cache.stats().groups["control"].different == 1
+
+
+def test_what_is_being_compared_when_the_cache_closes_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmcache_plugins.engine.rolling_out._CLOSING", 0.1)
+    may_go_on = threading.Event()
+
+    def agrees(new: str, old: str) -> bool:
+        may_go_on.wait(30)
+        return False
+
+    cache = opened(mode="shadow", answers_agree=agrees)
+    try:
+        cache.update(ASKED, "down")
+        cache.get_or_generate(ASKED, lambda: "up")
+        cache._rolling_out.close(0.1)
+        assert cache.stats().groups["control"].unclear == 1
+    finally:
+        may_go_on.set()
+        cache.close()
+    stats = cache.stats().groups["control"]
+    assert (stats.different, stats.unclear) == (0, 1)
+
+
+def test_updates_without_a_lookup_are_no_calls_of_a_group(clock: FakeClock) -> None:
+    with closing(opened(mode="shadow", clock=clock, embedder=None)) as cache:
+        cache.get_or_generate("q", lambda: "a")
+        for number in range(10):
+            cache.update(f"faq {number}", "a")
+        assert cache.stats().groups["control"].calls == 1
+
+
+def test_answers_of_both_groups_are_timed_alike(clock: FakeClock) -> None:
+    with closing(opened(mode="canary", fraction=0.5, clock=clock, embedder=None)) as cache:
+        for number in range(60):
+            cache.lookup(f"q {number}")
+            clock.advance(2.0)
+            cache.update(f"q {number}", "a")
+        for group in cache.stats().groups.values():
+            assert group.lookups > 10
+            assert (group.answers.count, group.answers.seconds) == (group.lookups, pytest.approx(2.0 * group.lookups))
+
+
+def test_a_call_stays_in_the_group_of_its_lookup(clock: FakeClock) -> None:
+    with closing(opened(mode="canary", fraction=1.0, clock=clock, embedder=None)) as cache:
+        cache.lookup("q")
+        assert cache._rolling_out is not None
+        cache._rolling_out._fraction = 0.0
+        cache.update("q", "a")
+        groups = cache.stats().groups
+        assert (groups["served"].calls, "control" in groups and groups["control"].calls) == (1, False)
+
+
+def test_a_comparison_names_what_it_was_about(clock: FakeClock) -> None:
+    events: list[Event] = []
+    with closing(opened(mode="shadow", clock=clock, embedder=None, recorders=[events.append])) as cache:
+        cache.update("q", "a")
+        cache.get_or_generate("q", lambda: "a")
+        (event,) = [one for one in events if isinstance(one, ComparisonEvent)]
+        assert cache.report_wrong(event.reference).removed == 1

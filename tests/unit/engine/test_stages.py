@@ -23,6 +23,11 @@ def stages(**settings: Any) -> Stages:
     return Stages(Rollout(**given), 0.05, 0.0)
 
 
+def opened_with(rollout: Rollout, clock: FakeClock) -> SemanticCache:
+    agrees = lambda new, old: new == old  # noqa: E731
+    return open_cache("memory://", embedder=None, rollout=rollout, clock=clock, answers_agree=agrees)
+
+
 def check(subject: Stages, times: int, now: float, outcome: Any = "same") -> list[StageEvent]:
     """So many requests of the control group, each of which would have been a hit."""
     steps = []
@@ -49,6 +54,32 @@ def test_it_does_not_go_up_while_the_error_may_be_beyond_the_bound() -> None:
     subject = stages()
     assert check(subject, 50, 2 * HOUR) == []  # 0 of 50: up to 7 %
     assert [step.after for step in check(subject, 100, 2 * HOUR)] == [0.5]
+
+
+def test_what_nobody_can_tell_is_no_proof() -> None:
+    """Equal words are never unclear: a comparison that is broken leaves nothing but them."""
+    subject = stages()
+    assert check(subject, 40, 0.0, "unclear") == []
+    assert check(subject, 600, 2 * HOUR) == []
+    assert [step.after for step in check(subject, 1000, 2 * HOUR)][:1] == [0.5]  # 40 of 1,100 are few enough
+
+
+def test_reports_after_a_step_up_are_held_against_all_that_was_served() -> None:
+    subject = stages()
+    for _ in range(2000):
+        subject.looked(is_served=True, is_withheld=False)
+    assert [step.after for step in check(subject, 200, HOUR)] == [0.5]
+    subject.looked(is_served=True, is_withheld=False)
+    assert [subject.reported(HOUR) for _ in range(3)] == [None] * 3
+
+
+def test_stages_need_something_that_can_tell() -> None:
+    async def judge(question: Any, answer: Any) -> bool:
+        return True
+
+    for parts in ({}, {"judge": judge}):
+        with pytest.raises(ConfigError, match="nothing here can tell"):
+            open_cache("memory://", embedder=None, rollout=Rollout(), **parts)
 
 
 def test_requests_that_would_have_been_misses_count_for_the_error_rate() -> None:
@@ -158,12 +189,14 @@ def test_a_cache_goes_up_and_back_by_itself(
 
 def test_reports_of_users_step_back(clock: FakeClock) -> None:
     rollout = Rollout(stages=(1.0,), max_error_rate=0.01)
-    with closing(open_cache("memory://", embedder=None, rollout=rollout, clock=clock)) as opened:
+    with closing(opened_with(rollout, clock)) as opened:
         for number in range(5):
             opened.update(str(number), "up")
             hit = opened.lookup(str(number))
             if isinstance(hit, Hit):
-                opened.report_wrong(hit)
+                for _ in range(3):  # a double click is no second wrong answer
+                    opened.report_wrong(hit)
+                assert opened.stats().stages == ({"reports": 1} if number == 2 else {})
         assert opened.stats().stages == {"reports": 1}
         opened.update("x", "up")
         assert not isinstance(opened.lookup("x"), Hit)
@@ -171,7 +204,7 @@ def test_reports_of_users_step_back(clock: FakeClock) -> None:
 
 def test_the_environment_can_hold_a_rollout(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
     monkeypatch.setenv("LLMCACHE_MODE", "shadow")
-    with closing(open_cache("memory://", embedder=None, rollout=Rollout(stages=(1.0,)), clock=clock)) as opened:
+    with closing(opened_with(Rollout(stages=(1.0,)), clock)) as opened:
         opened.update("x", "up")
         assert not isinstance(opened.lookup("x"), Hit)
 
