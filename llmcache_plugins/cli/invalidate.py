@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.engine import InvalidationReport, SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache
@@ -57,12 +58,15 @@ def run_invalidate(options: InvalidateOptions, say: Callable[[str], None] = prin
     """Run it.
 
     Raises:
-        ConfigError: the URL is no cache in a file that is there, or nothing is selected.
+        ConfigError: the URL is no cache in a file that is there, nothing is selected, or what is stored is sealed, and
+            the key is not here.
         StoreError: the file cannot be read or written.
     """
     _check(options)
     embedder: dict[str, Any] = {} if options.meaning is not None else {"embedder": None}
     with open_cache(options.url, fail_open=False, event_rules=options.rules or (), **embedder) as cache:
+        if not (options.everything or options.log):
+            check_key(cache)  # nothing would be found, and "0 answers removed" be taken for an answer
         if options.log:
             _say_log(cache.invalidations(), options.as_json, say)
         else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache, parse_url
@@ -62,13 +63,15 @@ def run_export(options: ExportOptions, say: Callable[[str], None] = print) -> in
     """Run it; 1 when something was damaged or left out for no good reason.
 
     Raises:
-        ConfigError: the URL is no cache in a file that is there, or the file cannot be written.
+        ConfigError: the URL is no cache in a file that is there, the file cannot be written, or what is stored is
+            sealed, and the key is not here.
         StoreError: the cache cannot be read.
         OSError: the file cannot be written any more.
     """
     check_lasting(options.url, _LASTING)
     is_stream = options.file == "-"
     with _opened(options.url) as cache:
+        check_key(cache)
         report = cache.export_to(
             _stream(sys.stdout) if is_stream else options.file,
             namespace=options.namespace,
