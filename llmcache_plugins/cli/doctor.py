@@ -70,11 +70,8 @@ def _checks(url: str | None) -> Iterator[Check]:
     yield _embedder()
     given = ("this URL", "the cache") if url else ("LLMCACHE_URL", "default cache")
     url = url or os.environ.get("LLMCACHE_URL")
-    is_reachable = True
-    for check in store_checks(url, *given):
-        is_reachable = is_reachable and check.is_ok
-        yield check
-    yield _sealing(url if is_reachable else None)
+    yield from store_checks(url, *given)
+    yield _sealing(url)
     yield _mode()
 
 
@@ -167,10 +164,12 @@ def _sealing(url: str | None) -> Check:
 
 def _cannot_open(url: str | None) -> Check | None:
     """What is wrong with the key here for what is stored already; None where nothing is wrong or nothing is stored."""
-    if not url:
-        return None
-    kind, path = parse_url(url)
-    if kind not in ("disk", "redis") or (kind == "disk" and not (path.is_file() and path.stat().st_size)):
+    try:
+        kind, path = parse_url(url or "memory://")
+        is_there = kind == "redis" or (kind == "disk" and path.is_file() and path.stat().st_size > 0)
+    except (ConfigError, OSError):
+        return None  # said above
+    if url is None or not is_there:
         return None  # to look would make the file
     try:
         stack = open_store(url)

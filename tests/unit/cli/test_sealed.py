@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from llmcache_plugins import Request, open_cache
 from llmcache_plugins.cli import main
+from llmcache_plugins.cli.checks import Check
 from llmcache_plugins.cli.doctor import run_doctor
 from llmcache_plugins.cli.sealed import sealed_without_key
+from llmcache_plugins.testing.redis_server import RedisServer
 
 pytest.importorskip("cryptography")
 
@@ -70,6 +75,28 @@ def test_the_doctor_makes_no_file_and_fails_no_readable_one(tmp_path: Path) -> N
     with open_cache(url, embedder=None) as cache:
         cache.update("What is BGP?", "a protocol")
     assert doctor_says(url) == (code, said)
+
+
+def test_the_doctor_names_a_file_that_it_cannot_look_into(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE of_another_program (id INTEGER)")
+    code, said = doctor_says(f"disk://{tmp_path}/other.db")
+    assert code == 1
+    assert "a database of another program" in said
+
+
+def test_other_advice_about_a_server_does_not_hide_it(
+    redis_server: Callable[[str], RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("redis")
+    url = redis_server("plain").url
+    with open_cache(url, embedder=None, encryption_key=KEY) as cache:
+        cache.update("What is BGP?", "a protocol")
+    wrong = Check("the cache", "a server", "set another maxmemory-policy", is_ok=False)
+    monkeypatch.setattr("llmcache_plugins.cli.doctor.store_checks", lambda *given: iter([wrong]))
+    code, said = doctor_says(url)
+    assert code == 1
+    assert NO_KEY in said
 
 
 @pytest.mark.parametrize(
