@@ -10,6 +10,9 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, suppress
+from pathlib import Path
+from typing import TextIO
 
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
 
@@ -19,6 +22,15 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code, and raises SystemExit only for `--help`, `--version` and completion."""
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if sys.stderr is not None:
+        return _run(arguments)
+    # Closed (`2>&-`). What is printed to None goes to stdout, and a file that is opened next would be file 2, into
+    # which libraries write.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     named = f"llmcache {arguments[0]}" if arguments and not arguments[0].startswith("-") else "llmcache"
     try:
         from llmcache_plugins.cli.app import WrongArguments, read
@@ -31,30 +43,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # a full disk is said here, not by the interpreter when it ends
         return code
     except WrongArguments as error:
-        print(error, file=sys.stderr)
+        _complain(str(error))
         return 2
     except (ConfigError, MissingExtraError) as error:
-        print(f"{named}: {error}", file=sys.stderr)
+        _complain(f"{named}: {error}")
         return 2
     except LLMCacheError as error:
-        print(f"{named}: {type(error).__name__}: {error}", file=sys.stderr)
+        _complain(f"{named}: {type(error).__name__}: {error}")
         return 1
     except BrokenPipeError:  # the reader went away, `| head` for example
-        _let_go_of_stdout()
+        _let_go_of(sys.stdout)
         return 1
     except OSError as error:
-        print(f"{named}: {type(error).__name__}: {error}", file=sys.stderr)
-        _let_go_of_stdout()
+        _complain(f"{named}: {type(error).__name__}: {error}")
+        _let_go_of(sys.stdout)
         return 1
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        _complain("stopped")
         return 130  # 128 + SIGINT, as shells have it
 
 
 def _without_typer(arguments: Sequence[str], error: MissingExtraError) -> int:
     """Without what reads arguments only `llmcache doctor` runs, without any: it says what is missing."""
     if list(arguments) != ["doctor"]:
-        print(f"{error}\n`llmcache doctor` says what else is missing", file=sys.stderr)
+        _complain(f"{error}\n`llmcache doctor` says what else is missing")
         return 2
     from llmcache_plugins.cli.doctor import run_doctor
 
@@ -67,9 +79,18 @@ def _print_any_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _let_go_of_stdout() -> None:
-    """Where the output takes nothing any more, the interpreter must not flush into it again when it ends."""
+def _complain(said: str) -> None:
+    """On stderr; where that takes nothing, the exit code alone says it."""
+    with suppress(OSError):
+        print(said, file=sys.stderr)
+    _let_go_of(sys.stderr)
+
+
+def _let_go_of(stream: TextIO | None) -> None:
+    """Where an output takes nothing any more, the interpreter must not flush into it again when it ends."""
+    if stream is None:
+        return
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.types import Namespace
 
@@ -29,12 +30,13 @@ def run_analyze(options: AnalyzeOptions, say: Callable[[str], None] = print) -> 
     """Run it.
 
     Raises:
-        ConfigError: the URL is no cache in a file that is there.
+        ConfigError: the URL is no cache in a file that is there, or what is stored is sealed, and the key is not here.
         StoreError: the file cannot be read.
     """
     check_lasting(options.url, "only a cache in a file or on a server can be read from outside")
     settings: dict[str, Any] = {"namespace": options.namespace} if options.namespace else {}
     with open_cache(options.url, embedder=None, fail_open=False, maintenance="manual", **settings) as cache:
+        check_key(cache)
         analysis = cache.analyze(top=options.top, with_text=options.with_text)
     say(json.dumps(analysis.as_json()) if options.as_json else str(analysis))
     return 0

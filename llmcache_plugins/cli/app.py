@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from functools import cache
 from typing import Annotated, Any
 
@@ -72,7 +72,8 @@ def read(arguments: Sequence[str] | None = None) -> Run:
     try:
         found = _program().main(given, prog_name="llmcache", standalone_mode=False)
     except _UsageError as error:
-        with redirect_stdout(sys.stderr):  # the help goes where the error goes: a program may read stdout
+        # The help goes where the error goes: a program may read stdout. Where nobody can read it, the error stays one.
+        with suppress(OSError), redirect_stdout(sys.stderr):
             print(error.ctx.get_help() if error.ctx else "")
         where = error.ctx.command_path if error.ctx else "llmcache"
         raise WrongArguments(f"{where}: {' '.join(error.format_message().split())}") from None

@@ -199,8 +199,7 @@ def _serve_with_progress(questions: Sequence[Question], ask: Ask, listener: List
 
 def _print(summary: Summary, settings: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
-        json.dump({"settings": settings, **summary.as_json()}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print(json.dumps({"settings": settings, **summary.as_json()}, indent=2))
         return
     from llmcache_plugins.cli.report import print_report
 

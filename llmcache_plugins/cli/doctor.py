@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 from llmcache_plugins.cli.checks import Check
+from llmcache_plugins.cli.sealed import sealed_without_key
 from llmcache_plugins.cli.store_checks import store_checks
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.errors import ConfigError, LLMCacheError, MissingExtraError
-from llmcache_plugins.factory import open_cache, with_mode
+from llmcache_plugins.factory import open_cache, open_store, parse_url, with_mode
 
 __all__ = ["run_doctor", "say_size"]
 
@@ -67,11 +68,10 @@ def _checks(url: str | None) -> Iterator[Check]:
     for name, extra in _PACKAGES:
         yield _package(name, extra, least)
     yield _embedder()
-    if url:
-        yield from store_checks(url, "this URL", "the cache")
-    else:
-        yield from store_checks(os.environ.get("LLMCACHE_URL"), "LLMCACHE_URL", "default cache")
-    yield _sealing()
+    given = ("this URL", "the cache") if url else ("LLMCACHE_URL", "default cache")
+    url = url or os.environ.get("LLMCACHE_URL")
+    yield from store_checks(url, *given)
+    yield _sealing(url)
     yield _mode()
 
 
@@ -149,15 +149,37 @@ def _embedder() -> Check:
     return Check(name, embedder.embedder_id)
 
 
-def _sealing() -> Check:
-    """Whether the default cache is sealed; a key that is none is a failure."""
+def _sealing(url: str | None) -> Check:
+    """Whether what is stored is sealed; a key that is none, or does not open what is there already, is a failure."""
     if not os.environ.get("LLMCACHE_ENCRYPTION_KEY"):
+        if (found := _cannot_open(url)) is not None:
+            return found
         return Check("encryption", "none: what is stored is readable (set LLMCACHE_ENCRYPTION_KEY to seal it)")
     try:
         open_cache("memory://", embedder=None, maintenance="manual", mode="serve", fraction=0.0).close()
     except (ConfigError, MissingExtraError) as error:
         return Check("encryption", f"LLMCACHE_ENCRYPTION_KEY: {error}", is_ok=False)
-    return Check("encryption", "LLMCACHE_ENCRYPTION_KEY")
+    return _cannot_open(url) or Check("encryption", "LLMCACHE_ENCRYPTION_KEY")
+
+
+def _cannot_open(url: str | None) -> Check | None:
+    """What is wrong with the key here for what is stored already; None where nothing is wrong or nothing is stored."""
+    try:
+        kind, path = parse_url(url or "memory://")
+        is_there = kind == "redis" or (kind == "disk" and path.is_file() and path.stat().st_size > 0)
+    except (ConfigError, OSError):
+        return None  # said above
+    if url is None or not is_there:
+        return None  # to look would make the file
+    try:
+        stack = open_store(url)
+        try:
+            said = sealed_without_key(stack.bottom.store)
+        finally:
+            stack.close()
+    except LLMCacheError as error:
+        return Check("encryption", f"cannot be looked at ({type(error).__name__}: {error})", is_ok=False)
+    return None if said is None else Check("encryption", said, is_ok=False)
 
 
 def _mode() -> Check:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.cli.showing import one_line, show
 from llmcache_plugins.engine import Explanation
 from llmcache_plugins.engine.explanation import CandidateReport
@@ -56,7 +57,7 @@ def run_explain(options: ExplainOptions, say: Callable[[str], None] = print, **p
 
     Raises:
         ConfigError: there is no URL, or it is of no cache in a file that is there or on a server; or a setting is out
-            of range.
+            of range; or what is stored is sealed, and the key is not here.
         StoreError, EmbedderError: the cache cannot be asked.
     """
     url = named_or_variable(options.store, "--store")
@@ -67,6 +68,7 @@ def run_explain(options: ExplainOptions, say: Callable[[str], None] = print, **p
         parts["embedder"] = LexicalMatcher()
     request = Request(options.text, provider=options.provider, model=options.model, namespace=options.namespace)
     with open_cache(url, fail_open=False, maintenance="manual", **options.settings, **parts) as cache:
+        check_key(cache)
         found = cache.explain(request)
     if options.as_json:
         say(json.dumps(_as_json(found)))

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.cli.showing import in_words, one_line, show
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_store
@@ -78,13 +79,15 @@ def run_inspect(
     """List entries, or show one; 1 when there is no entry of that key, or several.
 
     Raises:
-        ConfigError: there is no URL, or it is of no cache in a file that is there or on a server.
+        ConfigError: there is no URL, or it is of no cache in a file that is there or on a server; or what is stored is
+            sealed, and the key is not here.
         StoreError: the store cannot be read.
     """
     url = named_or_variable(options.store, "--store")
     check_lasting(url, "only a cache in a file or on a server can be looked into from outside")
     stack = open_store(url)
     try:
+        check_key(stack.bottom.store)
         wanted = 2 if options.key is not None else options.limit + 1
         found = _found(stack.bottom.store, options, wanted)
     finally:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.engine import InvalidationReport, SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache
@@ -57,12 +58,15 @@ def run_invalidate(options: InvalidateOptions, say: Callable[[str], None] = prin
     """Run it.
 
     Raises:
-        ConfigError: the URL is no cache in a file that is there, or nothing is selected.
+        ConfigError: the URL is no cache in a file that is there, nothing is selected, or what is stored is sealed, and
+            the key is not here.
         StoreError: the file cannot be read or written.
     """
     _check(options)
     embedder: dict[str, Any] = {} if options.meaning is not None else {"embedder": None}
     with open_cache(options.url, fail_open=False, event_rules=options.rules or (), **embedder) as cache:
+        if not (options.everything or options.log):
+            check_key(cache)  # nothing would be found, and "0 answers removed" be taken for an answer
         if options.log:
             _say_log(cache.invalidations(), options.as_json, say)
         else:
@@ -72,13 +76,25 @@ def run_invalidate(options: InvalidateOptions, say: Callable[[str], None] = prin
 
 def _check(options: InvalidateOptions) -> None:
     check_lasting(options.url, "only a cache in a file or on a server outlives its process")
-    selecting = [name for name in _SELECTING if getattr(options, name) not in (None, (), False)]
+    selecting = [name for name in _SELECTING if _is_given(getattr(options, name))]
     if options.event is not None and selecting:
         raise ConfigError(f"--event says by itself what is wrong; leave out {', '.join(map(_flag, selecting))}")
+    if options.everything and len(selecting) > 1:
+        others = (name for name in selecting if name != "everything")
+        raise ConfigError(f"--everything goes with --namespace alone; leave out {', '.join(map(_flag, others))}")
     if options.event is None and (options.set or options.rules):
         raise ConfigError("--set and --rules go with --event")
     if options.similarity is not None and options.meaning is None:
         raise ConfigError("--similarity goes with --meaning")
+    if not (selecting or options.namespace or options.event is not None or options.log):
+        raise ConfigError(
+            f"nothing is selected: give {', '.join(map(_flag, _SELECTING[:-1]))} or --namespace; --event for what "
+            "happened; or --everything"
+        )
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False and value != ()  # 0 seconds are given
 
 
 def _flag(name: str) -> str:

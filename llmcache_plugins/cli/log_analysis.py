@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmcache_plugins.cli.log_progress import log_progress
+from llmcache_plugins.cli.plot_file import check_plot
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.logs.forecast import FLAT_CALL_COST, FLAT_HIT_COST, Forecast, forecast_of
@@ -81,11 +82,13 @@ def run_log_analysis(
         cost_of: prices; without it every call costs `options.call_cost`.
 
     Raises:
-        ConfigError: there is no such file, it holds no calls, or an option is out of range.
+        ConfigError: there is no such file, it holds no calls, an option is out of range, or the plot cannot be written.
         MissingExtraError: a plot was asked for, and matplotlib is not installed.
     """
     if options.plot is not None:
         from llmcache_plugins.cli.log_plot import save_plot  # says at once what is missing
+
+        check_plot(options.plot)
     embedder = None if options.exact_only else _embedder(make_embedder)
     with log_progress() as told:
         log = LogFile(options.log, limit=options.limit, progress=lambda done, total: told("reading", done, total))
@@ -102,12 +105,12 @@ def run_log_analysis(
         embedding_cost=options.embedding_cost,
         dimension=0 if embedder is None else int(embedder.embed(["a"]).shape[1]),
     )
-    if options.plot is not None:
-        save_plot(forecast, options.plot)
     if options.as_json:
         say(json.dumps(_as_json(forecast, log, options, embedder)))
     else:
         _say(forecast, log, options, embedder, say)
+    if options.plot is not None:  # last: what was found out is not lost when it cannot be drawn
+        save_plot(forecast, options.plot)
     return 0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmcache_plugins.errors import ConfigError, MissingExtraError
+from llmcache_plugins.cli.plot_file import write_plot
+from llmcache_plugins.errors import MissingExtraError
 
 try:
     from matplotlib.axes import Axes
@@ -38,10 +39,7 @@ def save_plot(forecast: Forecast, path: Path) -> None:
     for axes in panels.flat:
         axes.set_ylim(0, 100)
         axes.grid(alpha=0.3)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the plot cannot be written to {path}: {error}") from error
+    write_plot(figure, path)
 
 
 def _over_time(axes: Axes, forecast: Forecast) -> None:

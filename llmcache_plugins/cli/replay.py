@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llmcache_plugins.cli.log_progress import log_progress
+from llmcache_plugins.cli.plot_file import check_plot
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.evaluation.vectors import Progress
@@ -66,11 +67,13 @@ def run_replay(
     """Replay the log and print a table of what each cache would have answered; the exit code.
 
     Raises:
-        ConfigError: there is no such file, it holds no calls, or an option is out of range.
+        ConfigError: there is no such file, it holds no calls, an option is out of range, or the plot cannot be written.
         MissingExtraError: `by_meaning` without an embedder installed, or `plot` without matplotlib.
     """
     if options.plot is not None:
         from llmcache_plugins.cli.replay_plot import save_plot  # says at once what is missing
+
+        check_plot(options.plot)
     embedder = make_embedder() if options.by_meaning else None
     configurations(options.sizes or (1,), options.ttls, options.evictions)  # what is wrong is said before the reading
     with log_progress() as told:
@@ -87,13 +90,13 @@ def run_replay(
         for ttl in options.ttls
     ]
     rows.sort(key=lambda one: (one.entries, one.ttl is None, one.ttl or 0.0, -one.hit_rate, one.name != _OPTIMUM))
-    if options.plot is not None:
-        save_plot(rows, options.plot)
     if options.as_json:
         content = {"log": options.log.name, "calls": len(trace), "distinct": distinct, "left_out": dict(log.left_out)}
         say(json.dumps({**content, "by_meaning": options.by_meaning, "rows": [asdict(one) for one in rows]}))
     else:
         say(text_of_replay(rows, len(trace), distinct))
+    if options.plot is not None:  # last: what was found out is not lost when it cannot be drawn
+        save_plot(rows, options.plot)
     return 0
 
 

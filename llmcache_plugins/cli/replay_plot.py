@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmcache_plugins.analysis.table import duration
-from llmcache_plugins.errors import ConfigError, MissingExtraError
+from llmcache_plugins.cli.plot_file import write_plot
+from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.logs.simulate import Simulated
 
 try:
@@ -37,7 +38,4 @@ def save_plot(rows: Sequence[Simulated], path: Path) -> None:
     axes.set_ylabel("hit rate, % of calls")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the plot cannot be written to {path}: {error}") from error
+    write_plot(figure, path)

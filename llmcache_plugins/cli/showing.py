@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.report import Section
 from llmcache_plugins.report.text import text_of
 
-__all__ = ["in_words", "one_line", "show"]
+__all__ = ["in_words", "is_terminal", "one_line", "show"]
 
 _STEPS = ((86_400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
 def show(sections: Sequence[Section], say: Callable[[str], None] = print) -> None:
     """Drawn when `say` is `print`, stdout is a terminal and rich is installed; else as text."""
-    if say is print and sys.stdout.isatty():
+    if say is print and is_terminal(sys.stdout):
         try:
             from llmcache_plugins.cli.report_table import print_sections
         except MissingExtraError:
@@ -25,6 +26,11 @@ def show(sections: Sequence[Section], say: Callable[[str], None] = print) -> Non
             return print_sections(sections)
     say(text_of(sections))
     return None
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Does somebody look at it? None is a standard stream that was closed (`>&-`)."""
+    return stream is not None and stream.isatty()
 
 
 def one_line(text: str, longest: int = 60) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
 from llmcache_plugins.cli.rates import Rates, rates_between
-from llmcache_plugins.cli.showing import one_line, show
+from llmcache_plugins.cli.showing import is_terminal, one_line, show
 from llmcache_plugins.cli.stats import stats_as_json
 from llmcache_plugins.counters import CacheStats, LookupCounts, SharedStats
 from llmcache_plugins.errors import ConfigError, MissingExtraError, StoreUnavailable
@@ -97,7 +97,7 @@ def _looked(shared: SharedStats) -> SharedStats:
 @contextmanager
 def _screen(say: Callable[[str], None]) -> Iterator[Callable[[Sequence[Section]], None]]:
     """One picture in place of the other on a terminal with rich; else one under the other."""
-    if say is print and sys.stdout.isatty():
+    if say is print and is_terminal(sys.stdout):
         try:
             from llmcache_plugins.cli.top_screen import live
         except MissingExtraError:

@@ -6,13 +6,17 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache, parse_url
+from llmcache_plugins.keys.fingerprint import KEY_VERSION
 from llmcache_plugins.transfer import TransferReport
+from llmcache_plugins.transfer.files import AnyFile, look_at_header
 from llmcache_plugins.types import Namespace
 
 __all__ = ["ExportOptions", "ImportOptions", "run_export", "run_import"]
@@ -62,13 +66,15 @@ def run_export(options: ExportOptions, say: Callable[[str], None] = print) -> in
     """Run it; 1 when something was damaged or left out for no good reason.
 
     Raises:
-        ConfigError: the URL is no cache in a file that is there, or the file cannot be written.
+        ConfigError: the URL is no cache in a file that is there, the file cannot be written, or what is stored is
+            sealed, and the key is not here.
         StoreError: the cache cannot be read.
         OSError: the file cannot be written any more.
     """
     check_lasting(options.url, _LASTING)
     is_stream = options.file == "-"
     with _opened(options.url) as cache:
+        check_key(cache)
         report = cache.export_to(
             _stream(sys.stdout) if is_stream else options.file,
             namespace=options.namespace,
@@ -88,12 +94,17 @@ def run_import(options: ImportOptions, say: Callable[[str], None] = print) -> in
     """
     check_lasting(options.url, _LASTING, must_exist=False)
     kind, path = parse_url(options.url)
-    # What would be stored in a file that is not there yet: all of it. The trial leaves none behind.
-    url = "memory://" if options.dry_run and kind == "disk" and not path.is_file() else options.url
+    source: AnyFile = _stream(sys.stdin) if options.file == "-" else options.file
+    url = options.url
+    if kind == "disk" and not path.is_file():
+        # What would be stored in a file that is not there yet: all of it. A trial leaves none behind, and neither does
+        # what is refused.
+        is_importable, source = _looked_at(source)
+        url = url if is_importable and not options.dry_run else "memory://"
     limits = {"max_entries": options.max_entries or _NO_LIMIT, "max_bytes": options.max_bytes or _NO_LIMIT}
     with _opened(url, **limits) as cache:
         report = cache.import_from(
-            _stream(sys.stdin) if options.file == "-" else options.file,
+            source,
             namespace=options.namespace,
             vectors=not options.no_vectors,
             existing="replace" if options.replace else "keep" if options.keep else "newer",
@@ -103,6 +114,19 @@ def run_import(options: ImportOptions, say: Callable[[str], None] = print) -> in
             progress=_has_bar(options),
         )
     return _told(report, options.as_json, say)
+
+
+def _looked_at(source: AnyFile) -> tuple[bool, AnyFile]:
+    """Whether any cache would take the entries, and what to import from then.
+
+    Raises:
+        ConfigError: it is no export that can be read.
+    """
+    place = Path(source).expanduser() if isinstance(source, str) else None
+    if place is not None and place.exists() and not (place.is_file() or place.is_dir()):
+        return True, source  # what a named pipe holds can be read once
+    header, source = look_at_header(source)
+    return header.key_version == KEY_VERSION, source
 
 
 def _opened(url: str, **limits: Any) -> SemanticCache:

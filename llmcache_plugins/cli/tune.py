@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmcache_plugins.cli.plot_file import check_plot
 from llmcache_plugins.embedders import OnnxEmbedder
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.evaluation import LabelledFile, PreparedEmbedder, Progress, read_file, texts_to_embed
@@ -92,13 +93,16 @@ def run_tune(
     """Try every setting on the pairs and print what they did; the exit code.
 
     Raises:
-        ConfigError: a file is missing or malformed or has too few labels, or a number is out of range.
+        ConfigError: a file is missing or malformed or has too few labels, a number is out of range, or the plot
+            cannot be written.
         MissingExtraError: an optional package that this needs is not installed.
     """
     if not 0 <= options.cost_per_call < math.inf:
         raise ConfigError(f"cost per call must be a finite number of at least 0, not {options.cost_per_call}")
     if options.plot is not None:
         from llmcache_plugins.cli.tune_plot import save_plot  # before the work, so that its absence is said at once
+
+        check_plot(options.plot)
     if not options.as_json:
         from llmcache_plugins.cli.tune_report import print_tuning
     files, unlabelled = zip(*map(_read, options.pairs), strict=True)
@@ -110,12 +114,12 @@ def run_tune(
         tuning = tune(pairs, embedder, max_error_rate=options.max_error_rate, progress=progress)
     ambiguous = sum(bool(pair.ambiguous) for pair in pairs)
     report = TuneReport(tuning, len(pairs) - ambiguous, sum(unlabelled), ambiguous, options)
-    if options.plot is not None:
-        save_plot(tuning, options.plot)
     if options.as_json:
         write(json.dumps(report.as_json()))  # ASCII: any terminal and any reader takes it
     else:
         print_tuning(report)
+    if options.plot is not None:  # last: what was found out is not lost when it cannot be drawn
+        save_plot(tuning, options.plot)
     return 0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmcache_plugins.errors import ConfigError, MissingExtraError
+from llmcache_plugins.cli.plot_file import write_plot
+from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.evaluation.tune import Trial, Tuning
 
 try:
@@ -43,10 +44,7 @@ def save_plot(tuning: Tuning, path: Path) -> None:
     axes.set_ylabel("right hits, % of all pairs")
     axes.legend()
     axes.grid(alpha=0.3)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the plot cannot be written to {path}: {error}") from error
+    write_plot(figure, path)
 
 
 def _threshold(trial: Trial) -> float | None:

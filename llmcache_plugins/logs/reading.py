@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -23,6 +25,14 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Hears how many bytes of the file have been read, and of how many; every thousand lines and at the end."""
 _LONGEST = 4 * 2**20  # bytes of a line: one more is left out, so that one bad line cannot fill the memory
 _NO_LINES = ("[", "[{", "{")  # what a file that is all one piece of JSON begins with; its lines are no questions
+_HEAD = 64 * 2**10  # bytes by which it is told whether a file is text
+_MOST_BROKEN = 0.3  # of the characters there: random bytes have half of them broken, Latin-1 a tenth
+_WIDE = {  # signs at the beginning of a file: those of UTF-32 begin with those of UTF-16, and come first
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 _EVERY = 1000  # lines between two steps of progress
 
 
@@ -62,7 +72,7 @@ class LogFile:
         """The calls.
 
         Raises:
-            ConfigError: the file cannot be opened, or is one piece of JSON and not lines.
+            ConfigError: the file cannot be opened, is no UTF-8 text, or is one piece of JSON and not lines.
         """
         self.lines = self.calls = 0
         self.left_out, self.shapes = Counter(), Counter()
@@ -84,6 +94,7 @@ class LogFile:
         is_packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         opened: IO[bytes] = gzip.GzipFile(fileobj=raw) if is_packed else raw  # type: ignore[assignment]  # reads as IO
+        self._check_text(opened)
         name = self.path.name.lower().removesuffix(".gz")
         read = _csv_rows if name.endswith(".csv") else _line_rows
         rows = read(self._told(_lines(opened, self.left_out), raw, total), self.left_out)
@@ -105,6 +116,18 @@ class LogFile:
             else:
                 yield call
 
+    def _check_text(self, file: IO[bytes]) -> None:
+        """Each line of a picture or of a data base would be a question. A few broken characters are no reason."""
+        head = b""
+        with suppress(EOFError, zlib.error, gzip.BadGzipFile):  # counted where it is read
+            head = file.read1(_HEAD)  # type: ignore[attr-defined]  # both kinds of file have it
+        file.seek(0)
+        for mark, name in _WIDE.items():
+            if head.startswith(mark):
+                raise ConfigError(f"{self.path} is {name}, not UTF-8; write it anew: iconv -f {name} -t UTF-8 FILE")
+        if _broken(head) > _MOST_BROKEN:
+            raise ConfigError(f"{self.path} is not UTF-8 text: a log is JSON lines, CSV, or a question a line")
+
     def _told(self, lines: Iterator[str], raw: IO[bytes], total: int) -> Iterator[str]:
         for line in lines:
             if line.strip():
@@ -114,6 +137,13 @@ class LogFile:
                 if self._progress is not None and self.lines % _EVERY == 0:
                     self._progress(min(raw.tell(), total), total)
             yield line
+
+
+def _broken(head: bytes) -> float:
+    """The share of characters that are no UTF-8, or control characters that no text has."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(head)  # may end within a character
+    bad = sum(sign == "\ufffd" or (sign < " " and not sign.isspace()) for sign in text)
+    return bad / max(1, len(text))
 
 
 def _call_of(row: str | Mapping[str, Any]) -> LoggedCall:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.selection import Invalidation
@@ -28,7 +28,7 @@ from llmcache_plugins.transfer.lines import (
 from llmcache_plugins.transfer.records import Header, Record
 from llmcache_plugins.transfer.report import Tally
 
-__all__ = ["AnyFile", "FileSink", "FileSource"]
+__all__ = ["AnyFile", "FileSink", "FileSource", "look_at_header"]
 
 AnyFile: TypeAlias = str | os.PathLike[str] | BinaryIO
 
@@ -283,6 +283,51 @@ class FileSource:
             self._damaged("the compressed data ends or breaks here")
             return None
         return line or None
+
+
+def look_at_header(source: AnyFile) -> tuple[Header, AnyFile]:
+    """The header of an export, before a store is opened for what follows, and what to import from then: the same path,
+    or a file that has all that the given one had.
+
+    Args:
+        source: a path of a regular file, or a binary file.
+
+    Raises:
+        ConfigError: it is neither, cannot be read, or is no export that is known here.
+    """
+    given = _checked(source, "read")
+    if isinstance(given, Path):
+        return _header_of(given), given
+    try:
+        kept = given.readline(_LONGEST)
+    except OSError as error:
+        raise ConfigError(f"what is read cannot be read: {type(error).__name__}") from error
+    return _header_of(io.BytesIO(kept)), cast(BinaryIO, io.BufferedReader(_Resumed(kept, given)))
+
+
+def _header_of(source: AnyFile) -> Header:
+    looked = FileSource(source, Tally(), is_strict=False)
+    try:
+        return looked.begin()
+    finally:
+        looked.close()
+
+
+class _Resumed(io.RawIOBase):
+    """What was read of a file, and then the rest of it; a pipe cannot go back. The file is not closed."""
+
+    def __init__(self, kept: bytes, rest: BinaryIO) -> None:
+        self._kept = kept
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        read = self._kept[: len(into)] or self._rest.read(len(into))
+        self._kept = self._kept[len(into) :]
+        into[: len(read)] = read
+        return len(read)
 
 
 def _checked(file: object, verb: str) -> Path | BinaryIO:

@@ -10,6 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from llmcache_plugins.errors import ConfigError
+
 __all__ = [
     "BudgetOption",
     "DryRunOption",
@@ -27,6 +29,7 @@ __all__ = [
     "duration",
     "milliseconds",
     "namespace",
+    "one_url",
     "pair",
     "several",
     "within",
@@ -91,6 +94,17 @@ def pair(text: str, option: str) -> tuple[str, str]:
     if not (name and sign and value):
         raise typer.BadParameter(f"must be NAME=VALUE, not {text!r}", param_hint=f"'{option}'")
     return name, value
+
+
+def one_url(url: str | None, store: str | None) -> str | None:
+    """The URL of the cache, by its place or by `--store`; None where neither is given.
+
+    Raises:
+        ConfigError: both are.
+    """
+    if url is not None and store is not None:
+        raise ConfigError("give the URL of the cache once: by --store or without it, not both")
+    return store if url is None else url
 
 
 def several(one: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:

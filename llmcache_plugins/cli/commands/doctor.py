@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from llmcache_plugins.cli.commands.arguments import JsonOption, UrlOrVariable
+from llmcache_plugins.cli.commands.arguments import JsonOption, StoreOption, UrlOrVariable, one_url
 from llmcache_plugins.cli.commands.command import Command, Run
 
 __all__ = ["DOCTOR"]
@@ -16,6 +16,7 @@ _PANEL = "What so many entries would take on a server"
 
 def _read(
     url: UrlOrVariable = None,
+    store: StoreOption = None,
     entries: Annotated[
         int | None, typer.Option("--entries", min=1, metavar="N", help="how many", rich_help_panel=_PANEL)
     ] = None,
@@ -35,6 +36,7 @@ def _read(
 ) -> Run:
     from llmcache_plugins.cli.doctor import run_doctor, say_size
 
+    url = one_url(url, store)
     if entries is None:
         return lambda: run_doctor(url=url, as_json=as_json)
     return lambda: say_size(

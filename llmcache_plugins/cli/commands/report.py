@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from llmcache_plugins.cli.commands.arguments import JsonOption, PricesOption, UrlOrVariable
+from llmcache_plugins.cli.commands.arguments import JsonOption, PricesOption, StoreOption, UrlOrVariable, one_url
 from llmcache_plugins.cli.commands.command import Command, Run
 
 __all__ = ["REPORT"]
@@ -17,6 +17,7 @@ _MONEY = "What things cost, in dollars"
 
 def _read(
     url: UrlOrVariable = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown")] = False,
     compare: Annotated[
@@ -63,7 +64,7 @@ def _read(
     from llmcache_plugins.cli.report_command import ReportOptions, run_report
 
     options = ReportOptions(
-        url=url,
+        url=one_url(url, store),
         json=as_json,
         markdown=markdown,
         prices=prices,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from llmcache_plugins.cli.commands.arguments import JsonOption, UrlOrVariable
+from llmcache_plugins.cli.commands.arguments import JsonOption, StoreOption, UrlOrVariable, one_url
 from llmcache_plugins.cli.commands.command import Command, Run
 
 __all__ = ["STATS"]
@@ -14,6 +14,7 @@ __all__ = ["STATS"]
 
 def _read(
     url: UrlOrVariable = None,
+    store: StoreOption = None,
     as_json: JsonOption = False,
     reset: Annotated[bool, typer.Option("--reset", help="let all counts begin at 0")] = False,
     dry_run: Annotated[
@@ -22,7 +23,7 @@ def _read(
 ) -> Run:
     from llmcache_plugins.cli.stats import StatsOptions, run_stats
 
-    options = StatsOptions(url=url, as_json=as_json, reset=reset, dry_run=dry_run)
+    options = StatsOptions(url=one_url(url, store), as_json=as_json, reset=reset, dry_run=dry_run)
     return lambda: run_stats(options)
 
 

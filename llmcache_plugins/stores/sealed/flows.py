@@ -230,6 +230,11 @@ class Flows:
             self._to.warn_of_other_key()
         self._is_marked = self._to.mark in marks
 
+    def is_sealed_by_others(self) -> Flow[bool]:
+        """Has somebody sealed what is stored, and nobody with this key?"""
+        marks: dict[str, str] = yield call("notes", SEALED_BY)
+        return bool(marks) and SEALED_BY + self._to.mark not in marks
+
     def _leave_mark(self) -> Flow[None]:
         try:
             yield call("note", SEALED_BY + self._to.mark, "")

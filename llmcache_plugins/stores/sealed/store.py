@@ -156,6 +156,10 @@ class EncryptedStore:
     def notes(self, prefix: str = "") -> dict[str, str]:
         return self._run(self._flows.notes(prefix))
 
+    def is_sealed_by_others(self) -> bool:
+        """Has somebody sealed what is stored, and nobody with this key? Then nothing of it is found."""
+        return self._run(self._flows.is_sealed_by_others())
+
     def tally(self, changes: Mapping[str, str | None], *, expected: Mapping[str, str | None]) -> bool:
         return self._run(self._flows.tally(changes, expected=expected))
 

@@ -124,6 +124,25 @@ def test_what_is_not_given_is_at_its_default(
     assert seen == [expected]
 
 
+@pytest.mark.parametrize(
+    ("command", "run"), [("stats", "stats.run_stats"), ("report", "report_command.run_report"), ("doctor", None)]
+)
+def test_the_cache_is_named_by_its_place_or_by_store(
+    command: str, run: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Any] = []
+    if run is None:
+        monkeypatch.setattr("llmcache_plugins.cli.doctor.run_doctor", lambda *, url, **rest: seen.append(url) or 0)
+    else:
+        monkeypatch.setattr(f"llmcache_plugins.cli.{run}", lambda options, **rest: seen.append(options.url) or 0)
+    for arguments in ([URL], ["--store", URL], []):
+        assert main([command, *arguments]) == 0
+    assert seen == [URL, URL, None]
+    assert main([command, URL, "--store", URL]) == 2
+    assert len(seen) == 3
+    assert f"llmcache {command}: give the URL of the cache once" in capsys.readouterr().err
+
+
 def test_the_budget_that_the_help_names_is_the_caches_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

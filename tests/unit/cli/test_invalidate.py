@@ -78,7 +78,10 @@ def test_the_log(url: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "nothing is selected"),
+        ([], "nothing is selected: give --key, --tag, --tag-pattern, --query-type, --model, --level, --older-than, "),
+        ([], "--event for what happened; or --everything\n"),
+        (["--everything", "--tag", "a", "--model", "m"], "alone; leave out --tag, --model"),
+        (["--older-than", "0", "--event", "config_change"], "leave out --older-than"),
         (["--similarity", "0.9"], "goes with --meaning"),
         (["--set", "a=b"], "go with --event"),
         (["--event", "config_change", "--tag", "a"], "leave out --tag"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,30 @@ def test_a_full_disk_is_said_in_one_line(pairs: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "No space left on device" in done.stderr
+
+
+def closed(redirection: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run with a standard stream that the shell has closed, or opened in vain."""
+    command = shlex.join([sys.executable, "-m", "llmcache_plugins.cli", *map(str, arguments)])
+    return subprocess.run(["/bin/sh", "-c", f"{command} {redirection}"], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the redirections are of a POSIX shell")
+@pytest.mark.parametrize("arguments", [["compare", "show BGP state", "display BGP state", "--lexical"], ["--help"]])
+def test_without_a_standard_output_a_command_ends_well(arguments: list[str]) -> None:
+    done = closed(">&-", *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the redirections are of a POSIX shell")
+@pytest.mark.parametrize("redirection", ["2>&-", "2</dev/null", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", [["stats", "bogus"], ["stats", "--bogus"], ["analyze", "LOG", "--exact-only"]])
+def test_without_a_standard_error_the_exit_code_is_the_same_and_nothing_is_mixed_into_the_output(
+    redirection: str, arguments: list[str], tmp_path: Path
+) -> None:
+    log = write(tmp_path / "log.jsonl", {"no": "question"})
+    done = closed(redirection, *(log if argument == "LOG" else argument for argument in arguments))
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize("cost", ["inf", "nan", "-1", "much"])

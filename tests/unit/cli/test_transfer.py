@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,7 @@ def test_a_file_that_cannot_be_imported_is_said_in_one_line(
     capsys: pytest.CaptureFixture[str],
     change: tuple[bytes, bytes],
     says: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "x.jsonl"
     run(capsys, "export", url, path)
@@ -181,6 +184,24 @@ def test_a_file_that_cannot_be_imported_is_said_in_one_line(
     assert (code, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
+    assert not (tmp_path / "target.db").exists()
+    with path.open("rb") as file:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
+        code, out, err = run(capsys, "import", target, "-")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert not (tmp_path / "target.db").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+def test_a_named_pipe_is_read_once(url: str, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=main, args=(["export", url, str(pipe), "--json"],))
+    writer.start()
+    assert main(["import", target, str(pipe), "--json"]) == 0
+    writer.join()
+    assert found(target) == 5
 
 
 def test_what_cannot_be_opened_is_said_in_one_line(
@@ -192,6 +213,9 @@ def test_what_cannot_be_opened_is_said_in_one_line(
         ["export", url, tmp_path / "none" / "x"],
         ["import", "null://", "x"],
         ["import", url, tmp_path / "none"],
+        ["import", f"disk://{tmp_path}/none.db", tmp_path / "none"],
+        ["import", f"disk://{tmp_path}/none.db", tmp_path],
+        ["import", f"disk://{tmp_path}/none.db", ""],
         ["import", f"disk://{tmp_path}/none.db", "x", "--dry-run"],
     ):
         code, out, err = run(capsys, *arguments)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +180,46 @@ def test_a_wrong_path_or_limit_says_so(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a")
     with pytest.raises(ConfigError, match="limit must be an integer of at least 1"):
         LogFile(tmp_path / "log", limit=0)
+
+
+RANDOM = random.Random(7).randbytes(200_000)
+LINES = "".join(f"Where is the rack {number} of Zürich?\n" for number in range(50))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (RANDOM, "is not UTF-8 text: a log is JSON lines"),
+        (b"SQLite format 3\0" + bytes(4000) + b"question\n" * 100, "is not UTF-8 text"),
+        (LINES.encode("utf-16-le"), "is not UTF-8 text"),
+        (LINES.encode("utf-16"), "is UTF-16, not UTF-8; write it anew: iconv -f UTF-16"),
+        (LINES.encode("utf-32"), "is UTF-32, not UTF-8; write it anew: iconv -f UTF-32"),
+    ],
+    ids=["random", "data base", "utf-16 without a mark", "utf-16", "utf-32"],
+)
+def test_what_is_no_text_is_no_log(content: bytes, says: str, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "log.dat"
+    path.write_bytes(pack(content))
+    with pytest.raises(ConfigError, match=re.escape(f"{path} {says}")):
+        list(LogFile(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_broken_characters_and_a_mark_cost_no_line(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(LINES.encode(encoding))
+    first, *others = LogFile(path)
+    assert first.request.text.startswith("Where is the rack 0 of Z")
+    assert len(others) == 49
+
+
+def test_a_few_broken_bytes_and_long_runs_of_other_scripts_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(("路由器在哪里" * 5 + "\n").encode() * 3000 + RANDOM[:1000])
+    assert len(list(LogFile(path))) >= 3000
+    path.write_bytes(b"\xff\x00 in the middle of the first question, which is read all the same\nok\n")
+    assert len(list(LogFile(path))) == 2
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import pytest
 from llmcache_plugins import ConfigError
 from llmcache_plugins.transfer import Header, Record
 from llmcache_plugins.transfer import files as files_module
-from llmcache_plugins.transfer.files import FileSink, FileSource
+from llmcache_plugins.transfer.files import FileSink, FileSource, look_at_header
 from llmcache_plugins.transfer.report import Damage, Tally
 from llmcache_plugins.types import Entry
 
@@ -258,3 +258,12 @@ def test_vectors_of_one_embedder_have_one_dimension(path: Path) -> None:
     records, tally = read(path)
     assert [record.entry.key for record in records] == ["k0", "k2"]
     assert "dimension" in tally.damage[0].reason
+
+
+def test_a_stream_whose_header_was_looked_at_still_has_all_of_it(path: Path) -> None:
+    written(path)
+    content = b"".join(lines_of(path))
+    header, rest = look_at_header(io.BytesIO(content))
+    assert header.about == 450
+    assert [rest.read(7), *rest] == [content[:7], *io.BytesIO(content[7:])]
+    assert look_at_header(path) == (header, path)
