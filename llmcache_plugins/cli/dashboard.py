@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
+from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.dashboard import Dashboard, serve_dashboard
 from llmcache_plugins.dashboard.access import is_loopback
 from llmcache_plugins.errors import ConfigError
@@ -82,29 +83,30 @@ def run_dashboard(
         raise ConfigError(f"the token is empty: leave --token and {_TOKEN} out where none is wanted")
     if token is None and not is_loopback(options.host):
         token = secrets.token_urlsafe(24)
-    with (
-        open_cache(url, fail_open=False, maintenance="manual", **_settings(options)) as cache,
-        Alerts(cache, sinks=(), shared=True) as alerts,
-        serve_dashboard(
-            cache,
-            options.host,
-            options.port,
-            token,
-            labels=options.labels,
-            near_misses=options.near_misses,
-            alerts=alerts,
-            shared=True,
-        ) as page,
-    ):
-        if options.as_json:
-            say(json.dumps({"url": page.url, "port": page.port}))
-        else:
-            say(f"The dashboard is at {page.url}")
-            say("Ctrl-C ends it. The line of decision and Explain go by the settings given here.")
-        if options.open:
-            webbrowser.open(page.url)
-        with contextlib.suppress(KeyboardInterrupt):
-            (wait or _until_interrupted)(page)
+    with open_cache(url, fail_open=False, maintenance="manual", **_settings(options)) as cache:
+        check_key(cache)  # a sealed cache without its key would look empty
+        with (
+            Alerts(cache, sinks=(), shared=True) as alerts,
+            serve_dashboard(
+                cache,
+                options.host,
+                options.port,
+                token,
+                labels=options.labels,
+                near_misses=options.near_misses,
+                alerts=alerts,
+                shared=True,
+            ) as page,
+        ):
+            if options.as_json:
+                say(json.dumps({"url": page.url, "port": page.port}))
+            else:
+                say(f"The dashboard is at {page.url}")
+                say("Ctrl-C ends it. The line of decision and Explain go by the settings given here.")
+            if options.open:
+                webbrowser.open(page.url)
+            with contextlib.suppress(KeyboardInterrupt):
+                (wait or _until_interrupted)(page)
     return 0
 
 

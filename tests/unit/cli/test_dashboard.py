@@ -83,6 +83,15 @@ def test_an_empty_token_opens_no_page(store: str, where: str, monkeypatch: pytes
         run_dashboard(DashboardOptions(store=store, token="" if where == "option" else None))
 
 
+def test_a_sealed_cache_needs_its_key(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    url = f"disk://{tmp_path / 'sealed.db'}"
+    with open_cache(url, embedder=None, encryption_key=bytes(range(32))) as cache:
+        cache.update("What is BGP?", "a protocol")
+    with pytest.raises(ConfigError, match="LLMCACHE_ENCRYPTION_KEY"):
+        run_dashboard(DashboardOptions(store=url), lambda line: None, wait=lambda page: None)
+
+
 def test_what_decides_is_what_was_given(store: str) -> None:
     floors: list[float] = []
 
