@@ -51,6 +51,7 @@ from llmcache_plugins.protocols import (
 from llmcache_plugins.rollout import DEFAULT_FRACTION, MODES
 from llmcache_plugins.stack import Stack, open_stack, parse_url
 from llmcache_plugins.telemetry import LineFile, NearMissLog, RegressionLog, SharedStatistics, Statistics
+from llmcache_plugins.telemetry.feed import fed
 
 __all__ = ["default_cache", "open_cache", "open_store", "parse_url", "set_default_cache"]
 
@@ -157,7 +158,7 @@ def open_cache(
         clock=clock,
         near_miss_log=_near_miss_log(config, workers, clock, redact),
         regression_log=RegressionLog(_line_file(config.regression_file)),
-        recorders=recorders,
+        recorders=fed(recorders),
         advisers=advisers,
         workers=workers,
         event_rules=rules_of_events,

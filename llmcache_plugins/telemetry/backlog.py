@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from llmcache_plugins.errors import ConfigError
@@ -34,6 +35,7 @@ class Backlog(Generic[T]):
         limit: how many values may wait.
         interval: seconds between two visits to the queue; it is also visited when it is half full.
         forked: is called in a forked child, where a lock that `work` takes may be held by nobody who lives.
+        feeds_others: `work` fills other backlogs, which are emptied after this one at the end of the interpreter.
 
     Raises:
         ConfigError: `limit` or `interval` is out of range.
@@ -47,6 +49,7 @@ class Backlog(Generic[T]):
         limit: int = 10_000,
         interval: float = 1.0,
         forked: Callable[[], None] | None = None,
+        feeds_others: bool = False,
     ) -> None:
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
             raise ConfigError(f"limit must be a whole number from 1 on, not {limit!r}")
@@ -54,9 +57,9 @@ class Backlog(Generic[T]):
             raise ConfigError(f"interval must be seconds, more than 0 and at most 3600, not {interval!r}")
         self._work = work
         self._name = name
-        self._limit = limit  # 0 from `close()` on: one number less to look at for each value
-        self._half = limit // 2
-        self._interval = float(interval)
+        self.limit = limit
+        self.interval = float(interval)
+        self.feeds_others = feeds_others
         self._is_closed = False
         self._forked = forked
         self._begin()
@@ -73,6 +76,7 @@ class Backlog(Generic[T]):
         self._dropped = 0
         self._is_failing = False
         self._thread: threading.Thread | None = None
+        self._quiet = 0  # so many may wait before `put` has anything to do besides: the only number it looks at
         self._wake = threading.Event()
         self._starting = threading.Lock()
         self._working = threading.Lock()
@@ -86,13 +90,20 @@ class Backlog(Generic[T]):
     def put(self, value: T) -> None:
         """Leave a value. Waits for nothing, and never raises."""
         waiting = self._waiting
-        number = len(waiting)
-        if number >= self._limit:
-            return self._lose(1)
         waiting.append(value)
+        if len(waiting) > self._quiet:
+            self._attend()
+
+    def _attend(self) -> None:
+        """There is no thread yet, or much waits, or nobody is going to work it off."""
+        if self._is_closed or len(self._waiting) > self.limit:
+            with suppress(IndexError):  # the thread has just taken it
+                self._waiting.pop()
+                self._lose(1)
+            return
         if self._thread is None:
             self._start()
-        if number >= self._half:
+        if len(self._waiting) > self.limit // 2:
             self._wake.set()
 
     def flush(self) -> None:
@@ -102,7 +113,7 @@ class Backlog(Generic[T]):
     def close(self) -> None:
         """Work off everything and end the thread. A second call does nothing; what comes later is dropped."""
         self._is_closed = True
-        self._limit = 0
+        self._quiet = 0
         self._wake.set()
         self._work_off()
 
@@ -111,7 +122,7 @@ class Backlog(Generic[T]):
             if self._thread is not None:
                 return
             thread = threading.Thread(
-                target=_run, args=(weakref.ref(self), self._wake, self._interval), name=self._name, daemon=True
+                target=_run, args=(weakref.ref(self), self._wake, self.interval), name=self._name, daemon=True
             )
             try:
                 thread.start()
@@ -120,6 +131,9 @@ class Backlog(Generic[T]):
             ):  # no more threads, or the interpreter is ending: the queue fills, and the next one tries
                 return
             self._thread = thread
+            self._quiet = self.limit // 2
+            if self._is_closed:  # meanwhile, in another thread
+                self._quiet = 0
 
     def _work_off(self) -> None:
         with self._working:
@@ -162,7 +176,7 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    for backlog in list(_living):
+    for backlog in sorted(_living, key=lambda one: not one.feeds_others):
         backlog.close()
 
 

@@ -11,13 +11,14 @@ from types import TracebackType
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.recorded import Event
 from llmcache_plugins.telemetry.backlog import Backlog
-from llmcache_plugins.telemetry.fields import Light, fields_of, light
+from llmcache_plugins.telemetry.feed import Behind, Noted
+from llmcache_plugins.telemetry.fields import Light, fields_of
 from llmcache_plugins.telemetry.line_file import LineFile
 
 __all__ = ["EventLog"]
 
 
-class EventLog:
+class EventLog(Behind):
     """A recorder that appends to a JSON Lines file, which only its owner may read (mode 0600).
 
     A thread of its own writes, `interval` seconds behind; what does not fit into its queue, and what a full disk keeps
@@ -54,28 +55,29 @@ class EventLog:
             raise ConfigError("path must be the name of a file, events.jsonl for example")
         if Path(path).is_dir():
             raise ConfigError(f"path {os.fspath(path)!r} is a folder; name a file in it")
-        self._now = now
+        super().__init__(now)
         self._file = LineFile(Path(path), most_bytes, kept_files)
         self._backlog: Backlog[tuple[float, Event | Light]] = Backlog(
             self._write, "llmcache event log", limit=limit, interval=interval
         )
 
-    def __call__(self, event: Event) -> None:
-        self._backlog.put((self._now(), light(event)))
+    def take(self, noted: Noted) -> None:
+        at, _, event = noted
+        self._backlog.put((at, event))
 
     @property
     def dropped(self) -> int:
         """Events that are in no file and never will be."""
-        return self._backlog.dropped + self._file.dropped
+        return super().dropped + self._file.dropped
 
     def flush(self) -> None:
         """Write everything that waits now; waits for the disk."""
-        self._backlog.flush()
+        super().flush()
         self._file.write()
 
     def close(self) -> None:
         """Write everything and end the thread. Later events are dropped."""
-        self._backlog.close()
+        super().close()
         self._file.write()
 
     def _write(self, events: list[tuple[float, Event | Light]]) -> None:

@@ -27,7 +27,7 @@ from llmcache_plugins.recorded import (
 )
 from llmcache_plugins.types import Hit, JsonValue, Miss, Namespace
 
-__all__ = ["NAMES", "Light", "fields_of", "light", "name_of", "printable"]
+__all__ = ["NAMES", "Light", "fields_of", "latency_of", "light", "name_of", "printable"]
 
 Light: TypeAlias = tuple[str, str, float, float, float, float, float | None, str, bool, str, str, Namespace]
 """What is told of a hit, in the order of `light`."""
@@ -93,6 +93,11 @@ def light(event: Event) -> Event | Light:
                 event.namespace,
             )
     return event
+
+
+def latency_of(hit: Light) -> float:
+    """Seconds."""
+    return hit[5]
 
 
 def fields_of(event: Event | Light) -> dict[str, JsonValue]:

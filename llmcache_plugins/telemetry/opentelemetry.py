@@ -9,18 +9,18 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from llmcache_plugins.counters import LATENCY_BOUNDS, CacheStats
 from llmcache_plugins.errors import MissingExtraError
 from llmcache_plugins.recorded import Event, LookupEvent, UpdateEvent
 from llmcache_plugins.telemetry.backlog import Backlog
-from llmcache_plugins.telemetry.fields import Light, fields_of, light, printable
+from llmcache_plugins.telemetry.feed import Behind, Noted
+from llmcache_plugins.telemetry.fields import Light, fields_of, latency_of, printable
 from llmcache_plugins.telemetry.readings import Reading, readings
 from llmcache_plugins.telemetry.watching import CountedCache, Watched
-from llmcache_plugins.types import Hit, JsonValue, Miss
+from llmcache_plugins.types import JsonValue, Miss
 
 try:
     from opentelemetry import context, metrics
@@ -108,12 +108,7 @@ def _observed(reading: Reading, own: Mapping[str, str]) -> list[Observation]:
     return [Observation(number, {**own, **dict(zip(names, labels, strict=True))}) for labels, number in reading.rows]
 
 
-_Told: TypeAlias = tuple[Event | Light | None, str, float, int, Context]
-"""What a lookup leaves behind: itself (None where nobody traces), its outcome (empty for a call of a model), seconds,
-when it ended (nanoseconds since the epoch), and in what span."""
-
-
-class OpenTelemetryRecorder:
+class OpenTelemetryRecorder(Behind):
     """A recorder of latencies (`llmcache.lookup.duration`, `llmcache.model.duration`, histograms in seconds) and, with
     a tracer, of a span `llmcache.lookup` for each lookup, below the span in which it was asked.
 
@@ -139,6 +134,7 @@ class OpenTelemetryRecorder:
         limit: int = 10_000,
         interval: float = 1.0,
     ) -> None:
+        super().__init__()
         meter = metrics.get_meter(_SCOPE) if meter is None else meter
         self._lookups, self._calls = (
             meter.create_histogram(
@@ -150,47 +146,38 @@ class OpenTelemetryRecorder:
             for what, description in (("lookup", "How long lookups took."), ("model", "How long calls of models took."))
         )
         self._tracer = tracer
-        self._backlog: Backlog[_Told] = Backlog(self._tell, "llmcache opentelemetry", limit=limit, interval=interval)
+        self._backlog: Backlog[Noted] = Backlog(self._tell, "llmcache opentelemetry", limit=limit, interval=interval)
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, LookupEvent):
-            outcome = event.outcome
-            kind = "hit" if isinstance(outcome, Hit) else "miss" if isinstance(outcome, Miss) else "bypass"
-            if self._tracer is None:
-                self._backlog.put((None, kind, outcome.latency, 0, context.get_current()))
-            else:
-                self._backlog.put((light(event), kind, outcome.latency, time.time_ns(), context.get_current()))
-        elif isinstance(event, UpdateEvent) and event.seconds is not None:
-            self._backlog.put((None, "", event.seconds, 0, context.get_current()))
+    def take(self, noted: Noted) -> None:
+        event = noted[2]
+        if isinstance(event, tuple | LookupEvent) or (isinstance(event, UpdateEvent) and event.seconds is not None):
+            self._backlog.put(noted)
 
-    @property
-    def dropped(self) -> int:
-        """Lookups and calls that are in no histogram and have no span."""
-        return self._backlog.dropped
+    def surroundings(self) -> Context:
+        return context.get_current()
 
-    def flush(self) -> None:
-        """Tell the SDK everything that waits now."""
-        self._backlog.flush()
+    def _tell(self, values: list[Noted]) -> None:
+        for at, around, event in values:
+            if isinstance(event, UpdateEvent) and event.seconds is not None:
+                self._calls.record(event.seconds, context=around)
+            elif isinstance(event, tuple):
+                self._lookup(at, around, event, "hit", latency_of(event))
+            elif isinstance(event, LookupEvent):
+                outcome = event.outcome
+                self._lookup(at, around, event, "miss" if isinstance(outcome, Miss) else "bypass", outcome.latency)
 
-    def close(self) -> None:
-        """Tell the SDK everything and end the thread; later events are dropped."""
-        self._backlog.close()
-
-    def _tell(self, values: list[_Told]) -> None:
-        for event, outcome, seconds, ended, around in values:
-            if not outcome:
-                self._calls.record(seconds, context=around)
-                continue
-            self._lookups.record(seconds, _OF_OUTCOME[outcome], context=around)
-            if event is not None and self._tracer is not None:
-                span = self._tracer.start_span(
-                    "llmcache.lookup",
-                    context=around,
-                    kind=SpanKind.INTERNAL,
-                    attributes=_attributes(fields_of(event)),
-                    start_time=ended - int(seconds * 1e9),
-                )
-                span.end(ended)
+    def _lookup(self, at: float, around: Context, event: Event | Light, outcome: str, seconds: float) -> None:
+        self._lookups.record(seconds, _OF_OUTCOME[outcome], context=around)
+        if self._tracer is not None:
+            ended = int(at * 1e9)
+            span = self._tracer.start_span(
+                "llmcache.lookup",
+                context=around,
+                kind=SpanKind.INTERNAL,
+                attributes=_attributes(fields_of(event)),
+                start_time=ended - int(seconds * 1e9),
+            )
+            span.end(ended)
 
 
 _OF_OUTCOME = {outcome: {"llmcache.outcome": outcome} for outcome in ("hit", "miss", "bypass")}

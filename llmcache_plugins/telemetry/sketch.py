@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 
 from llmcache_plugins.errors import ConfigError, MissingExtraError
-from llmcache_plugins.recorded import Event, LookupEvent, UpdateEvent
+from llmcache_plugins.recorded import LookupEvent, UpdateEvent
 from llmcache_plugins.telemetry.backlog import Backlog
+from llmcache_plugins.telemetry.feed import Behind, Noted
+from llmcache_plugins.telemetry.fields import latency_of
 from llmcache_plugins.telemetry.percentiles import Percentiles
-from llmcache_plugins.types import Hit, Miss
+from llmcache_plugins.types import Miss
 
 try:
     from ddsketch import LogCollapsingLowestDenseDDSketch
@@ -22,11 +24,11 @@ _BINS = 2048
 _FINEST, _COARSEST = 0.005, 0.2
 
 
-class LatencyRecorder:
+class LatencyRecorder(Behind):
     """A recorder of how long hits, misses and calls of models take in this process.
 
-    A lookup only leaves its number; a thread feeds them to the sketch. What does not fit is counted in `dropped`. A
-    forked child begins anew.
+    A lookup only leaves its number; a thread feeds them to the sketch. What does not fit is counted in `dropped`. After
+    `close()` it still tells. A forked child begins anew.
 
     Args:
         relative_error: of every percentile, in [0.005, 0.2]; 0.01 is 1 %. It holds from 10 microseconds to 1,000
@@ -47,6 +49,7 @@ class LatencyRecorder:
             or not _FINEST <= relative_error <= _COARSEST
         ):
             raise ConfigError(f"relative_error must be from {_FINEST} to {_COARSEST}, not {relative_error!r}")
+        super().__init__()
         self._relative_error = float(relative_error)
         self._begin()
         self._backlog: Backlog[tuple[str, float]] = Backlog(
@@ -57,30 +60,21 @@ class LatencyRecorder:
         self._reading = threading.Lock()
         self._sketches: dict[str, LogCollapsingLowestDenseDDSketch] = {}
 
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, LookupEvent):
-            outcome = event.outcome
-            if isinstance(outcome, Hit):
-                self._backlog.put(("hit", outcome.latency))
-            elif isinstance(outcome, Miss):
-                self._backlog.put(("miss", outcome.latency))
+    def take(self, noted: Noted) -> None:
+        event = noted[2]
+        if isinstance(event, tuple):
+            self._backlog.put(("hit", latency_of(event)))
+        elif isinstance(event, LookupEvent):
+            if isinstance(event.outcome, Miss):
+                self._backlog.put(("miss", event.outcome.latency))
         elif isinstance(event, UpdateEvent) and event.seconds is not None:
             self._backlog.put(("model", event.seconds))
 
-    @property
-    def dropped(self) -> int:
-        """Latencies that are in no percentile."""
-        return self._backlog.dropped
-
     def percentiles(self) -> dict[str, Percentiles]:
         """By kind, `hit`, `miss` and `model`; without those that never were."""
-        self._backlog.flush()
+        self.flush()
         with self._reading:
             return {kind: self._of(sketch) for kind, sketch in self._sketches.items()}
-
-    def close(self) -> None:
-        """End the thread; `percentiles()` still answers, and later events are dropped."""
-        self._backlog.close()
 
     def _feed(self, values: list[tuple[str, float]]) -> None:
         with self._reading:
