@@ -25,7 +25,8 @@ _LEAST_PATIENCE = 1.0  # seconds for another thread's write, also for those who 
 _ATTEMPTS = 3
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_OF_THE_DRIVER = (sqlite3.Error, OSError, UnicodeEncodeError, OverflowError)
+# UnicodeError: names that are no UTF-8, in a file whose list of tables is damaged as well as in what is stored.
+_OF_THE_DRIVER = (sqlite3.Error, OSError, UnicodeError, OverflowError)
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "it is locked by another process",
     sqlite3.SQLITE_LOCKED: "it is locked",

@@ -276,8 +276,8 @@ def test_damage_is_found_in_what_was_read_before(tmp_path: Path) -> None:
         assert store.get("scope", "key of a") == Damaged("bad_bytes")
         damage(path, "UPDATE entries SET body = CAST(replace(body, 'ANSWER', 'answer') AS BLOB)")
         assert isinstance(store.get("scope", "key of a"), Stored)
-        damage(path, "UPDATE entries SET body = CAST(replace(body, ': ', ':') AS BLOB)")  # shorter, and still sound
-        assert isinstance(store.get("scope", "key of a"), Stored)
+        damage(path, "UPDATE entries SET body = CAST(replace(body, ': ', ':') AS BLOB)")  # JSON still, and not its sum
+        assert store.get("scope", "key of a") == Damaged("bad_bytes")
         damage(path, "UPDATE entries SET body = CAST(replace(body, 'text', '\\u') AS BLOB)")
         assert store.get("scope", "key of a") == Damaged("bad_bytes")
         assert searched(store) == []
@@ -495,3 +495,15 @@ def test_what_sqlite_cannot_take_is_a_store_error(tmp_path: Path) -> None:
         with pytest.raises(StoreError):
             store.get("scope", "\ud800")
         assert store.stats().entries == 0
+
+
+def test_a_list_of_tables_that_is_no_text_is_a_store_error(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    with closing(DiskStore(path)) as store:
+        store.put(make_entry("a"))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"tableentriesentries\x02CREATE TABLE") + len("table")
+    content[place : place + 20] = b"\xcc" * 20  # SQLite names the table in its message
+    path.write_bytes(content)
+    with pytest.raises(StoreError), closing(DiskStore(path)) as store:
+        store.get("scope", "key of a")
