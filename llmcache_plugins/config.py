@@ -60,6 +60,8 @@ class CacheConfig:
         max_error_rate_by_namespace: other budgets by the start of the full namespace (the cache's own and the
             request's), in [0, 0.5]; the longest start decides. Between query type and namespace the smaller budget
             counts.
+        embedder_timeout: longest wait for an embedder that is not local, for one text; a second more for each further
+            text of a batch. None for no limit.
         verifier_timeout: longest wait for a verifier that is not local.
         judge_timeout: longest wait for the judge.
         judge_limit: how often in a minute the judge may be asked.
@@ -152,6 +154,7 @@ class CacheConfig:
     similarity_threshold: float | None = None
     max_error_rate_by_query_type: Mapping[str, float] = field(default_factory=dict, hash=False)
     max_error_rate_by_namespace: Mapping[str | Namespace, float] = field(default_factory=dict, hash=False)
+    embedder_timeout: float | None = 10.0
     verifier_timeout: float = 10.0
     judge_timeout: float = 10.0
     judge_limit: int = 60
@@ -219,6 +222,7 @@ class CacheConfig:
         for name in ("ttl_by_volatility", "ttl_by_query_type", "ttl_by_tag", "tolerance", "tag_patterns"):
             object.__setattr__(self, name, _table(name, getattr(self, name)))
         _positive_or_none("sweep_interval", self.sweep_interval)
+        _positive_or_none("embedder_timeout", self.embedder_timeout)
         if self.maintenance not in ("auto", "manual"):
             raise ConfigError(f'maintenance must be "auto" or "manual", not {self.maintenance!r}')
         for name in (

@@ -22,6 +22,7 @@ from llmcache_plugins.engine import Advisers, Rules, SemanticCache, Workers
 from llmcache_plugins.engine.clock import SystemClock
 from llmcache_plugins.engine.following import ResolveTurns, resolver_id_of
 from llmcache_plugins.engine.node import Node
+from llmcache_plugins.engine.timed_embedder import TimedEmbedder
 from llmcache_plugins.errors import ConfigError, MissingExtraError
 from llmcache_plugins.events import load_event_rules
 from llmcache_plugins.judges import as_judge
@@ -323,6 +324,8 @@ def _embedder(given: Any, config: CacheConfig) -> Embedder | None:
     embedder = as_embedder(given)
     if isinstance(embedder, LexicalMatcher):
         return embedder  # reading a text costs it no more than looking its vector up
+    if config.embedder_timeout is not None and getattr(embedder, "is_local", False) is not True:
+        embedder = TimedEmbedder(embedder, config.embedder_timeout)
     file = config.embedding_cache_file
     kept = None if file is None else VectorCacheFile(file, max_entries=config.embedding_cache_file_entries)
     return caching(embedder, config.embedding_cache_entries, kept) if config.embedding_cache_entries else embedder

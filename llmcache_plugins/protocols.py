@@ -367,7 +367,11 @@ class HasAsyncTwin(Protocol):
 @runtime_checkable
 class Embedder(Protocol):
     """Turns texts into vectors. `embedder_id` names model, dimension and normalisation; it is stored with each
-    vector, and vectors of different ids are never compared. May block: async callers get it in a worker thread."""
+    vector, and vectors of different ids are never compared.
+
+    May block: it has `CacheConfig.embedder_timeout` seconds, in a thread of its own. One that computes in the process
+    and cannot hang may have an `is_local` that is True: a plain lookup calls it on its own thread, without a time-out.
+    """
 
     @property
     def embedder_id(self) -> str: ...

@@ -48,6 +48,7 @@ def test_config_names_are_pinned() -> None:
         "similarity_threshold",
         "max_error_rate_by_query_type",
         "max_error_rate_by_namespace",
+        "embedder_timeout",
         "verifier_timeout",
         "judge_timeout",
         "judge_limit",

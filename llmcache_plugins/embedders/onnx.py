@@ -34,6 +34,8 @@ class OnnxEmbedder:
         ConfigError: an argument is out of range, or the folder does not hold a model.
     """
 
+    is_local = True  # it computes and cannot hang
+
     def __init__(self, path: str | Path | None = None, *, threads: int = 1, max_tokens: int = 256) -> None:
         self._model = OnnxModel(
             shipped_folder("embedder", _WHAT) if path is None else Path(path),

@@ -37,6 +37,8 @@ class SentenceTransformerEmbedder:
         EmbedderError: the model cannot be loaded.
     """
 
+    is_local = True  # it computes and cannot hang
+
     def __init__(
         self,
         name_or_path: str | Path,

@@ -3,18 +3,17 @@ hangs or says nothing clear costs a model call, never a wrong answer."""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
-from llmcache_plugins.engine.daemons import Daemons, awaited
+from llmcache_plugins.engine.daemons import Daemons, awaited, within
 from llmcache_plugins.engine.judging import JudgeCalls
 from llmcache_plugins.engine.listening import Listener
 from llmcache_plugins.engine.steps import Asking, AskJudge, Validate, Verify
@@ -146,7 +145,7 @@ class Advisers:
     async def _averify(self, pairs: Sequence[tuple[str, str]]) -> FloatArray:
         assert self.verifier is not None
         if isinstance(self.verifier, AsyncVerifier):
-            return await _within(self.verifier.averify(pairs), self._timeout)
+            return await within(self.verifier.averify(pairs), self._timeout)
         call = partial(_in_context(self.verifier.verify), pairs)
         if self._is_local:
             return await awaited(self._computing.start(call), None)
@@ -219,24 +218,6 @@ class Advisers:
         if step.is_counted:
             self._emit(ValidationEvent(validation, step.request.namespace, has_failed=True))
         return validation
-
-
-async def _within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
-    """What a coroutine returns. Unlike `asyncio.wait_for`, it does not wait for one that will not be cancelled.
-
-    Raises:
-        TimeoutError: it took longer.
-    """
-    task = asyncio.ensure_future(coroutine)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-        if not task.done():
-            raise TimeoutError
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # so that nobody misses it
 
 
 def _in_context(function: Callable[..., T]) -> Callable[..., T]:

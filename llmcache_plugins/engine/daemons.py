@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
 from llmcache_plugins.engine.forking import follow_forks
 
-__all__ = ["Daemons", "awaited"]
+__all__ = ["Daemons", "awaited", "within"]
 
 T = TypeVar("T")
 
@@ -98,6 +98,24 @@ async def awaited(future: Future[T], seconds: float | None) -> T:
     future.add_done_callback(land)
     await asyncio.wait_for(landed, seconds)
     return future.result(0)
+
+
+async def within(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+    """What a coroutine returns. Unlike `asyncio.wait_for`, it does not wait for one that will not be cancelled.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    task = asyncio.ensure_future(coroutine)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # so that nobody misses it
 
 
 def _set(landed: asyncio.Future[None]) -> None:

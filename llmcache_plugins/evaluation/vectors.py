@@ -37,6 +37,8 @@ class PreparedEmbedder:
         threads: how many batches are embedded at once.
     """
 
+    is_local = True  # what it looks up
+
     def __init__(self, embedder: Embedder, *, file: VectorFile | None = None, threads: int = 1) -> None:
         self._embedder = embedder
         self._file = file

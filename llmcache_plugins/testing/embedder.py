@@ -29,6 +29,8 @@ class FakeEmbedder:
     0.97
     """
 
+    is_local = True
+
     def __init__(
         self,
         groups: Mapping[str, str] | None = None,
