@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench bench-redis quality verifier tiers buying integrations notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: help demo test lint bench bench-redis reliability quality verifier tiers buying integrations notebooks test-notebooks test-bare test-sentence-transformers
 .PHONY: screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make lint    format, lint and strict types"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make bench-redis                a cache on a server beside redisvl and langchain-redis, tables and a plot in docs/"
+	@echo "make reliability                faults tried thousands of times, tables in docs/ (about ten minutes)"
 	@echo "make sizes                      what an entry takes on a server, measured anew for size_estimate"
 	@echo "make quality DATA=folder        what the cache gets right and wrong on labelled data, tables and plots in docs/"
 	@echo "make verifier DATA=folder       trains the verifier anew and fits the confidence to it (hours; downloads about 1.5 GB)"
@@ -73,6 +74,10 @@ screenshots: $(VENV)/.dev
 bench-redis:
 	$(MAKE) VENV=.venv-redis .venv-redis/.bench-redis
 	.venv-redis/bin/python -m benchmarks.redis $(BENCH)
+
+# Faults, very often: killed processes, damaged files, broken parts, many callers.
+reliability: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.reliability $(TRIES)
 
 # What an entry takes on a server: run it again when the form in which entries or vectors are stored has changed.
 sizes: $(VENV)/.dev
