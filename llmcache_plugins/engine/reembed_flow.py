@@ -8,7 +8,7 @@ question, for a key is a digest of it; times, reads, tiers and what is marked st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llmcache_plugins.engine.rules import Flow, Rules
 from llmcache_plugins.engine.steps import (
@@ -21,7 +21,7 @@ from llmcache_plugins.engine.steps import (
     Vectors,
     WriteNote,
 )
-from llmcache_plugins.engine.vector_moves import move_note
+from llmcache_plugins.engine.vector_moves import MOVES, embedder_in, move_note, moves_in
 from llmcache_plugins.errors import ConfigError, EmbedderError
 from llmcache_plugins.protocols import SEALED_BY
 from llmcache_plugins.selection import Page, Selector
@@ -62,8 +62,8 @@ class Reembed:
         self._damaged: dict[int, int] = {}
         self._failures = 0  # in a row
 
-    def begin(self) -> Flow[None]:
-        """Tell all processes what is coming.
+    def begin(self) -> Flow[bool]:
+        """Tell all processes what is coming. True when that is news to them.
 
         Raises:
             ConfigError: what is stored is sealed, and there is no key to open it.
@@ -80,7 +80,10 @@ class Reembed:
             about += stats.entries
             self._damaged[tier] = stats.damaged
         self._tally.about = None if self._namespace else about
+        told: Mapping[str, str] = yield ReadNotes(self._bottom, MOVES)
+        is_told = embedder_in(moves_in(told), self._namespace, self._now) == self._embedder_id
         yield from self._note(self._now)
+        return not (is_told or self._is_dry_run)
 
     def page(self) -> Flow[int | None]:
         """Move the next entries, oldest stored first; how many were embedded, None when there are no more.

@@ -11,6 +11,7 @@ from llmcache_plugins.engine.core import Core
 from llmcache_plugins.engine.drivers import arun, run
 from llmcache_plugins.engine.reembed_flow import Reembed
 from llmcache_plugins.errors import ConfigError, EmbedderError, StoreError
+from llmcache_plugins.protocols import TracksChanges
 from llmcache_plugins.transfer.bar import progress_bar
 from llmcache_plugins.transfer.reembed import ReembedReport, ReembedSettings, ReembedTally, Shown
 from llmcache_plugins.types import Namespace
@@ -18,6 +19,7 @@ from llmcache_plugins.types import Namespace
 __all__ = ["Reembedding"]
 
 _LONGEST_SLEEP = 0.5  # seconds: who waits hears that the cache was closed
+_HEARD_WITHIN = 2.0  # seconds until all processes on a server have heard of a note, which they are not asked for
 _sleep = time.sleep
 _asleep = asyncio.sleep
 
@@ -60,15 +62,13 @@ class Reembedding(Core):
         steps, started = self._reembed(settings, tally), self._clock.monotonic()
         with _shown(settings, tally) as told:
             try:
-                run(steps.begin(), self._perform)
+                if run(steps.begin(), self._perform):
+                    self._wait(self._until_heard)
                 while (count := run(steps.page(), self._perform)) is not None:
                     told()
                     if self._is_cut_off(tally):
                         break
-                    pause = settings.pause(count)
-                    while pause > 0 and not self._is_closed:
-                        _sleep(min(pause, _LONGEST_SLEEP))
-                        pause -= _LONGEST_SLEEP
+                    self._wait(settings.pause(count))
                 else:
                     run(steps.end(self._clock.now()), self._perform)
             except (StoreError, EmbedderError) as error:
@@ -90,15 +90,13 @@ class Reembedding(Core):
         steps, started = self._reembed(settings, tally), self._clock.monotonic()
         with _shown(settings, tally) as told:
             try:
-                await arun(steps.begin(), self._aperform)
+                if await arun(steps.begin(), self._aperform):
+                    await self._await(self._until_heard)
                 while (count := await arun(steps.page(), self._aperform)) is not None:
                     told()
                     if self._is_cut_off(tally):
                         break
-                    pause = settings.pause(count)
-                    await _asleep(min(pause, _LONGEST_SLEEP))  # of 0, too: a store in memory never gives way
-                    while (pause := pause - _LONGEST_SLEEP) > 0 and not self._is_closed:
-                        await _asleep(min(pause, _LONGEST_SLEEP))
+                    await self._await(settings.pause(count))
                 else:
                     await arun(steps.end(self._clock.now()), self._aperform)
             except (StoreError, EmbedderError) as error:
@@ -110,6 +108,21 @@ class Reembedding(Core):
         if self._rules.embedder_id is None:
             raise ConfigError("this cache has no embedder: open it with the one that the entries are to be moved to")
         return Reembed(self._rules, settings.below(self.config.namespace), settings, self._clock.now(), tally)
+
+    @property
+    def _until_heard(self) -> float:
+        """Who has not heard yet would take back what is moved first."""
+        return _HEARD_WITHIN if isinstance(self._tiers[-1].store, TracksChanges) else 0.0
+
+    def _wait(self, seconds: float) -> None:
+        while seconds > 0 and not self._is_closed:
+            _sleep(min(seconds, _LONGEST_SLEEP))
+            seconds -= _LONGEST_SLEEP
+
+    async def _await(self, seconds: float) -> None:
+        await _asleep(min(seconds, _LONGEST_SLEEP))  # of 0, too: a store in memory never gives way
+        while (seconds := seconds - _LONGEST_SLEEP) > 0 and not self._is_closed:
+            await _asleep(min(seconds, _LONGEST_SLEEP))
 
     def _is_cut_off(self, tally: ReembedTally) -> bool:
         if self._is_closed:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from llmcache_plugins import ConfigError, Hit, Request, Selector, SemanticCache, TierConfig, open_cache
+from llmcache_plugins.engine import reembedding
 from llmcache_plugins.stores import MemoryStore
 from llmcache_plugins.testing import FakeClock, FakeEmbedder
 from llmcache_plugins.testing.redis_server import RedisCluster
@@ -40,6 +41,13 @@ def cluster_url(redis_flavour: Callable[[str], str]) -> Iterator[str]:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def _heard_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most tests have nobody to wait for."""
+    if "while_they_may" not in request.node.name:
+        monkeypatch.setattr(reembedding, "_HEARD_WITHIN", 0.0)
 
 
 @pytest.fixture
@@ -167,6 +175,7 @@ def test_old_and_new_caches_match_while_they_may(opened: Opener) -> None:
     assert new.reembed(batch=4, dry_run=True).moved == COUNT
     assert {stored.entry.embedder_id for stored in stored_in(new).values()} == {"old/32/unit"}
     new.reembed()
+    assert kinds_of(old, wordings[9:15]) == [None] * 6, "who has it open hears of the move, and takes nothing back"
     assert kinds_of(new, wordings[3:9]) == ["semantic"] * 6
     for cache in (old, new):
         assert kinds_of(cache, WORDINGS) == ["exact"] * COUNT
