@@ -269,10 +269,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A candidate without a vector of the embedder in use."""
+    """A candidate without a vector of the embedder in use; `embedder_id` is that of the vector it has, None where it
+    has none."""
 
     key: str
     text: str = field(repr=False)
+    embedder_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from llmcache_plugins.cli.commands.evaluating import EVAL, TUNE
 from llmcache_plugins.cli.commands.invalidate import INVALIDATE
 from llmcache_plugins.cli.commands.logs import ANALYZE, REPLAY
 from llmcache_plugins.cli.commands.looking import INSPECT, TOP
+from llmcache_plugins.cli.commands.reembed import REEMBED
 from llmcache_plugins.cli.commands.report import REPORT
 from llmcache_plugins.cli.commands.rules import EXPORT_RULES
 from llmcache_plugins.cli.commands.stats import STATS
@@ -45,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     EXPORT_RULES,
     EXPORT,
     IMPORT,
+    REEMBED,
 )
 """In the order of the help."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting
+from llmcache_plugins.cli.loading import loaded
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache
@@ -122,21 +123,7 @@ def _generate(options: WarmOptions) -> Any:
 
 
 def _loaded(name: str) -> Any:
-    """The object `package.module:name`, from the current folder too."""
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise ConfigError(f"--generate must be module:name, not {name!r}")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--generate {name}: there is no module {error.name}") from error
-    except AttributeError as error:
-        raise ConfigError(f"--generate {name}: {error}") from error
+    found = loaded(name, "--generate")
     if "langchain_core" in sys.modules:
         importlib.import_module("llmcache_plugins.langchain")  # it says how LangChain's models are asked
     return found

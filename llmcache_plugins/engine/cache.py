@@ -21,6 +21,7 @@ from llmcache_plugins.engine.housekeeping import Housekeeping
 from llmcache_plugins.engine.inspecting import Inspecting
 from llmcache_plugins.engine.overview import Overview
 from llmcache_plugins.engine.quality import Quality
+from llmcache_plugins.engine.reembedding import Reembedding
 from llmcache_plugins.engine.transferring import Transferring
 from llmcache_plugins.engine.warming import Warming
 from llmcache_plugins.engine.workers import in_worker
@@ -32,7 +33,17 @@ __all__ = ["SemanticCache"]
 
 
 class SemanticCache(
-    Warming, Transferring, ExpiringEntries, Analysing, Overview, Inspecting, Quality, Events, Contexts, Housekeeping
+    Warming,
+    Transferring,
+    Reembedding,
+    ExpiringEntries,
+    Analysing,
+    Overview,
+    Inspecting,
+    Quality,
+    Events,
+    Contexts,
+    Housekeeping,
 ):
     """A cache of LLM answers: exact first, then by meaning. Safe to share between threads and event loops.
 

@@ -46,7 +46,7 @@ from llmcache_plugins.policies.tolerance import Tolerance
 from llmcache_plugins.protocols import Clock, Embedder, Log, Profiler, Recorder, SharedCounts, StatisticsRecorder
 from llmcache_plugins.quality import NearMissRecord, Regression
 from llmcache_plugins.selection import Lease
-from llmcache_plugins.types import Identity, MissReason, Request
+from llmcache_plugins.types import Identity, MissReason, Namespace, Request
 
 __all__ = ["Core"]
 
@@ -87,7 +87,7 @@ class Core(Shared):
         self._spread = Spread(clock)
         kept = Keeping(store_text=config.store_text, redact=redact, failed=self._redaction_failed)
         self._keeps_all = config.store_text and redact is None
-        self._rules = rules = replace(rules, serves_longer=self._spread.is_servable, kept=kept)
+        self._rules = rules = replace(rules, serves_longer=self._spread.is_servable, kept=kept, moved_to=self._moved_to)
         if shadowing is not None:
             self._rules = rules = replace(rules, learnt=shadowing.learnt, check_chance=shadowing.chance)
         self._clock = clock
@@ -180,6 +180,9 @@ class Core(Shared):
         if flight is not None and flight.key == identity.key:
             return request, identity  # it was looked up before anybody knew, and lands where it took off
         return self._resolve.followed(request, identity, question)
+
+    def _moved_to(self, namespace: Namespace, now: float) -> str | None:
+        return self._epochs.embedder_of((*self.config.namespace, *namespace), now)
 
     def _epochs_failed(self, error: Exception) -> None:
         if self._is_closed:

@@ -15,6 +15,7 @@ from llmcache_plugins.engine.drivers import Tier
 from llmcache_plugins.engine.forking import follow_forks
 from llmcache_plugins.engine.rules import Flow
 from llmcache_plugins.engine.steps import WriteNote
+from llmcache_plugins.engine.vector_moves import VectorMove, embedder_in, moves_in
 from llmcache_plugins.protocols import TracksChanges
 from llmcache_plugins.types import Namespace
 
@@ -22,11 +23,14 @@ __all__ = ["EPOCHS", "Epochs", "begun_at", "epoch_of", "epochs_in"]
 
 EPOCHS = "epoch:"
 """How the names of these notes begin."""
+_READ = "epoch"  # epochs, and the embedders that vectors are moved to
 
 
 def epochs_in(notes: Mapping[str, str]) -> dict[Namespace, str]:
     """The epochs in the notes of a store."""
-    return {tuple(json.loads(name.removeprefix(EPOCHS))): value for name, value in notes.items()}
+    return {
+        tuple(json.loads(name.removeprefix(EPOCHS))): value for name, value in notes.items() if name.startswith(EPOCHS)
+    }
 
 
 def epoch_of(epochs: Mapping[Namespace, str], namespace: Namespace) -> str:
@@ -69,6 +73,7 @@ class Epochs:
         self._version: Hashable = object()  # equal to no version of a store
         self._notes_version: Hashable | None = None
         self._epochs: Mapping[Namespace, str] = {}
+        self._moves: Mapping[Namespace, VectorMove] = {}
         self._has_read = False
         # While the notes cannot be read nobody knows which entries are of an earlier epoch: none is found then, and
         # what is stored meanwhile is found only as long as that lasts.
@@ -98,7 +103,7 @@ class Epochs:
                     return
                 notes_version = self._notes_version_now()
                 is_known = self._is_only_of_entries(before, version, notes_version) or self._take(
-                    before, version, notes_version, store.notes(EPOCHS)
+                    before, version, notes_version, store.notes(_READ)
                 )
         except Exception as error:
             self._lose(error)
@@ -117,7 +122,7 @@ class Epochs:
                     return
                 notes_version = self._notes_version_now()
                 is_known = self._is_only_of_entries(before, version, notes_version) or self._take(
-                    before, version, notes_version, await store.notes(EPOCHS)
+                    before, version, notes_version, await store.notes(_READ)
                 )
         except Exception as error:
             self._lose(error)
@@ -131,6 +136,10 @@ class Epochs:
     def of(self, namespace: Namespace) -> str:
         """The epoch of a full namespace: it changes with that of any namespace above it. Empty for the first one."""
         return epoch_of(self._epochs, namespace)
+
+    def embedder_of(self, namespace: Namespace, now: float) -> str | None:
+        """To which embedder the vectors of a full namespace are moved; None where to none."""
+        return embedder_in(self._moves, namespace, now) if self._moves else None
 
     def bump_flow(self, namespace: Namespace, now: float) -> Flow[None]:
         """Begin a new epoch of a full namespace and all below it.
@@ -173,11 +182,11 @@ class Epochs:
     ) -> bool:
         """False when somebody else was quicker: what was read then may be older than what is known by now, and a
         look-up that began after a change must not see what was before it."""
-        epochs = epochs_in(notes)
+        epochs, moves = epochs_in(notes), moves_in(notes)
         with self._lock:
             if self._version is not before:
                 return False
-            self._epochs, self._version, self._has_read = epochs, version, True
+            self._epochs, self._moves, self._version, self._has_read = epochs, moves, version, True
             self._notes_version = notes_version
         self._succeeded()
         return True

@@ -194,7 +194,8 @@ def neighbours(request: Request, scope: str, rules: Rules, now: float, troubles:
     hotter tier."""
     embedder_id = rules.embedder_id
     assert embedder_id is not None  # without an embedder a lookup has ended before
-    tiers, pending = yield from _populated_tiers(scope, rules, embedder_id, troubles)
+    moved_to = rules.moved_to(request.namespace, now)
+    tiers, pending = yield from _populated_tiers(scope, rules, embedder_id, moved_to, troubles)
     if not tiers:
         return Neighbours()
     vector = yield from _embed_with_pending(request.text, scope, embedder_id, tiers, pending, troubles)
@@ -220,9 +221,10 @@ def _ranked(neighbours: Mapping[str, Neighbour], rules: Rules) -> list[Neighbour
 
 
 def _populated_tiers(
-    scope: str, rules: Rules, embedder_id: str, troubles: Troubles
+    scope: str, rules: Rules, embedder_id: str, moved_to: str | None, troubles: Troubles
 ) -> Flow[tuple[list[int], dict[str, str]]]:
-    """The tiers with candidates in this scope, and key -> text of those that still lack a vector."""
+    """The tiers with candidates in this scope, and key -> text of those that still lack a vector: not of those that are
+    there already where they are moved to, or an old cache and a new one would take them from each other."""
     tiers: list[int] = []
     pending: dict[str, str] = {}
     for tier in range(len(rules.tiers)):
@@ -233,7 +235,7 @@ def _populated_tiers(
             continue
         if census.candidates:
             tiers.append(tier)
-            pending.update((p.key, p.text) for p in census.pending)
+            pending.update((p.key, p.text) for p in census.pending if moved_to is None or p.embedder_id != moved_to)
     return tiers, pending
 
 

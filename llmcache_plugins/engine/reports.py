@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 MOST_REPORTS = 64  # of one scope; a scope that needs more has another problem than single pairs
-_FORM = "llmcache/report/1"
+_KIND = "llmcache/report/"
+_FORM = f"{_KIND}1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,14 @@ def report_of(answer_json: str) -> Report | None:
         return None
 
 
+def _is_of_later_version(answer_json: str) -> bool:
+    try:
+        form = json.loads(answer_json)["form"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return isinstance(form, str) and form.startswith(_KIND) and form != _FORM
+
+
 def _packed(vectors: FloatArray | None) -> list[str] | None:
     """Two vectors as text; half precision is enough to tell a neighbourhood."""
     if vectors is None:
@@ -178,6 +187,7 @@ def report_entry(scope: str, namespace: Namespace, report: Report, now: float) -
 
 def superfluous(kept: Sequence[Stored]) -> list[str]:
     """Keys of those that may go: of a pair all but its newest report, what cannot be read, and all beyond the limit.
+    What a later version has written is left alone.
 
     Args:
         kept: the entries of a scope's reports, newest first.
@@ -186,6 +196,8 @@ def superfluous(kept: Sequence[Stored]) -> list[str]:
     keys = []
     for stored in kept:
         report = report_of(stored.entry.answer_json)
+        if report is None and _is_of_later_version(stored.entry.answer_json):
+            continue
         if report is None or report.pair in pairs or len(pairs) == MOST_REPORTS:
             keys.append(stored.entry.key)
         else:

@@ -43,6 +43,8 @@ class Rules:
         check_chance: with which a match of this policy is sent to the model as a check; None where nothing is learnt.
         looks_ahead: the last tier's store answers in one go what a lookup may ask (see `LooksAhead`).
         kept: what of a question's text may be stored; None when nobody can tell.
+        moved_to: the embedder that the vectors of a request's namespace are moved to now; None where to none. A vector
+            of that one is left where it is.
     """
 
     tiers: tuple[str, ...]
@@ -64,6 +66,7 @@ class Rules:
     check_chance: Callable[[Policy], float] | None = field(default=None, repr=False)
     looks_ahead: bool = False
     kept: Callable[[str], str | None] = field(default=lambda text: text, repr=False)
+    moved_to: Callable[[Namespace, float], str | None] = field(default=lambda namespace, now: None, repr=False)
 
     @property
     def bottom(self) -> int:

@@ -59,6 +59,7 @@ class DiskCore:
         self._process = os.getpid()
         self._replica = VectorReplica()
         self._files_seen = 0
+        self._version_seen: tuple[int, object] | None = None
         self._file = SqliteFile(
             path,
             busy_timeout=busy_timeout,

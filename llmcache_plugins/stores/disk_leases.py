@@ -71,7 +71,11 @@ class DiskLeases(DiskCore):
         read changes no copy, and there is much of it."""
         with self._file.reading() as connection:  # as cheap as PRAGMA data_version, which changes with every touch
             row = connection.execute("SELECT edits FROM state").fetchone()
-            return self._files_seen, None if row is None else row[0]
+            version = self._files_seen, None if row is None else row[0]
+            if version != self._version_seen:
+                self._file.check_version(connection)  # bringing a file up to date counts as an edit
+                self._version_seen = version
+            return version
 
 
 def is_late(connection: sqlite3.Connection, fence: Lease) -> bool:

@@ -31,11 +31,12 @@ _FIND = f"SELECT {ENTRY_WITH_VECTOR}, e.key, e.inserted FROM entries e WHERE sco
 _VECTOR = "SELECT vector FROM entries WHERE scope = ? AND key = ? AND embedder_id = ? AND is_candidate"
 # Candidates without a vector of this embedder. Three ranges of the index, because one "is not" would read all of it.
 _PENDING = " UNION ALL ".join(
-    f"SELECT inserted, key, body FROM entries WHERE scope = :scope AND is_candidate AND embedder_id {other}"
-    for other in ("IS NULL", "< :id", "> :id")
+    "SELECT inserted, key, body, embedder_id FROM entries "
+    f"WHERE scope = :scope AND is_candidate AND embedder_id {is_other}"
+    for is_other in ("IS NULL", "< :id", "> :id")
 )
-_PENDING_COUNT = f"SELECT count(*) FROM ({_PENDING.replace('inserted, key, body', '1')})"
-_PENDING_NEWEST = f"SELECT body, key FROM ({_PENDING}) ORDER BY inserted DESC LIMIT :limit"
+_PENDING_COUNT = f"SELECT count(*) FROM ({_PENDING.replace('inserted, key, body, embedder_id', '1')})"
+_PENDING_NEWEST = f"SELECT body, key, embedder_id FROM ({_PENDING}) ORDER BY inserted DESC LIMIT :limit"
 
 
 class DiskReads(DiskCore):
@@ -78,9 +79,10 @@ class DiskReads(DiskCore):
             if pending and limit > 0:
                 rows = connection.execute(_PENDING_NEWEST, wanted).fetchall()
             with_vector = 0 if index is None else index.count(scope)
-        found = [(decode_entry(body), key) for body, key in rows]
+        found = [(decode_entry(body), key, other) for body, key, other in rows]
         return Census(
-            pending + with_vector, tuple(Pending(key, entry.text) for entry, key in found if isinstance(entry, Entry))
+            pending + with_vector,
+            tuple(Pending(key, entry.text, other) for entry, key, other in found if isinstance(entry, Entry)),
         )
 
     def vectors(self, embedder_id: str, addresses: Sequence[tuple[str, str]]) -> dict[tuple[str, str], FloatArray]:

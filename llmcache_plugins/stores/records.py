@@ -118,7 +118,9 @@ class Group:
             elif other != embedder_id:
                 newest.extend(heapq.nlargest(limit, records.values(), key=_order))
         newest.sort(key=_order, reverse=True)
-        return tuple(Pending(record.entry.key, record.entry.text) for record in newest[:limit])
+        return tuple(
+            Pending(record.entry.key, record.entry.text, embedder_of(record.entry)) for record in newest[:limit]
+        )
 
 
 class Lists:

@@ -91,6 +91,7 @@ class SqliteFile:
         self.path = path
         self._busy_timeout = busy_timeout
         self.is_closed = False
+        self._is_outdated = False
         self._read_lock = Lock()
         self._write_lock = Lock()
         self._on_replaced = on_replaced
@@ -154,6 +155,11 @@ class SqliteFile:
             connection, files = self._writer
             connection.execute("BEGIN IMMEDIATE")  # at once: a read that turns into a write can fail half-way
             if files.is_in_place():  # once more: it may have waited for long
+                try:
+                    self.check_version(connection)
+                except BaseException:
+                    connection.rollback()
+                    raise
                 return connection
             connection.rollback()
         raise StoreUnavailable(f"{self.path} is replaced all the time")
@@ -234,6 +240,28 @@ class SqliteFile:
             raise
         return connection
 
+    def check_version(self, connection: sqlite3.Connection) -> None:
+        """A process of a later version may have brought the file up to date since it was opened here. What this one
+        wrote into it would not be what that one expects.
+
+        Raises:
+            StoreUnavailable: one has.
+        """
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version <= SCHEMA_VERSION:
+            self._is_outdated = False
+            return
+        said = (
+            f"{self.path} was brought up to date by a later version of llmcache-plugins while it was open (file "
+            f"version {version}, this one writes {SCHEMA_VERSION}); it is left alone. Upgrade this process, too"
+        )
+        if not self._is_outdated:
+            self._is_outdated = True
+            _log.warning("%s", said)
+        error = StoreUnavailable(said)
+        error.is_told = True
+        raise error
+
     def _version_of(self, connection: sqlite3.Connection) -> int:
         """The file's schema version, 0 for an empty file. Nothing is written before this has been asked."""
         # In one transaction: another process may be making the file just now.
@@ -267,6 +295,7 @@ class SqliteFile:
                 create(connection)
             elif version != SCHEMA_VERSION:
                 migrate(connection, version)
+                connection.execute("UPDATE state SET edits = edits + 1")  # who has it open looks at its version
                 _log.info("%s: version %d of the file is now version %d", self.path, version, SCHEMA_VERSION)
             connection.execute("COMMIT")
         finally:

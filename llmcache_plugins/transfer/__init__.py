@@ -3,10 +3,13 @@
 cache.export_to("answers.jsonl.gz")
 print(other.import_from("answers.jsonl.gz"))
 print(cache.copy_to(other))
+
+And from one embedder to another: `cache.reembed()`, which docs/upgrading.md explains.
 """
 
 from llmcache_plugins.transfer.lines import FORMAT, FORMAT_VERSION
 from llmcache_plugins.transfer.records import Header, Record
+from llmcache_plugins.transfer.reembed import ReembedProgress, ReembedReport
 from llmcache_plugins.transfer.report import Damage, TransferProgress, TransferReport
 
 __all__ = [
@@ -15,6 +18,8 @@ __all__ = [
     "Damage",
     "Header",
     "Record",
+    "ReembedProgress",
+    "ReembedReport",
     "TransferProgress",
     "TransferReport",
 ]

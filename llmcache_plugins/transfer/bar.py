@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from llmcache_plugins.errors import MissingExtraError
+from llmcache_plugins.transfer.reembed import ReembedProgress
 from llmcache_plugins.transfer.report import TransferProgress
 
 __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[TransferProgress], None]]:
+def progress_bar(what: str) -> Iterator[Callable[[TransferProgress | ReembedProgress], None]]:
     """Shows what it is told; where stderr is no terminal, nothing.
 
     Args:
@@ -37,7 +38,8 @@ def progress_bar(what: str) -> Iterator[Callable[[TransferProgress], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None, said="")
 
-        def show(at: TransferProgress) -> None:
-            progress.update(task, completed=at.done, total=at.total, said=f"{at.stored} stored")
+        def show(at: TransferProgress | ReembedProgress) -> None:
+            said = f"{at.moved} moved" if isinstance(at, ReembedProgress) else f"{at.stored} stored"
+            progress.update(task, completed=at.done, total=at.total, said=said)
 
         yield show

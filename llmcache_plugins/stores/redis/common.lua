@@ -13,6 +13,16 @@ if string.find(failure, 'non local key', 1, true) or string.find(failure, 'rehas
     return redis.error_reply('MOVING the slot of this bucket is on its way to another node')
 end
 
+-- What stands under these keys is not for this version to read or write where a later one has changed the layout, and says
+-- so here; or where it is another program's.
+local format = redis.pcall('HGET', STATE, 'format')
+if type(format) == 'table' then
+    local is_foreign = string.find(format.err or '', 'WRONGTYPE', 1, true)
+    return is_foreign and redis.error_reply('FOREIGN the keys under this prefix are no cache') or format
+elseif format and format ~= '1' then
+    return redis.error_reply('LATER the keys under this prefix were written by a later version')
+end
+
 local at = 1
 local function take()
     at = at + 1

@@ -2,8 +2,9 @@
 
 All keys of a bucket begin with its base, which stands in braces: in a cluster they share a slot. Under the base are
 
-    state        hash    counters (order, sequence, edits, entries, aliases, bytes, ...), the name of the database, and
-                         how it keeps the numbers of vectors
+    state        hash    counters (order, sequence, edits, entries, aliases, bytes, ...), the name of the database, how
+                         it keeps the numbers of vectors, and its `format`: without one it is 1, as laid out here; a
+                         version that changes the layout sets another, and the scripts of earlier ones refuse it
     shares       hash    entries and bytes of each tier
     d:ADDRESS    hash    one entry without its vector, or one alias
     i:ADDRESS    hash    the vector of an entry, and within which scope and group it is found

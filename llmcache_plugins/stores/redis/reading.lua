@@ -25,7 +25,7 @@ function verbs.normalised()
     return by_normalised(take(), take(), number(take()))
 end
 
--- How many, then address and body of the newest without their vector.
+-- How many, then address, body and embedder ('' for none) of the newest without their vector.
 local function count_scope(scope, embedder, limit)
     local candidates, pending = 0, {}
     for _, other in ipairs(redis.call('SMEMBERS', BASE .. 'g:' .. scope)) do
@@ -43,7 +43,9 @@ local function count_scope(scope, embedder, limit)
     local reply = { candidates }
     for place = 1, math.min(limit, #pending) do
         reply[#reply + 1] = pending[place][2]
-        reply[#reply + 1] = fields_of(doc(pending[place][2]), 'body')[1] or ''
+        local found = fields_of(doc(pending[place][2]), 'body', 'embedder')
+        reply[#reply + 1] = found[1] or ''
+        reply[#reply + 1] = found[2] or ''
     end
     return reply
 end

@@ -87,10 +87,10 @@ class Reads(Core):
     @staticmethod
     def _census(reply: Reply) -> Census:
         pending = []
-        for body in reply[2::2]:
+        for body, embedder in zip(reply[2::3], reply[3::3], strict=True):
             entry = decode_entry(body)
             if isinstance(entry, Entry):
-                pending.append(Pending(entry.key, entry.text))
+                pending.append(Pending(entry.key, entry.text, embedder.decode("utf-8", "surrogatepass") or None))
         return Census(reply[0], tuple(pending))
 
     def vectors(

@@ -24,6 +24,11 @@ _REFUSALS = (
     "NOREPLICAS",
     "MOVING",
 )  # the last is ours: common.lua
+_NOT_OURS = {  # ours: common.lua
+    "LATER": "holds a cache of a later version of llmcache-plugins under this prefix, which is left alone: upgrade, or "
+    "give another prefix",
+    "FOREIGN": "holds keys of another program under this prefix, which are left alone: give another prefix",
+}
 _WHOEVER_ASKS = ("NOAUTH", "WRONGPASS", "AuthenticationError")  # is refused, whatever it is about
 _CODES = {"OutOfMemoryError": "OOM", "ReadOnlyError": "READONLY", "NoPermissionError": "NOPERM"}
 """Of classes whose text the client has taken the code off."""
@@ -72,6 +77,8 @@ def trouble_of(error: Exception, *, where: str, is_cluster: bool) -> Trouble:
         return Trouble("cluster", f"is one of a cluster: give it as redis+cluster://{where}", "is none any more")
     if code in _AWAY:
         return _away(code)
+    if code in _NOT_OURS:
+        return Trouble(code, _NOT_OURS[code], "holds none under this prefix any more")
     if code in _REFUSALS or isinstance(error, AuthenticationError):
         name = code if code.isupper() else type(error).__name__
         is_general = name in _WHOEVER_ASKS

@@ -221,7 +221,7 @@ class Translation:
             text = self._read(one.text, "question", sealed, one.key)
             key = self._addresses.named("key", one.key)
             if isinstance(text, bytes) and key is not None:
-                pending.append(Pending(key, _decoded(text)))
+                pending.append(Pending(key, _decoded(text), one.embedder_id))
         return Census(census.candidates, tuple(pending))
 
     def text(self, sealed: str, *place: str) -> str | None:

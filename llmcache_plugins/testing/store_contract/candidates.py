@@ -102,7 +102,7 @@ class CandidateContract(ContractBase):
         store.put(make_entry("old", expires_at=clock.now() - 1))
         store.put(make_entry("foreign", vector=make_vector(0.0), embedder_id="other"))
         store.put(make_entry("new"))
-        new, foreign = Pending("key of new", "new"), Pending("key of foreign", "foreign")
+        new, foreign = Pending("key of new", "new"), Pending("key of foreign", "foreign", "other")
         assert store.census("scope", EMBEDDER, limit=2) == Census(4, (new, foreign))
         assert store.census("scope", EMBEDDER, limit=0) == Census(4)
         assert len(store.census("scope", EMBEDDER, limit=9).pending) == 3

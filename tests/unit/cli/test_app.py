@@ -25,6 +25,7 @@ from llmcache_plugins.cli.explain import ExplainOptions
 from llmcache_plugins.cli.inspect import InspectOptions
 from llmcache_plugins.cli.invalidate import InvalidateOptions
 from llmcache_plugins.cli.log_analysis import LogAnalysisOptions
+from llmcache_plugins.cli.reembed import ReembedOptions
 from llmcache_plugins.cli.replay import ReplayOptions
 from llmcache_plugins.cli.report_command import ReportOptions
 from llmcache_plugins.cli.stats import StatsOptions
@@ -112,6 +113,7 @@ def test_the_list_names_each_command_once(capsys: pytest.CaptureFixture[str], mo
         (["report"], "report_command.run_report", ReportOptions()),
         (["export", URL, "f"], "transfer.run_export", ExportOptions(url=URL, file="f")),
         (["import", URL, "f"], "transfer.run_import", ImportOptions(url=URL, file="f")),
+        (["reembed", "--store", URL, "--to", "m:n"], "reembed.run_reembed", ReembedOptions(url=URL, to="m:n")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

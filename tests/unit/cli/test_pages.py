@@ -1,5 +1,4 @@
-"""The code of docs/warming.md, docs/analysis.md and docs/transfer.md prints what its comments say; their commands
-exist."""
+"""The code of some pages of the docs prints what its comments say; their commands exist."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import pytest
 from llmcache_plugins.cli.app import read
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("warming", "analysis", "transfer")
+PAGES = ("warming", "analysis", "transfer", "upgrading")
 
 
 def blocks_of(page: str) -> list[tuple[str, str]]:
