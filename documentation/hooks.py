@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Pages that docstrings name become links. Whoever reads the site tells nobody else: nothing is loaded from there."""
+    """Pages that docstrings name become links. Who reads the site tells nobody else: nothing is loaded from there."""
     if page.file.src_uri.startswith("reference/"):
         output = _NAMED_PAGE.sub(r'<a href="../\1.html">\1</a>', output)
     if found := _LOADED.findall(output):
