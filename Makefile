@@ -4,13 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint bench bench-redis reliability quality verifier tiers buying integrations notebooks test-notebooks test-bare test-sentence-transformers
+.PHONY: help demo test lint docs bench bench-redis reliability quality verifier tiers buying integrations notebooks test-notebooks test-bare
+.PHONY: test-sentence-transformers
 .PHONY: screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
 	@echo "make test    the whole test suite"
 	@echo "make lint    format, lint and strict types"
+	@echo "make docs    the documentation site in build/site; any warning fails it"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
 	@echo "make bench-redis                a cache on a server beside redisvl and langchain-redis, tables and a plot in docs/"
 	@echo "make reliability                faults tried thousands of times, tables in docs/ (about ten minutes)"
@@ -61,6 +63,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# NO_MKDOCS_2_WARNING: a notice of the theme's makers about a later mkdocs, on every run.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(DOCS)
+
+$(VENV)/.docs: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[docs]"
+	@touch $@
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)

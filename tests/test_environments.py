@@ -15,7 +15,13 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-ELSEWHERE = {"sentence-transformers", "bench", "bench-redis", "training"}  # an environment of its own, or no tests
+ELSEWHERE = {
+    "sentence-transformers",
+    "bench",
+    "bench-redis",
+    "training",
+    "docs",
+}  # an environment of its own, or no tests
 NOT_RUN = {"mypy", "ruff"}
 COMPANIONS = {"aiohttp", "langgraph-prebuilt"}
 

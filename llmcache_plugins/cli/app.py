@@ -25,7 +25,7 @@ from llmcache_plugins.cli.commands.stats import STATS
 from llmcache_plugins.cli.commands.transfer import EXPORT, IMPORT
 from llmcache_plugins.cli.commands.warm import WARM
 
-__all__ = ["COMMANDS", "WrongArguments", "read"]
+__all__ = ["COMMANDS", "WrongArguments", "program", "read"]
 
 COMMANDS: tuple[Command, ...] = (
     DEMO,
@@ -72,7 +72,7 @@ def read(arguments: Sequence[str] | None = None) -> Run:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        found = _program().main(given, prog_name="llmcache", standalone_mode=False)
+        found = program().main(given, prog_name="llmcache", standalone_mode=False)
     except _UsageError as error:
         # The help goes where the error goes: a program may read stdout. Where nobody can read it, the error stays one.
         with suppress(OSError), redirect_stdout(sys.stderr):
@@ -85,8 +85,8 @@ def read(arguments: Sequence[str] | None = None) -> Run:
 
 
 @cache
-def _program() -> Any:
-    """The commands as typer has them: built once, and only when a command line is read."""
+def program() -> Any:
+    """The commands as typer has them, a group of click: built once, and only when they are needed."""
     # No pretty exceptions: they print the values of local variables, and questions and answers are among them.
     app = typer.Typer(
         help="A semantic cache for LLM answers.",
@@ -102,10 +102,10 @@ def _program() -> Any:
             short_help=command.summary,
             epilog=f"Example: {command.example}",
         )(command.read)
-    program: Any = typer.main.get_command(app)
-    for parameter in [*program.params, *(one for command in program.commands.values() for one in command.params)]:
+    group: Any = typer.main.get_command(app)
+    for parameter in [*group.params, *(one for command in group.commands.values() for one in command.params)]:
         _plain(parameter)
-    return program
+    return group
 
 
 def _plain(parameter: Any) -> None:

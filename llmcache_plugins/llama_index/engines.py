@@ -66,10 +66,9 @@ def cached_chat_engine(
     memory: BaseMemory | None = None,
 ) -> CachedChatEngine:
     """The chat engine, with its answers looked up before it retrieves. The conversation so far has to be equal; on a
-    hit it goes on in the engine's memory as on a miss.
+    hit it goes on in the engine's memory as on a miss. What is not named here is as in `cached_query_engine`.
 
     Args:
-        cache, partition, documents, name, untagged: as in `cached_query_engine`.
         memory: that of the engine, where it is not the engine's `_memory`.
 
     Raises:
