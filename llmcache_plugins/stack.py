@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
@@ -12,15 +14,19 @@ from urllib.parse import unquote, urlsplit
 from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.engine import Tier
 from llmcache_plugins.engine.tiering import Tiering
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, StoreError, StoreUnavailable
 from llmcache_plugins.policies.eviction import Lru
 from llmcache_plugins.policies.placement import Placement, TierConfig, default_tiers
 from llmcache_plugins.protocols import EvictionPolicy, HasAsyncTwin, Store, TracksChanges
 from llmcache_plugins.stores import AsyncStoreAdapter, DiskStore, EncryptedStore, MemoryStore, NullStore
+from llmcache_plugins.stores.setting_aside import identity_of, set_aside
 
 __all__ = ["REDIS_SCHEMES", "Stack", "open_stack", "parse_url"]
 
 REDIS_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "redis+unix", "redis+cluster", "rediss+cluster")
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS = 3  # several processes may find the damage at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +168,8 @@ def _open(
             **settings,
         )
     if kind == "disk":
-        return DiskStore(
+        opened = partial(
+            DiskStore,
             path,
             max_entries=max_entries,
             max_bytes=max_bytes,
@@ -170,6 +177,7 @@ def _open(
             eviction_by_tier=by_tier,
             last_tier=last_tier,
         )
+        return _sound(opened, path)
     return MemoryStore(
         max_entries=max_entries,
         max_bytes=max_bytes,
@@ -177,6 +185,24 @@ def _open(
         eviction_by_tier=by_tier,
         last_tier=last_tier,
     )
+
+
+def _sound(opened: Callable[[], Store], path: Path) -> Store:
+    """The store of a file, or of an empty one in place of a damaged one: an application must start."""
+    for _ in range(_ATTEMPTS):
+        found = identity_of(path)
+        try:
+            return opened()
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            aside = set_aside(path, found)
+            if aside is None:
+                raise
+            if aside != path:
+                kind = type(error).__name__
+                _log.warning("%s is damaged (%s): it is now %s, and the cache begins empty", path, kind, aside)
+    return opened()
 
 
 def parse_url(url: str) -> tuple[str, Path]:

@@ -64,6 +64,8 @@ def _ask(path: Path, outcome: Outcome) -> None:
     except LLMCacheError:
         outcome.tell("refused when opened, with a message")
         return
+    if any(path.parent.glob(f"{path.name}.damaged-*")):
+        outcome.tell("put aside, and begun anew")
     with cache:
         for text, answer in _ANSWERS.items():
             try:
