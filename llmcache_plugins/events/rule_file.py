@@ -23,7 +23,7 @@ def load_event_rules(path: str | os.PathLike[str]) -> list[EventRule]:
             content = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"event rules cannot be read from {str(path)!r}: {type(error).__name__}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's own, bad UTF-8, a number too long or nested too deeply
         raise ConfigError(f"{str(path)!r} is no TOML: {error}") from error
     unknown = sorted(set(content) - {"rule"})
     if unknown or "rule" not in content:

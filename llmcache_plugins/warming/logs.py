@@ -57,7 +57,7 @@ def _row(line: str, place: str) -> LogRow:
         return LogRow(line)
     try:
         content: dict[str, JsonValue] = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{place}: not JSON") from error
     question = _first(content, _QUESTION_FIELDS)
     if not isinstance(question, str) or not question.strip():
