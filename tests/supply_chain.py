@@ -25,9 +25,10 @@ SBOM = ROOT / "dist" / "sbom.cdx.json"
 OURS = {"llmcache-plugins", "llmcache-plugins-models"}
 # What may be shipped beside an Apache-2.0 package: permissive licences, and MPL-2.0, which binds its own files alone.
 ALLOWED = (
-    r"0BSD|AFL-?[\d.]*|Academic Free License.*|AFL|Apache[- ]2\.0|Apache Software License|Apache License.*|BSD"
-    r"|BSD License|3-Clause BSD License|BSD-[23]-Clause|CC0-1\.0|CNRI-Python|ISC|ISC License.*|ISCL|MIT|MIT License|MIT-0"
-    r"|MIT-CMU|MPL-2\.0|Mozilla Public License 2\.0.*|PSF-2\.0|PSFL|Python Software Foundation License|Unlicense|Zlib"
+    r"0BSD|AFL-?[\d.]*|Academic Free License.*|AFL|Apache[- ]2\.0|Apache Software License|Apache License.*"
+    r"|BSD|BSD License|3-Clause BSD License|BSD-[23]-Clause|CC0-1\.0|CNRI-Python|ISC|ISC License.*|ISCL|MIT|MIT License"
+    r"|MIT-0|MIT-CMU|MPL-2\.0|Mozilla Public License 2\.0.*|PSF-2\.0|PSFL"
+    r"|Python Software Foundation License|Unlicense|Zlib"
 )
 _SAID = """
 import importlib.metadata, json

@@ -48,7 +48,7 @@ def test_what_holds_itself_is_an_error() -> None:
 def test_a_request_with_deep_parameters_is_answered_and_told_from_others() -> None:
     with open_cache("memory://", embedder=None, maintenance="manual") as cache:
         for core in (1, 2):
-            request = Request("q", params={"deep": nested(20_000, core)})
+            request = Request("q", params={"deep": nested(20_000, core)}, context=[nested(20_000, core)])
             assert cache.get_or_generate(request, lambda _, core=core: core) == core
             found = cache.lookup(request)
             assert isinstance(found, Hit)
