@@ -166,7 +166,13 @@ SEEDS: dict[str, list[bytes]] = {
     "entry": [b'{"version": 1, "scope": "a", "key": "b", "normalised_key": "c", "namespace": [], "text": "t"}'],
     "alias": [b'{"version": 1, "scope": "a", "key": "b", "target_key": "c", "text": "t", "similarity": 0.5}'],
     "event": [b'{"event": "e", "attributes": {"device": "r"}, "namespace": ["a"], "mode": "lazy", "reason": "r"}'],
-    "url": [b"disk:///tmp/a.db", b"memory://", b"redis://[::1]:6379/0?x=1", b"disk:///%00"],
+    "url": [
+        b"disk:///tmp/a.db",
+        b"memory://",
+        b"redis://[::1]:6379/0?x=1",
+        b"disk:///%00",
+        b"disk:~nobody-at-all/a.db",
+    ],
     "redis_url": [b"redis://u:p@host:6379/0?prefix=a&timeout=0.2&buckets=3&maxmemory=2gb", b"rediss://[::1", b"//:x?a"],
     "messages": [
         b'[{"role": "user", "content": [{"type": "text", "text": "q"}, {"type": "tool_use", "id": "t", "input": {}}]}]',
