@@ -5,8 +5,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
 .PHONY: help demo test lint docs bench bench-redis reliability quality verifier tiers buying integrations notebooks test-notebooks test-bare
-.PHONY: test-sentence-transformers
-.PHONY: screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes
+.PHONY: test-sentence-transformers screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes fuzz abuse audit sbom
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
@@ -26,6 +25,10 @@ help:
 	@echo "make notebooks                  the notebooks of examples/ run, and their outputs kept"
 	@echo "make test-load                  three processes on one server that is killed in the middle, a minute each"
 	@echo "make test-matrix                the tests on other versions: test-b, test-lowest, test-sdks; and test-notebooks"
+	@echo "make abuse                      attacks on a cache at default settings, the table of docs/security.md"
+	@echo "make fuzz                       fuzzing of all that reads bytes from outside (installs atheris)"
+	@echo "make audit                      licences, versions and known vulnerabilities of the dependencies"
+	@echo "make sbom                       dist/sbom.cdx.json, the dependencies as CycloneDX"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
 
@@ -204,6 +207,35 @@ notebooks: $(VENV)/.dev
 
 test-notebooks: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/notebooks
+
+# Coverage-guided fuzzing of all that reads bytes from outside; FUZZ="event 60" for one target and its seconds.
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m fuzz $(FUZZ)
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check "atheris>=3.0"
+	@touch $@
+
+# The table of docs/security.md: attacks on a cache at default settings.
+abuse: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.abuse
+
+# Licences and versions of what the runtime extras bring, and its known vulnerabilities where a service can be asked.
+audit: $(VENV)-audit/.ready $(VENV)-runtime/.ready
+	$(VENV)-audit/bin/python tests/supply_chain.py audit $(VENV)-runtime/bin/python
+
+sbom: $(VENV)-audit/.ready $(VENV)-runtime/.ready
+	$(VENV)-audit/bin/python tests/supply_chain.py sbom $(VENV)-runtime/bin/python
+
+$(VENV)-audit/.ready: Makefile
+	@test -x $(VENV)-audit/bin/python || $(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet --disable-pip-version-check "pip-audit>=2.9" "cyclonedx-bom[validation]>=7.0"
+	@touch $@
+
+$(VENV)-runtime/.ready: $(SOURCES)
+	@test -x $(VENV)-runtime/bin/python || $(PYTHON) -m venv $(VENV)-runtime
+	$(VENV)-runtime/bin/pip install --quiet --disable-pip-version-check -e ./models -e ".[all]"
+	@touch $@
 
 clean:
 	rm -rf .venv .venv-* build dist models/build models/dist

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from llmcache_plugins.ab_test import ABTest
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.rollout import MODES, SPLITS, Mode, Rollout, SplitBy
 from llmcache_plugins.types import Namespace
 
@@ -395,7 +396,7 @@ def _budgets(name: str, rates: Any) -> dict[Any, float]:
 
 def _path_or_none(name: str, value: Any) -> Path | None:
     if value is None or (isinstance(value, str | os.PathLike) and os.fspath(value)):
-        return None if value is None else Path(value).expanduser()
+        return None if value is None else as_path(value)
     raise ConfigError(f"{name} must be the path of a file or None, not {value!r}")
 
 

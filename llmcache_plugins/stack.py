@@ -15,6 +15,7 @@ from llmcache_plugins.config import CacheConfig
 from llmcache_plugins.engine import Tier
 from llmcache_plugins.engine.tiering import Tiering
 from llmcache_plugins.errors import ConfigError, StoreError, StoreUnavailable
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.policies.eviction import Lru
 from llmcache_plugins.policies.placement import Placement, TierConfig, default_tiers
 from llmcache_plugins.protocols import EvictionPolicy, HasAsyncTwin, Store, TracksChanges
@@ -236,4 +237,4 @@ def parse_url(url: str) -> tuple[str, Path]:
         raise ConfigError("a disk cache needs the path of a file: disk:///var/cache/answers.db")
     if parts.scheme != "disk" and path:
         raise ConfigError(f"{parts.scheme}:// takes nothing behind it; a file is disk:///path/of/file.db")
-    return parts.scheme, Path(path).expanduser()
+    return parts.scheme, as_path(path)

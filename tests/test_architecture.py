@@ -12,11 +12,12 @@ import llmcache_plugins
 ROOT = Path(llmcache_plugins.__file__).parent
 PACKAGE = "llmcache_plugins"
 
-BASE = {"types", "errors", "quality", "selection", "rollout", "ab_test", "counters", "recorded", "protocols"}
+BASE = {"types", "errors", "paths", "quality", "selection", "rollout", "ab_test", "counters", "recorded", "protocols"}
 INNER = BASE | {"keys", "policies", "matching", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "paths": {"errors"},
     "quality": {"types", "errors"},
     "selection": {"types", "errors"},
     "rollout": {"errors"},

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.reliability [NAME ...] [--times N]`: every trial, and the tables of docs/reliability.md."""
+"""Every trial, and the tables of docs/reliability.md: `python -m benchmarks.reliability`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.machine import describe
 from benchmarks.reliability import crowding, damaged, embedding, history, killed
@@ -55,24 +56,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Try, and write the page. 1 where something was lost, wrong, or raised."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
     parser.add_argument("--times", type=int, metavar="N", help="at most so often each; by default as often as it says")
+    parser.add_argument("--only", choices=list(TRIALS), help="one section; the others stay as they were found before")
     parser.add_argument("--out", type=Path, default=_DOCS, metavar="FOLDER", help="where to write (docs)")
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)  # a warning for each failure, as there should be
     warnings.simplefilter("ignore", DeprecationWarning)  # forks of processes with threads: meant
-    blocks, results, is_clean = {}, {}, True
+    kept = _kept(options.out) if options.only else {}
+    results: dict[str, dict[str, Any]] = {}
     for section, trials in TRIALS.items():
-        rows = []
         for trial in trials:
-            outcome, seconds = _tried(trial, min(trial.times, options.times or trial.times))
-            is_clean &= outcome.is_clean
-            results[f"{section}: {trial.name}"] = outcome.as_json() | {"seconds": round(seconds, 1)}
-            rows.append(_row(trial, outcome))
-        head = ("", "what is done", "times", "lost", "wrong", "raised", "besides")
-        blocks[section.lower()] = table(head, rows)
-    machine = describe()
-    blocks["machine"] = "\n".join(f"- {name}: {machine[name]}" for name in ("processor", "Python", "date"))
-    _write(options.out, blocks, {"machine": machine, "trials": results})
-    return 0 if is_clean else 1
+            name = f"{section}: {trial.name}"
+            if options.only in (None, section) or name not in kept:
+                outcome, seconds = _tried(trial, min(trial.times, options.times or trial.times))
+                results[name] = outcome.as_json() | {"seconds": round(seconds, 1)}
+            else:
+                results[name] = kept[name]
+    _write(options.out, results)
+    return 0 if all(_outcome(found).is_clean for found in results.values()) else 1
+
+
+def _kept(folder: Path) -> dict[str, dict[str, Any]]:
+    """What a run before this one found."""
+    file = folder / "reliability.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))["trials"]) if file.exists() else {}
+
+
+def _outcome(found: dict[str, Any]) -> Outcome:
+    return Outcome(**{name: value for name, value in found.items() if name != "seconds"})
 
 
 def _tried(trial: Trial, times: int) -> tuple[Outcome, float]:
@@ -97,11 +107,19 @@ def _row(trial: Trial, outcome: Outcome) -> list[str]:
     return [trial.name, trial.what, f"{outcome.tried:,}", *counts, besides]
 
 
-def _write(folder: Path, blocks: dict[str, str], results: dict[str, object]) -> None:
+def _write(folder: Path, results: dict[str, dict[str, Any]]) -> None:
+    head = ("", "what is done", "times", "lost", "wrong", "raised", "besides")
+    blocks = {
+        section.lower(): table(head, [_row(trial, _outcome(results[f"{section}: {trial.name}"])) for trial in trials])
+        for section, trials in TRIALS.items()
+    }
+    machine = describe()
+    blocks["machine"] = "\n".join(f"- {name}: {machine[name]}" for name in ("processor", "Python", "date"))
     document = (_DOCS / "reliability.md").read_text(encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "reliability.md").write_text(with_blocks(document, blocks), encoding="utf-8")
-    (folder / "reliability.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    kept = json.dumps({"machine": machine, "trials": results}, indent=1) + "\n"
+    (folder / "reliability.json").write_text(kept, encoding="utf-8")
     print(f"written: {folder / 'reliability.md'}, {folder / 'reliability.json'}")
 
 

@@ -84,7 +84,7 @@ def _question(path: Path, number: int, line: str) -> Question:
             source=row.get("source", ""),
             differs_in=row.get("differs_in", ""),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f'{path}, line {number}: must be {{"id", "query", "class", "kind", ...}}') from error
     if question.kind not in KINDS:
         raise ConfigError(f"{path}, line {number}: kind must be one of {', '.join(KINDS)}, not {question.kind!r}")

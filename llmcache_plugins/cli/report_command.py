@@ -13,6 +13,7 @@ from llmcache_plugins.cli.showing import show
 from llmcache_plugins.errors import ConfigError, StoreUnavailable
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.money import MoneySettings, load_prices
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.report import sections_of
 
 __all__ = ["ReportOptions", "run_report"]
@@ -85,7 +86,7 @@ def run_report(options: ReportOptions, say: Callable[[str], None] = print) -> in
 
 def _earlier(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
+        content = json.loads(as_path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"the earlier report cannot be read from {str(path)!r}: {type(error).__name__}") from error
     except (ValueError, RecursionError) as error:

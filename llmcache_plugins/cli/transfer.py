@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from llmcache_plugins.cli.lasting import check_lasting
@@ -15,6 +14,7 @@ from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.factory import open_cache, parse_url
 from llmcache_plugins.keys.fingerprint import KEY_VERSION
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.transfer import TransferReport
 from llmcache_plugins.transfer.files import AnyFile, look_at_header
 from llmcache_plugins.types import Namespace
@@ -122,7 +122,7 @@ def _looked_at(source: AnyFile) -> tuple[bool, AnyFile]:
     Raises:
         ConfigError: it is no export that can be read.
     """
-    place = Path(source).expanduser() if isinstance(source, str) else None
+    place = as_path(source) if isinstance(source, str) else None
     if place is not None and place.exists() and not (place.is_file() or place.is_dir()):
         return True, source  # what a named pipe holds can be read once
     header, source = look_at_header(source)

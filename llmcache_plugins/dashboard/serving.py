@@ -22,6 +22,7 @@ from llmcache_plugins.dashboard.watch import Watch
 from llmcache_plugins.engine import SemanticCache
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money import MoneySettings
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.report import Notice
 from llmcache_plugins.stores.forking import follow_forks
 
@@ -178,4 +179,4 @@ def _path(name: str, given: Any) -> Path | None:
         return None
     if not isinstance(given, str | os.PathLike) or not os.fspath(given):
         raise ConfigError(f"{name} must be the path of a file or None, not {given!r}")
-    return Path(os.fsdecode(given)).expanduser()
+    return as_path(os.fsdecode(given))

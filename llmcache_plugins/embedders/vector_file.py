@@ -17,12 +17,12 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["VectorCacheFile"]
@@ -79,7 +79,7 @@ class VectorCacheFile:
     def __init__(self, path: str | os.PathLike[str], *, max_entries: int = 50_000) -> None:
         if not isinstance(max_entries, int) or isinstance(max_entries, bool) or max_entries < 1:
             raise ConfigError(f"max_entries must be an integer of at least 1, not {max_entries!r}")
-        self.path = Path(path).expanduser()
+        self.path = as_path(path)
         self._max_entries = max_entries
         self._connection: sqlite3.Connection | None = None
         self._begin()

@@ -20,6 +20,9 @@ __all__ = ["Admission"]
 
 
 _MOST_PROFILED = 256  # questions whose profile waits for their answer
+# What is no text, answer or vector is small, and no capacity in bytes counts it: more than that is no entry's.
+_MOST_TAGS = 10_000
+_LONGEST_NAMES = 1024 * 1024  # characters: of the tags, and of namespace, model, label and query type
 
 
 class Admission:
@@ -62,6 +65,8 @@ class Admission:
         Raises:
             CodecError: the content is not JSON, or would not come back equal.
         """
+        if len(request.text) > self._config.max_answer_bytes or _length_of_names(request) > _LONGEST_NAMES:
+            return UpdateOutcome(False, "too_large")
         answer_json = _encoded(answer.content)
         reason = refusal_of(
             answer,
@@ -80,6 +85,8 @@ class Admission:
             # Without its tags no invalidation would find it, and without its class it might live for too long.
             self._profiler_failed(error)
             return UpdateOutcome(False, "profiler_error")
+        if len(profile.tags) > _MOST_TAGS or sum(map(len, profile.tags)) > _LONGEST_NAMES:
+            return UpdateOutcome(False, "too_large")  # without some of them an invalidation would not find it
         expires_at = self._expiry(request, profile, now, ttl)
         if expires_at is not None and expires_at <= now:
             return UpdateOutcome(False, "expired")  # its time bucket ended while the model was at work
@@ -142,6 +149,11 @@ class Admission:
             ttl = self._freshness.ttl_of(profile)
         ends = [end for end in (bucket_end(request.label), None if ttl is None else now + ttl) if end is not None]
         return min(ends, default=None)
+
+
+def _length_of_names(request: Request) -> int:
+    names = (request.provider, request.model, request.label, request.query_type or "", *request.namespace)
+    return sum(map(len, names))
 
 
 def _encoded(content: JsonValue) -> str:

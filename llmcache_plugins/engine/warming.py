@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.config import DEFAULT, Default
@@ -26,6 +25,7 @@ from llmcache_plugins.engine.warm_models import aask, ask, model_of
 from llmcache_plugins.engine.workers import in_worker
 from llmcache_plugins.errors import ConfigError, LLMCacheError
 from llmcache_plugins.keys.fingerprint import normalised_key_of
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import Identity, Request
 from llmcache_plugins.warming.bar import progress_bar
 from llmcache_plugins.warming.models import WarmModel
@@ -189,7 +189,7 @@ class Warming(Calls):
         if resume is None:
             return None
         if not isinstance(resume, str):
-            return in_file(Path(resume).expanduser())
+            return in_file(as_path(resume))
         name = ":".join(["warm", "/".join(self.config.namespace), resume])
         last = self._rules.bottom
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from pathlib import Path
 
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.policies.event_rules import EventRule, event_rules_from
 
 __all__ = ["load_event_rules"]
@@ -19,11 +19,11 @@ def load_event_rules(path: str | os.PathLike[str]) -> list[EventRule]:
         ConfigError: it cannot be read, is no TOML, or says something that no rule has.
     """
     try:
-        with Path(path).expanduser().open("rb") as file:
+        with as_path(path).open("rb") as file:
             content = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"event rules cannot be read from {str(path)!r}: {type(error).__name__}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's own, bad UTF-8, a number too long or nested too deeply
         raise ConfigError(f"{str(path)!r} is no TOML: {error}") from error
     unknown = sorted(set(content) - {"rule"})
     if unknown or "rule" not in content:

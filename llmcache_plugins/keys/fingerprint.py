@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from llmcache_plugins.types import Identity, JsonValue, Namespace, Request
 
@@ -52,9 +52,45 @@ def canonical_json(value: JsonValue) -> bytes:
 
     Raises:
         TypeError: `value` is not made of what JSON knows, or its keys cannot be sorted.
-        RecursionError: it is nested too deeply.
+        ValueError: it holds itself, or an integer that is too long for Python to write.
     """
-    return _encode(value).encode("ascii")
+    try:
+        return _encode(value).encode("ascii")
+    except RecursionError:  # how deep Python goes depends on who calls; a digest must not
+        return "".join(_nested(value)).encode("ascii")
+
+
+def _nested(value: JsonValue) -> Iterator[str]:
+    """The pieces of the same JSON, without recursion: what users send may be nested deeper than Python calls."""
+    open_ids: set[int] = set()
+    todo: list[tuple[int, Iterator[str | tuple[JsonValue]]]] = [(0, iter([(value,)]))]  # texts, and values in a tuple
+    while todo:
+        name, pieces = todo[-1]
+        piece = next(pieces, None)
+        if piece is None:
+            todo.pop()
+            open_ids.discard(name)
+        elif isinstance(piece, str):
+            yield piece
+        elif isinstance(piece[0], dict | list | tuple) and piece[0]:
+            if id(piece[0]) in open_ids:
+                raise ValueError("the value holds itself")
+            open_ids.add(id(piece[0]))
+            todo.append((id(piece[0]), _items(piece[0])))
+        else:
+            yield _encode(piece[0])
+
+
+def _items(value: JsonValue) -> Iterator[str | tuple[JsonValue]]:
+    is_object = isinstance(value, dict)
+    yield "{" if is_object else "["
+    for place, item in enumerate(sorted(value.items()) if is_object else value):
+        if place:
+            yield ","
+        if is_object:
+            yield _encode({item[0]: 0})[1:-2]  # the name as JSON writes it, with its colon
+        yield (item[1] if is_object else item,)
+    yield "}" if is_object else "]"
 
 
 def scope_of(request: Request, namespace: Namespace = (), params: Mapping[str, JsonValue] | None = None) -> str:

@@ -123,7 +123,7 @@ def _block(block: JsonValue, alias: _Aliases) -> JsonValue:
     kind = kept.get("type")
     if kind == "text":
         kept.pop("id", None)  # numbered by the framework or the provider, anew in every response
-    elif kind in _TOOL_BLOCKS:
+    elif isinstance(kind, str) and kind in _TOOL_BLOCKS:
         if "id" in kept:
             kept["id"] = alias(kept["id"])
         _join_streamed_arguments(kept)

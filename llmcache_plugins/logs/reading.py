@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from os import PathLike
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.logs.rows import LoggedCall
 from llmcache_plugins.logs.shapes import NotACall, call_of
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import Request
 
 __all__ = ["LogFile", "Progress"]
@@ -54,7 +54,7 @@ class LogFile:
     def __init__(
         self, path: str | PathLike[str], *, limit: int | None = None, progress: Progress | None = None
     ) -> None:
-        self.path = Path(path).expanduser()
+        self.path = as_path(path)
         if not self.path.is_file():
             raise ConfigError(f"there is no file {str(self.path)!r}")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):

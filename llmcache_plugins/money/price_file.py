@@ -6,10 +6,10 @@ import json
 import os
 from functools import cache
 from importlib import resources
-from pathlib import Path
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.money.prices import PriceTable
+from llmcache_plugins.paths import as_path
 
 __all__ = ["load_prices", "shipped_prices"]
 
@@ -22,7 +22,7 @@ def load_prices(path: str | os.PathLike[str]) -> PriceTable:
         ConfigError: the file cannot be read, is no JSON, or says something that no price has.
     """
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = as_path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"prices cannot be read from {str(path)!r}: {type(error).__name__}") from error
     return _table(text, str(path))

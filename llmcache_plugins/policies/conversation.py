@@ -33,25 +33,25 @@ def earlier_turns(context: JsonValue, longest: int) -> tuple[str, str]:
 
 def _turns(node: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
     """The messages of a context, whatever it is made of, in their order."""
-    if isinstance(node, Mapping):
-        if isinstance(node.get("role"), str):
-            if node["role"] not in _STANDING:
+    todo = [node]  # not by recursion: what users send may be nested deeper than Python calls
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Mapping):
+            if not isinstance(node.get("role"), str):
+                todo += [value for name, value in reversed(list(node.items())) if name != _FRAME]
+            elif node["role"] not in _STANDING:
                 yield node
-            return
-        for name, value in node.items():
-            if name != _FRAME:
-                yield from _turns(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _turns(value)
+        elif isinstance(node, list | tuple):
+            todo += reversed(node)
 
 
 def _texts(node: JsonValue) -> Iterator[str]:
-    if isinstance(node, str):
-        yield node
-    elif isinstance(node, Mapping):
-        for value in node.values():
-            yield from _texts(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _texts(value)
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, Mapping):
+            todo += reversed(list(node.values()))
+        elif isinstance(node, list | tuple):
+            todo += reversed(node)

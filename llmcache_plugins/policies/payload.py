@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from llmcache_plugins.policies.appearance import disguise_of
+
 __all__ = ["payload_of"]
 
 _TASK = re.compile(
@@ -26,16 +28,40 @@ _CODE = re.compile(
     r"|\bselect\b.{1,200}\bfrom\b.{1,200}\bwhere\b",
     re.IGNORECASE,
 )
+# Words to the model or to the cache in place of a question: such an answer says what its author wanted, and a sentence
+# of that kind is little beside a long question. English; in other words it is left to guards and confidence.
+_INSTRUCTION = re.compile(
+    r"\b(?:ignor\w+|disregard\w*|forget\w*|overrid\w+|bypass\w*)\b[^?]{0,40}"
+    r"\b(?:instructions?|questions?|prompts?|rules|guidelines|above|previous|prior|earlier|everything)\b"
+    r"|\b(?:cach|stor|sav|remember|memori[sz]|keep|reus|serv|return|repeat|us)(?:e|es|ed|ing)?\s+"
+    r"(?:this|that|your|my|the\s+(?:same|following))\b[^?]{0,20}\b(?:answer|response|reply|output|text|message|result)\b"
+    r"|\b(?:this|your|the\s+same)\s+(?:answer|response|reply|output|text|message)\b[^?]{0,40}"
+    r"\b(?:every|all|any|each|everyone|everybody|anyone|others?)\b"
+    r"|\b(?:answer|reply|respond)\s+(?:only\s+)?(?:with|that|as\s+if|wrongly|falsely|incorrectly)\b"
+    r"|\b(?:say|write|print|output)\s+(?:only|just|exactly|nothing\s+but)\b"
+    r"|\bpretend\s+that\b|\btell\s+(?:everyone|everybody|the\s+user)\s+that\b"
+    r"|\bfrom\s+now\s+on\b|\byou\s+are\s+(?:now|no\s+longer)\b|\bnew\s+(?:system\s+)?(?:instructions?|prompt)\b"
+    r"|\bsystem\s+(?:prompt|message|note|override)\b|(?:^|\s)[\[(#*]*(?:system|assistant|developer|admin)[\])*]*:"
+    r"|<\|\w+\|>|\[/?INST\]",
+    re.IGNORECASE,
+)
+_LINE_END = re.compile("[\n\r\u2028\u2029]")
 _SEARCHED = 4000  # characters: a longer turn is not a question, whatever it holds
 
 
 def payload_of(text: str) -> str | None:
-    """Why this turn may only be matched exactly (`"multi_line"`, `"long"`, `"task"`, `"code"`), or None."""
+    """Why this turn may only be matched exactly (`"multi_line"`, `"long"`, `"hidden_signs"`, `"look_alikes"`, `"task"`,
+    `"code"`, `"instruction"`), or None."""
     stripped = text.strip()
-    if "\n" in stripped or "\r" in stripped:
+    if _LINE_END.search(stripped):
         return "multi_line"
     if len(stripped) > _SEARCHED:
         return "long"
+    disguise = disguise_of(stripped)
+    if disguise is not None:
+        return disguise
     if _TASK.match(stripped):
         return "task"
-    return "code" if _CODE.search(stripped) else None
+    if _CODE.search(stripped):
+        return "code"
+    return "instruction" if _INSTRUCTION.search(stripped) else None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
 from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.selection import Invalidation
 from llmcache_plugins.transfer.lines import (
     End,
@@ -334,7 +335,7 @@ def _checked(file: object, verb: str) -> Path | BinaryIO:
     if isinstance(file, str | os.PathLike):
         if not os.fspath(file):
             raise ConfigError("the name of a file must not be empty")
-        return Path(file).expanduser()
+        return as_path(file)
     if isinstance(file, io.TextIOBase) or not callable(getattr(file, verb, None)):
         raise ConfigError(f"give a path, or a file that was opened in binary mode, not {type(file).__name__}")
     return cast(BinaryIO, file)

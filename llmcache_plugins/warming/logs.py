@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from os import PathLike
-from pathlib import Path
 
 from llmcache_plugins.errors import ConfigError
 from llmcache_plugins.keys.fingerprint import normalise_text
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import JsonValue
 from llmcache_plugins.warming.wanted import Wanted
 
@@ -46,7 +46,7 @@ def read_log(path: str | PathLike[str]) -> list[LogRow]:
         ConfigError: the file cannot be read, or a line is not what is said here; names the line.
     """
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        lines = as_path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
     return [_row(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -57,7 +57,7 @@ def _row(line: str, place: str) -> LogRow:
         return LogRow(line)
     try:
         content: dict[str, JsonValue] = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{place}: not JSON") from error
     question = _first(content, _QUESTION_FIELDS)
     if not isinstance(question, str) or not question.strip():

@@ -29,5 +29,5 @@ def read_done(text: str | None) -> set[str]:
         if content["version"] != _VERSION:
             return set()
         return {digest for digest in content["done"] if isinstance(digest, str)}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return set()

@@ -49,4 +49,7 @@ def redis_settings(url: str) -> tuple[str, dict[str, Any]]:
         except ValueError:
             kind = "a size such as 2gb" if name == "maxmemory" else "a number"
             raise ConfigError(f"{name} in a Redis URL must be {kind}, not {value!r}") from None
-    return urlunsplit(parts._replace(query=urlencode(others))), settings
+    try:
+        return urlunsplit(parts._replace(query=urlencode(others))), settings
+    except UnicodeEncodeError:  # its text quotes the URL
+        raise ConfigError("this Redis URL cannot be read: it is no UTF-8") from None
