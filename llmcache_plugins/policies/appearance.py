@@ -34,6 +34,10 @@ _FIRST_WITH_OWN_MARKS = "\u0590"
 # These join and part letters in scripts that need them to be written right; between other letters nobody sees them.
 _JOINERS = re.compile("(?<=[\u0600-\u1100])[\u200c\u200d](?=[\u0600-\u1100])")
 
+# What makes pictures of signs, and joins pictures to one, is seen: one such sign after each.
+_PICTURE = "\u203c-\u3299\U0001f000-\U0001faff"
+_OF_PICTURES = re.compile(f"(?<=[{_PICTURE}])\ufe0f(?:\u200d(?=[{_PICTURE}]))?|(?<=[{_PICTURE}])\u200d(?=[{_PICTURE}])")
+
 # Letters that are drawn like Latin ones, by block: Greek, Cyrillic, Armenian, Cherokee, Canadian, Coptic, Lisu,
 # letterlike, Roman numerals, enclosed, and the letters of plane 1. Not the signs of units and formulas that look like
 # nothing else: ohm, delta, lambda and pi.
@@ -78,7 +82,7 @@ def disguise_of(text: str) -> str | None:
     """
     if text.isascii() and text.isprintable():
         return None
-    composed = unicodedata.normalize("NFC", text)
+    composed = _OF_PICTURES.sub("", unicodedata.normalize("NFC", text))
     if _holds_hidden(composed):
         return "hidden_signs"
     if _MIXED.search(composed) or _STAND_INS.search(composed):

@@ -15,6 +15,8 @@ from llmcache_plugins.policies import payload_of
 from llmcache_plugins.policies.appearance import disguise_of
 
 HONEST = [
+    "Is it \u2600\ufe0f today?",
+    "A plan for the family \U0001f468\u200d\U0001f469\u200d\U0001f467?",
     "Was heißt BGP, und wozu gehört es?",
     "Quels câbles faut-il pour un « trunk » ?",
     "Cómo configuro el año en el señor router",
@@ -46,6 +48,11 @@ def test_a_disguised_question_is_matched_exactly_only() -> None:
     for question in questions()[::40]:
         assert payload_of(question) is None
         assert [kind for kind, text in disguises(question) if payload_of(text) is None] == []
+
+
+@pytest.mark.parametrize("text", ["a\ufe0fb", "\u2764\ufe0f\ufe0f", "x\u200dy", "\u2764\u200dx"])
+def test_what_makes_pictures_hides_nowhere_else(text: str) -> None:
+    assert payload_of(text) == "hidden_signs"
 
 
 def test_an_instruction_behind_a_question_is_matched_exactly_only() -> None:
