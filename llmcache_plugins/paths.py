@@ -14,11 +14,11 @@ def as_path(given: str | os.PathLike[str]) -> Path:
     """The path, with the home folder in place of `~` or `~user`.
 
     Raises:
-        ConfigError: there is no such user, or nobody knows where his home is.
+        ConfigError: it holds a null byte, there is no such user, or nobody knows where his home is.
     """
     try:
         return Path(given).expanduser()
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         raise ConfigError(
-            "this path begins with ~ and a name that is no user's here; write ./~name for a file"
+            "this is no path: it holds a null byte, or begins with ~ and a name that is no user's here"
         ) from None

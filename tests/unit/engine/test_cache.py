@@ -576,11 +576,6 @@ def test_config_and_settings_together_are_refused() -> None:
         open_cache("memory://", embedder=None, config=CacheConfig(), ttl=3)
 
 
-DEEP: list[Any] = []
-for _ in range(5000):
-    DEEP = [DEEP]
-
-
 @pytest.mark.parametrize(
     "request_",
     [
@@ -590,7 +585,6 @@ for _ in range(5000):
         ["q"],
         Request("q", params={"x": object()}),
         Request("q", model=None),  # type: ignore[arg-type]  # the point
-        Request("q", context=DEEP),
         Request("q", namespace=(1,)),  # type: ignore[arg-type]  # the point
     ],
     ids=str,
