@@ -66,3 +66,14 @@ class VerifierError(LLMCacheError):
 
 class CodecError(LLMCacheError):
     """This answer cannot be stored: it is not JSON."""
+
+
+def why(error: BaseException) -> str:
+    """What went wrong with a file, for a message: in the system's words, else the name of the error. Never its text,
+    which may quote what the file holds.
+
+    >>> why(FileNotFoundError(2, "No such file or directory", "a.json")), why(ValueError("secret"))
+    ('No such file or directory', 'ValueError')
+    """
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or type(error).__name__

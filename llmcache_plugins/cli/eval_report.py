@@ -10,6 +10,7 @@ from llmcache_plugins.evaluation import FileScores, PairCounts, PairScores, Prog
 from llmcache_plugins.types import JsonValue
 
 try:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -76,8 +77,15 @@ def _print_breakdown(console: Console, name: str, scores: PairScores) -> None:
 
 
 def _table(title: str, columns: Mapping[str, str], rows: Mapping[str, tuple[int, Mapping[str, Rate]]]) -> Table:
-    table = Table(title=escape(title), caption="below each share: its 95 % interval, in percent")
-    table.add_column("", overflow="fold", min_width=14)
+    # Seven columns in the 80 of a terminal, and of a file: no lines between them, no blanks around them.
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        title=escape(title),
+        caption="below each share: its 95 % interval, in percent",
+    )
+    table.add_column("", overflow="fold", min_width=10)
     table.add_column("rows", justify="right")
     for heading in columns.values():
         table.add_column(heading, justify="right")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 
 __all__ = ["KINDS", "Question", "find_data", "read_questions"]
 
@@ -65,7 +65,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from error
     questions = [_question(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()][:limit]
     if not questions:
         raise ConfigError(f"{path} holds no questions")

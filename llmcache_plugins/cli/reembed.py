@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting
@@ -14,6 +13,7 @@ from llmcache_plugins.cli.loading import loaded
 from llmcache_plugins.cli.sealed import check_key
 from llmcache_plugins.embedders import OnnxEmbedder, SentenceTransformerEmbedder
 from llmcache_plugins.factory import open_cache
+from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import Namespace
 
 __all__ = ["ReembedOptions", "run_reembed"]
@@ -65,7 +65,7 @@ def run_reembed(options: ReembedOptions, say: Callable[[str], None] = print) -> 
 def _embedder(name: str | None) -> Any:
     if name is None:
         return OnnxEmbedder()
-    path = Path(name).expanduser()
+    path = as_path(name)
     if ":" in name and not path.exists():
         found = loaded(name, "--to")
         return found() if callable(found) else found

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmcache_plugins.cli.lasting import check_lasting, named_or_variable
 from llmcache_plugins.cli.showing import show
-from llmcache_plugins.errors import ConfigError, StoreUnavailable
+from llmcache_plugins.errors import ConfigError, StoreUnavailable, why
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.money import MoneySettings, load_prices
 from llmcache_plugins.paths import as_path
@@ -88,7 +88,7 @@ def _earlier(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(as_path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"the earlier report cannot be read from {str(path)!r}: {type(error).__name__}") from error
+        raise ConfigError(f"the earlier report cannot be read from {str(path)!r}: {why(error)}") from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{str(path)!r} is no JSON: keep what `llmcache report --json` prints") from error
     if not isinstance(content, dict):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from llmcache_plugins.cli.checks import Check
-from llmcache_plugins.errors import ConfigError, LLMCacheError
+from llmcache_plugins.errors import ConfigError, LLMCacheError, why
 from llmcache_plugins.factory import parse_url
 
 __all__ = ["store_checks"]
@@ -62,7 +62,7 @@ def _kind_of_file(path: Path, name: str) -> Check:
         with path.open("rb") as file:
             head = file.read(len(_SQLITE))
     except OSError as error:
-        return Check(name, f"the file cannot be read ({type(error).__name__})", "name another", is_ok=False)
+        return Check(name, f"the file cannot be read ({why(error)})", "name another", is_ok=False)
     if head not in (b"", _SQLITE):
         return Check(name, "the file is there, but is no cache", "name another, or move it away", is_ok=False)
     return Check(name, "file and folder can be read and written")

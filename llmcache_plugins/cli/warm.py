@@ -17,7 +17,7 @@ from typing import Any
 from llmcache_plugins.cli.lasting import check_lasting
 from llmcache_plugins.cli.loading import loaded
 from llmcache_plugins.engine import SemanticCache
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.factory import open_cache
 from llmcache_plugins.types import Namespace, Usage
 from llmcache_plugins.warming import Budget, Wanted, WarmReport, from_topology, predictive, read_log, top_questions
@@ -180,7 +180,7 @@ def _entities(path: Path) -> Any:
                 return [{name: value for name, value in row.items() if name and value} for row in csv.DictReader(file)]
             found = json.load(file)
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from error
     is_rows = isinstance(found, list) and all(isinstance(row, dict) for row in found)
     if not is_rows and not (isinstance(found, dict) and all(isinstance(names, list) for names in found.values())):
         raise ConfigError(f'{path} must hold {{"device": ["rtr-001", ...]}} or rows, [{{"device": "rtr-001", ...}}]')

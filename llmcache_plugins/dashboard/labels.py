@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.quality import PairLabel
 from llmcache_plugins.telemetry import LineFile
 
@@ -96,7 +96,7 @@ def _read(path: Path) -> dict[tuple[str, str], str]:
         with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
             rows = [row for line in file if (row := _row(line)) is not None]
     except OSError as error:
-        raise ConfigError(f"labels cannot be written to {str(path)!r}: {error.strerror}") from error
+        raise ConfigError(f"labels cannot be written to {str(path)!r}: {why(error)}") from error
     return {(row["a"], row["b"]): "right" if row["label"] else "wrong" for row in rows}
 
 

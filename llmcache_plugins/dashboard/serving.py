@@ -20,7 +20,7 @@ from llmcache_plugins.dashboard.seen import SeenHits
 from llmcache_plugins.dashboard.server import Server
 from llmcache_plugins.dashboard.watch import Watch
 from llmcache_plugins.engine import SemanticCache
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.money import MoneySettings
 from llmcache_plugins.paths import as_path
 from llmcache_plugins.report import Notice
@@ -169,8 +169,7 @@ def serve_dashboard(
     try:
         server = Server(host, port, access, api, watch)
     except (OSError, UnicodeError, TypeError) as error:  # not an OSError: a host that is no name
-        why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-        raise ConfigError(f"cannot listen on {host!r}, port {port}: {why}") from error
+        raise ConfigError(f"cannot listen on {host!r}, port {port}: {why(error)}") from error
     return Dashboard(server, watch, kept, cache.listen(seen), token)
 
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import FloatArray
 
@@ -170,7 +170,7 @@ class VectorCacheFile:
                         return None
                     self._remove()
                 except OSError as error:
-                    self._rest(f"cannot be used ({error.strerror})")
+                    self._rest(f"cannot be used ({why(error)})")
                     return None
             self._rest("is damaged again and again")
             return None

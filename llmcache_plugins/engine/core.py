@@ -35,6 +35,7 @@ from llmcache_plugins.engine.rolling_out import RollingOut
 from llmcache_plugins.engine.sequences import Sequences
 from llmcache_plugins.engine.shadowing import Shadowing
 from llmcache_plugins.engine.sharing import Shared
+from llmcache_plugins.engine.shortcut import Shortcut
 from llmcache_plugins.engine.singleflight import FlightTable
 from llmcache_plugins.engine.surroundings import Around, Surroundings
 from llmcache_plugins.engine.workers import Workers
@@ -115,6 +116,8 @@ class Core(Shared):
             rolling_out.report_to(self._emit, self._health.failed)
         self._workers = Workers() if workers is None else workers
         self._aperform = AsyncPerformer(self._parts, self._workers)
+        is_short = Shortcut.is_open(rules, is_rolling_out=rolling_out is not None)
+        self._shortcut = Shortcut(rules, self._parts.tiers, self._health, clock) if is_short else None
         self._sweeps = Every(config.sweep_interval, clock)
         self._build_resolving(profiler, knows_dialogues=config.standalone_turns or resolver is not None)
         bypassed = partial(self._surroundings.entered, Around(is_bypassed=True))

@@ -65,6 +65,11 @@ class Health:
         self._on_error = on_error
         self._degraded: set[tuple[str, str]] = set()
 
+    @property
+    def is_well(self) -> bool:
+        """Does no part fail at anything, as far as is known?"""
+        return not self._degraded
+
     def failed(self, component: str, error: BaseException, work: str = "work") -> None:
         self._on_error(component, error)
         if isinstance(error, StoreError) and error.is_told:

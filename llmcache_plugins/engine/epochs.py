@@ -137,6 +137,11 @@ class Epochs:
         """The epoch of a full namespace: it changes with that of any namespace above it. Empty for the first one."""
         return epoch_of(self._epochs, namespace)
 
+    @property
+    def is_first(self) -> bool:
+        """Is every namespace in its first epoch?"""
+        return not self._epochs
+
     def embedder_of(self, namespace: Namespace, now: float) -> str | None:
         """To which embedder the vectors of a full namespace are moved; None where to none."""
         return embedder_in(self._moves, namespace, now) if self._moves else None

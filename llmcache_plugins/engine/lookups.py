@@ -149,8 +149,13 @@ class Lookups(Core):
     def _join(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
         if self._is_closed:
             return Joined(NotFound(MissReason.CLOSED))
-        if self._surroundings.is_bypassed:
+        around = self._surroundings.current
+        if around is not None and around.is_bypassed:
             return Joined(Bypass("context"))
+        if self._shortcut is not None and (around is None or not around.is_refreshing):
+            found = self._shortcut.find(identity, self._epochs.version)
+            if found is not None:
+                return Joined(found)
         try:
             joined = run(self._join_flow(request, identity, lead=lead, is_open=is_open), self._perform)
             self._health.succeeded("engine")
@@ -161,8 +166,13 @@ class Lookups(Core):
     async def _ajoin(self, request: Request, identity: Identity, *, lead: bool, is_open: bool) -> Joined:
         if self._is_closed:
             return Joined(NotFound(MissReason.CLOSED))
-        if self._surroundings.is_bypassed:
+        around = self._surroundings.current
+        if around is not None and around.is_bypassed:
             return Joined(Bypass("context"))
+        if self._shortcut is not None and (around is None or not around.is_refreshing):
+            found = await self._shortcut.afind(identity, self._epochs.version)
+            if found is not None:
+                return Joined(found)
         try:
             joined = await arun(self._join_flow(request, identity, lead=lead, is_open=is_open), self._aperform)
             self._health.succeeded("engine")

@@ -117,6 +117,8 @@ class Resolver:
         return request, self._in_epoch(request, identity)
 
     def _in_epoch(self, request: Request, identity: Identity) -> Identity:
+        if self._epochs.is_first:
+            return identity
         epoch = self._epochs.of((*self._namespace, *request.namespace))
         if not epoch:
             return identity

@@ -55,17 +55,18 @@ class TimedEmbedder:
         return self._embedder.fits(text)
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
-        """
+        """What the embedder gives: float32, shape (len(texts), dim), rows of unit length.
+
         Raises:
-            EmbedderError: it took too long, or is left alone because it did so before.
+            EmbedderError: it took too long, or is left alone because it did so before. Others are the embedder's own.
         """
         self._begin()
         call = partial(contextvars.copy_context().run, self._embedder.embed, texts)
         future = self._daemons.start(call)
         try:
             vectors = future.result(self._patience(texts))
-        except TimeoutError as error:
-            raise self._failure(error) from None
+        except TimeoutError:
+            raise self._given_up() from None
         except BaseException:
             self._returned()
             raise
@@ -88,8 +89,8 @@ class TimedEmbedder:
                     vectors = await awaited(future, patience)
                 finally:
                     future.cancel()
-        except TimeoutError as error:
-            raise self._failure(error) from None
+        except TimeoutError:
+            raise self._given_up() from None
         except Exception:
             self._returned()
             raise
@@ -109,7 +110,7 @@ class TimedEmbedder:
         with self._lock:
             self._breaker.returned()
 
-    def _failure(self, error: TimeoutError) -> EmbedderError:
+    def _given_up(self) -> EmbedderError:
         with self._lock:
             self._breaker.timed_out(self._monotonic())
         return EmbedderError(f"the embedder took longer than embedder_timeout ({self._seconds:g} s)")

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.types import Request
 from llmcache_plugins.warming.models import WarmModel
 from llmcache_plugins.warming.plan import Plan
@@ -76,7 +76,7 @@ def in_file(path: Path) -> Done:
             half.write_text(text, encoding="utf-8")
             half.replace(path)
         except OSError as error:
-            _log.warning("the warming cannot be gone on with later: %s cannot be written (%s)", path, error.strerror)
+            _log.warning("the warming cannot be gone on with later: %s cannot be written (%s)", path, why(error))
 
     if path.is_dir():
         raise ConfigError(f"resume must be a file, and {path} is a folder")

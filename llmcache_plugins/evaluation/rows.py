@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.keys.messages import ChatTurn, request_from_messages
 from llmcache_plugins.types import Request
 
@@ -115,7 +115,7 @@ def _text_of(path: Path) -> str:
     except FileNotFoundError:
         raise ConfigError(f"no such file: {path}") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text") from error
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.matching.features import features_of
 from llmcache_plugins.types import JsonValue
 
@@ -84,7 +84,7 @@ def read_log(path: Path) -> NearMissLog:
     except FileNotFoundError:
         raise ConfigError(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from error
     misses: dict[tuple[str, str], LoggedMiss] = {}
     count = unreadable = 0
     for line in lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.paths import as_path
 from llmcache_plugins.policies.event_rules import EventRule, event_rules_from
 
@@ -22,7 +22,7 @@ def load_event_rules(path: str | os.PathLike[str]) -> list[EventRule]:
         with as_path(path).open("rb") as file:
             content = tomllib.load(file)
     except OSError as error:
-        raise ConfigError(f"event rules cannot be read from {str(path)!r}: {type(error).__name__}") from error
+        raise ConfigError(f"event rules cannot be read from {str(path)!r}: {why(error)}") from error
     except (ValueError, RecursionError) as error:  # TOML's own, bad UTF-8, a number too long or nested too deeply
         raise ConfigError(f"{str(path)!r} is no TOML: {error}") from error
     unknown = sorted(set(content) - {"rule"})

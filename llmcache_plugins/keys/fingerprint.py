@@ -39,10 +39,10 @@ def fingerprint(*parts: bytes) -> str:
     >>> fingerprint(b"ab", b"c") == fingerprint(b"a", b"bc")
     False
     """
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    framed = b""
     for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()
+        framed += len(part).to_bytes(8, "big") + part
+    return hashlib.blake2b(framed, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def canonical_json(value: JsonValue) -> bytes:

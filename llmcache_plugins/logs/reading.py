@@ -13,7 +13,7 @@ from contextlib import suppress
 from os import PathLike
 from typing import IO, Any, TypeAlias
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.logs.rows import LoggedCall
 from llmcache_plugins.logs.shapes import NotACall, call_of
 from llmcache_plugins.paths import as_path
@@ -86,7 +86,7 @@ class LogFile:
                     if self.calls == self._limit:
                         break
         except OSError as error:
-            raise ConfigError(f"{self.path} cannot be read: {type(error).__name__}") from error
+            raise ConfigError(f"{self.path} cannot be read: {why(error)}") from error
         if self._progress is not None:
             self._progress(total, total)
 

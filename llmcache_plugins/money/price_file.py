@@ -7,7 +7,7 @@ import os
 from functools import cache
 from importlib import resources
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.money.prices import PriceTable
 from llmcache_plugins.paths import as_path
 
@@ -24,7 +24,7 @@ def load_prices(path: str | os.PathLike[str]) -> PriceTable:
     try:
         text = as_path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"prices cannot be read from {str(path)!r}: {type(error).__name__}") from error
+        raise ConfigError(f"prices cannot be read from {str(path)!r}: {why(error)}") from error
     return _table(text, str(path))
 
 

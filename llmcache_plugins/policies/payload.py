@@ -45,6 +45,14 @@ _INSTRUCTION = re.compile(
     r"|<\|\w+\|>|\[/?INST\]",
     re.IGNORECASE,
 )
+# One of these is in every text that a pattern above finds: most questions have none, and that is cheap to see.
+_CODE_SIGNS = frozenset("{}=<>&|;(")
+_CODE_WORDS = ("return", "select")
+_INSTRUCTION_PARTS = (
+    *("answer", "respon", "reply", "output", "text", "message", "result"),
+    *("ignor", "disregard", "forget", "overrid", "bypass", "pretend", "tell", "write", "print", "say", "now"),
+    *("you", "new", "system", "assistant", "developer", "admin", "inst", "<|"),
+)
 _LINE_END = re.compile("[\n\r\u2028\u2029]")
 _SEARCHED = 4000  # characters: a longer turn is not a question, whatever it holds
 
@@ -62,6 +70,15 @@ def payload_of(text: str) -> str | None:
         return disguise
     if _TASK.match(stripped):
         return "task"
-    if _CODE.search(stripped):
+    folded = stripped.casefold()
+    if _may_be_code(folded) and _CODE.search(stripped):
         return "code"
-    return "instruction" if _INSTRUCTION.search(stripped) else None
+    return "instruction" if _may_instruct(folded) and _INSTRUCTION.search(stripped) else None
+
+
+def _may_be_code(folded: str) -> bool:
+    return not _CODE_SIGNS.isdisjoint(folded) or any(word in folded for word in _CODE_WORDS)
+
+
+def _may_instruct(folded: str) -> bool:
+    return any(part in folded for part in _INSTRUCTION_PARTS)

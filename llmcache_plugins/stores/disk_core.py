@@ -32,9 +32,9 @@ _CHANGES_KEPT = 8192  # who is further behind reads all vectors again
 _TRIM_EVERY = 128
 
 _TOUCH = """
-UPDATE entries SET access_count = access_count + ?1, last_access = ?2,
-    priority = priority_on_read(tier, priority, weight, ?1, ?2, ?3)
-WHERE scope = ?4 AND key = ?5
+UPDATE entries SET access_count = access_count + :count, last_access = :now,
+    priority = priority_on_read(tier, priority, weight, :count, :now, :order)
+WHERE scope = :scope AND key = :key
 """
 _TO_ORDER = """
 SELECT id, priority, weight, size, access_count, last_access, created_at, body FROM entries WHERE tier = ?
@@ -140,7 +140,7 @@ class DiskCore:
         connection.executemany(
             _TOUCH,
             [
-                (count, now, order, scope, key)
+                {"count": count, "now": now, "order": order, "scope": scope, "key": key}
                 for order, ((scope, key), (count, now)) in enumerate(touched.items(), start=first)
             ],
         )

@@ -6,15 +6,18 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 
+import numpy as np
+
 from llmcache_plugins.stores.codec import decode_alias, decode_entry, decode_vector
 from llmcache_plugins.stores.disk_core import DiskCore
-from llmcache_plugins.stores.matrix import Match
+from llmcache_plugins.stores.matrix import Match, as_vector
 from llmcache_plugins.stores.rows import ENTRY, ENTRY_WITH_VECTOR
 from llmcache_plugins.types import Alias, Candidate, Census, Damaged, Entry, FloatArray, Pending, Stored
 
 __all__ = ["DiskReads"]
 
 _SEARCH_ATTEMPTS = 3
+_MORE = 2  # candidates that are read besides: the vectors in memory are rounded, and a cosine is off by 0.001 or so
 _FOUND_AT_ONCE = 500  # SQLite takes 999 values in one statement, or more
 
 _GET = f"""
@@ -101,37 +104,55 @@ class DiskReads(DiskCore):
                 index = self._replica.index(connection, embedder_id)
             if index is None:
                 return []
-            matches = index.search(scope, vector, limit=limit, now=now)  # holds no lock
-            if not matches:
+            matches = index.search(scope, vector, limit=limit + _MORE, now=now)  # holds no lock
+            if limit < 1 or not matches:
                 return []
             with self._file.reading() as connection:
-                candidates = self._candidates(connection, scope, embedder_id, matches)
-            if len(candidates) == len(matches):
-                return candidates
+                found = self._found(connection, scope, embedder_id, matches)
+            if len(found) == len(matches):
+                return _nearest(found, vector, limit)
         with self._file.snapshot() as connection:
             index = self._replica.index(connection, embedder_id)
             if index is None:
                 return []
-            matches = index.search(scope, vector, limit=limit, now=now)
-            return self._candidates(connection, scope, embedder_id, matches)
+            matches = index.search(scope, vector, limit=limit + _MORE, now=now)
+            return _nearest(self._found(connection, scope, embedder_id, matches), vector, limit)
 
-    def _candidates(
+    def _found(
         self, connection: sqlite3.Connection, scope: str, embedder_id: str, matches: Sequence[Match]
-    ) -> list[Candidate]:
+    ) -> list[Stored]:
         """Matches whose entry is still the one that was found; damaged ones are found no more."""
         rows = {}
         for start in range(0, len(matches), _FOUND_AT_ONCE):
             keys = [match.key for match in matches[start : start + _FOUND_AT_ONCE]]
             for row in connection.execute(f"{_FIND}({','.join('?' * len(keys))})", (scope, *keys)):
                 rows[row[-2]] = row
-        candidates = []
-        for key, order, similarity in matches:
+        found = []
+        for key, order, _ in matches:
             row = rows.get(key)
             if row is None or row[-1] != order or row[7] != embedder_id:
                 continue
             stored = self._rows.stored(row, scope, key)
-            if isinstance(stored, Stored):
-                candidates.append(Candidate(stored.entry, similarity, stored.access_count, stored.tier, stored.reads))
+            if isinstance(stored, Stored) and stored.entry.vector is not None:
+                found.append(stored)
             else:
                 self._replica.leave_out(scope, key)
-        return candidates
+        return found
+
+
+def _nearest(found: Sequence[Stored], vector: FloatArray, limit: int) -> list[Candidate]:
+    """The best, by the vectors that the file holds; of equally similar ones those that came first stay in front."""
+    vectors = [stored.entry.vector for stored in found if stored.entry.vector is not None]
+    if not vectors:
+        return []
+    # Added up row by row in one fixed order, so that equal vectors have equal similarities.
+    similarities = np.add.reduce(np.stack(vectors) * as_vector(vector), axis=1)
+    ranked = sorted(zip(np.clip(similarities, -1.0, 1.0).tolist(), found, strict=True), key=_similarity, reverse=True)
+    return [
+        Candidate(stored.entry, similarity, stored.access_count, stored.tier, stored.reads)
+        for similarity, stored in ranked[:limit]
+    ]
+
+
+def _similarity(ranked: tuple[float, Stored]) -> float:
+    return ranked[0]

@@ -6,6 +6,7 @@ So each living store is brought to rest before a fork and woken in the parent an
 
 from __future__ import annotations
 
+import logging
 import os
 from threading import Lock
 from typing import Protocol
@@ -24,6 +25,7 @@ class Forkable(Protocol):
         ...
 
 
+_log = logging.getLogger(__name__)
 _lock = Lock()
 _stores: WeakSet[Forkable] = WeakSet()
 _resting: list[Forkable] = []
@@ -37,15 +39,24 @@ def follow_forks(store: Forkable) -> None:
 
 def _before() -> None:
     _lock.acquire()
-    _resting.extend(_stores)
-    for store in _resting:
-        store.before_fork()
+    for store in list(_stores):
+        try:
+            store.before_fork()
+        except Exception as error:  # noqa: BLE001  # Python goes on to fork all the same: the others must be woken again
+            _log.warning("a store could not be made ready for a fork: %s", type(error).__name__)
+        else:
+            _resting.append(store)
 
 
 def _after() -> None:
-    while _resting:
-        _resting.pop().after_fork()
-    _lock.release()
+    try:
+        while _resting:
+            try:
+                _resting.pop().after_fork()
+            except Exception as error:  # noqa: BLE001  # the next one waits for its lock
+                _log.warning("a store could not be woken after a fork: %s", type(error).__name__)
+    finally:
+        _lock.release()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -7,15 +7,17 @@ owns whole segments.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from threading import Lock
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.stores.segments import SEGMENT_ROWS, Allocator, Block, Segment
+from llmcache_plugins.stores.scanning import Bits, View, nearest, rows_at, sign_bits, words_of
+from llmcache_plugins.stores.segments import SEGMENT_ROWS, Allocator, Block, Precision, Segment
 from llmcache_plugins.types import FloatArray
 
 __all__ = ["Match", "VectorIndex", "as_vector"]
@@ -23,17 +25,8 @@ __all__ = ["Match", "VectorIndex", "as_vector"]
 PREFILTER_FROM = 8_192
 """From so many rows the sign bits are read before the vectors; crossover measured by benchmarks/scan.py (it stands
 between 6,000 and 10,000 rows of 384 numbers)."""
-_RERANKED = 200  # besides the limit: 10 found every neighbour above a cosine of 0.8 in real embeddings
-_CHUNK_FLOATS = (
-    512 * 384
-)  # numbers in one product: more, and OpenBLAS wakes its threads, which costs more than it saves
-_TIE = 2e-6  # a BLAS kernel adds the last rows of a matrix in another order: equal vectors may differ by so much
 _MOVED = 1e-4  # a row whose similarity differs by more was overwritten during the scan
-_EXPIRED = 65_535  # further than any row can be
 _ATTEMPTS = 3
-
-_Views: TypeAlias = "list[tuple[FloatArray, NDArray[np.float64]]]"
-_Bits: TypeAlias = "list[NDArray[np.uint64]]"
 
 
 class Match(NamedTuple):
@@ -71,7 +64,7 @@ class _Scope:
         self.positions: dict[str, int] = {}
         self.soonest = math.inf  # no row expires before; removing rows leaves it too early, which is safe
         self.changes = 0  # grows when a row that a scan may be reading is overwritten or moved
-        self.bits: _Bits | None = None
+        self.bits: Bits | None = None
 
     @property
     def capacity(self) -> int:
@@ -81,13 +74,13 @@ class _Scope:
         segment, offset = self.blocks[position // SEGMENT_ROWS]
         return segment, offset + position % SEGMENT_ROWS
 
-    def views(self) -> _Views:
+    def views(self) -> list[View]:
         left = len(self.keys)
-        views: _Views = []
+        views = []
         for segment, offset in self.blocks:
-            stop = offset + min(left, segment.block_rows)
-            views.append((segment.rows[offset:stop], segment.expires[offset:stop]))
-            left -= stop - offset
+            count = min(left, segment.block_rows)
+            views.append(segment.view(offset, offset + count))
+            left -= count
         return views
 
 
@@ -97,6 +90,7 @@ class VectorIndex:
     Args:
         dimension: of every vector.
         prefilter_from: scopes of so many rows are searched by sign bits first, and the best are compared exactly.
+        precision: how the rows are kept.
         lock: None for one of its own; an owner that holds its own lock around changes gives that, so that there is one.
 
     >>> index = VectorIndex(2)
@@ -110,12 +104,14 @@ class VectorIndex:
         dimension: int,
         *,
         prefilter_from: int = PREFILTER_FROM,
+        precision: Precision = "float32",
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         self.dimension = dimension
         self._prefilter_from = prefilter_from
         self._lock = Lock() if lock is None else lock
-        self._allocator = Allocator(dimension)
+        self._precision = precision
+        self._allocator = Allocator(dimension, precision)
         self._scopes: dict[str, _Scope] = {}
         self._rows = 0
 
@@ -125,7 +121,8 @@ class VectorIndex:
     @property
     def nbytes(self) -> int:
         """Memory of the segments in use."""
-        return self._allocator.segments * SEGMENT_ROWS * (self.dimension * 4 + 8)
+        row_bytes = self.dimension * 4 if self._precision == "float32" else self.dimension + 4
+        return self._allocator.segments * SEGMENT_ROWS * (row_bytes + 8)
 
     def count(self, scope: str) -> int:
         """How many rows the scope has, expired ones included."""
@@ -150,12 +147,44 @@ class VectorIndex:
             else:
                 rows.changes += 1
             segment, at = rows.locate(position)
-            segment.rows[at] = vector
-            segment.expires[at] = expires
+            segment.write(at, vector[None], expires)
             rows.orders[position] = order
             rows.soonest = min(rows.soonest, expires)
             if rows.bits is not None:
-                rows.bits[position // SEGMENT_ROWS][:, position % SEGMENT_ROWS] = _sign_bits(vector[None])[:, 0]
+                rows.bits[position // SEGMENT_ROWS][:, position % SEGMENT_ROWS] = sign_bits(vector[None])[:, 0]
+
+    def load(
+        self, scope: str, keys: Sequence[str], vectors: FloatArray, expires: NDArray[np.float64], orders: Sequence[int]
+    ) -> None:
+        """Add rows that are not there yet, many at once: a twentieth of the time of putting each.
+
+        Args:
+            vectors: float32, shape (len(keys), dimension), of finite numbers.
+            expires: when each row expires; infinite for never.
+        """
+        with self._lock:
+            rows = self._scopes.get(scope)
+            if rows is None:
+                rows = self._scopes[scope] = _Scope()
+            done = 0
+            while done < len(keys):
+                start = len(rows.keys)
+                while start == rows.capacity or rows.capacity < min(start + len(keys) - done, SEGMENT_ROWS):
+                    self._grow(rows)
+                segment, at = rows.locate(start)
+                stop = min(len(keys), done + rows.capacity - start)
+                segment.write(at, vectors[done:stop], expires[done:stop])
+                rows.positions.update(zip(keys[done:stop], range(start, start + stop - done), strict=True))
+                rows.keys.extend(keys[done:stop])
+                rows.orders.extend(orders[done:stop])
+                if rows.bits is not None:
+                    first = start % SEGMENT_ROWS
+                    signs = sign_bits(vectors[done:stop])
+                    rows.bits[start // SEGMENT_ROWS][:, first : first + stop - done] = signs
+                done = stop
+            self._rows += len(keys)
+            rows.soonest = min(rows.soonest, float(expires.min(initial=math.inf)))
+            self._prefilter(rows)
 
     def remove(self, scope: str, key: str) -> bool:
         """Remove a row; False when there was none."""
@@ -176,7 +205,7 @@ class VectorIndex:
             for rows in self._scopes.values():
                 rows.changes += 1
             self._scopes = {}
-            self._allocator = Allocator(self.dimension)
+            self._allocator = Allocator(self.dimension, self._precision)
             self._rows = 0
 
     def search(self, scope: str, query: FloatArray, *, limit: int, now: float) -> list[Match]:
@@ -202,7 +231,7 @@ class VectorIndex:
                 if rows is None:
                     return []
                 views, bits, soonest, changes = rows.views(), rows.bits, rows.soonest, rows.changes
-            positions, near = self._scan(views, bits, query, limit, now if now >= soonest else None)
+            positions, near = nearest(views, bits, query, limit, now if now >= soonest else None)
             with self._lock:
                 if self._scopes.get(scope) is rows:
                     found = _resolve(rows, positions, near, query, now, is_unchanged=rows.changes == changes)
@@ -212,7 +241,7 @@ class VectorIndex:
             rows = self._scopes.get(scope)
             if rows is None:
                 return []
-            positions, near = self._scan(rows.views(), rows.bits, query, limit, now)
+            positions, near = nearest(rows.views(), rows.bits, query, limit, now)
             return (_resolve(rows, positions, near, query, now, is_unchanged=True) or [])[:limit]
 
     def _append(self, rows: _Scope, key: str) -> int:
@@ -223,9 +252,12 @@ class VectorIndex:
         rows.orders.append(0)
         rows.positions[key] = position
         self._rows += 1
-        if rows.bits is None and position + 1 >= self._prefilter_from:
-            rows.bits = [_sign_bits(segment.rows[at : at + segment.block_rows]) for segment, at in rows.blocks]
+        self._prefilter(rows)
         return position
+
+    def _prefilter(self, rows: _Scope) -> None:
+        if rows.bits is None and len(rows.keys) >= self._prefilter_from:
+            rows.bits = [sign_bits(segment.rows[at : at + segment.block_rows]) for segment, at in rows.blocks]
 
     def _grow(self, rows: _Scope) -> None:
         capacity = rows.capacity
@@ -234,7 +266,7 @@ class VectorIndex:
             return
         rows.blocks.append(self._allocator.take(SEGMENT_ROWS))
         if rows.bits is not None:
-            rows.bits = [*rows.bits, np.zeros((_words(self.dimension), SEGMENT_ROWS), np.uint64)]
+            rows.bits = [*rows.bits, np.zeros((words_of(self.dimension), SEGMENT_ROWS), np.uint64)]
 
     def _move(self, rows: _Scope, block_rows: int) -> None:
         new, start = self._allocator.take(block_rows)
@@ -242,12 +274,11 @@ class VectorIndex:
         rows.changes += 1
         for old in rows.blocks:  # one at most: scopes of several blocks have full segments, which never move
             segment, offset = old
-            new.rows[start : start + count] = segment.rows[offset : offset + count]
-            new.expires[start : start + count] = segment.expires[offset : offset + count]
+            new.copy(start, segment, offset, count)
             self._allocator.give_back(old)
         rows.blocks = [(new, start)]
         if rows.bits is not None:
-            rows.bits = [_sign_bits(new.rows[start : start + block_rows])]
+            rows.bits = [sign_bits(new.rows[start : start + block_rows])]
 
     def _shrink(self, scope: str, rows: _Scope) -> None:
         count = len(rows.keys)
@@ -266,32 +297,13 @@ class VectorIndex:
         elif count <= rows.capacity // 4:
             self._move(rows, rows.capacity // 2)
 
-    def _scan(
-        self, views: _Views, bits: _Bits | None, query: FloatArray, limit: int, now: float | None
-    ) -> tuple[NDArray[np.intp], FloatArray]:
-        if bits is None:
-            similarities = _similarities(views, query)
-            _leave_out_expired(similarities, views, now, -math.inf)
-            return _best(similarities, limit)
-        distances = _hamming(views, bits, query)
-        _leave_out_expired(distances, views, now, _EXPIRED)
-        wanted = min(limit + _RERANKED, len(distances))
-        furthest = min(np.partition(distances, wanted - 1)[wanted - 1], _EXPIRED - 1)
-        nearest = np.flatnonzero(distances <= furthest)
-        if not len(nearest):
-            return nearest, np.empty(0, np.float32)
-        rows = np.stack([views[at // SEGMENT_ROWS][0][at % SEGMENT_ROWS] for at in nearest])
-        places, near = _best(_similarities([(rows, np.empty(0))], query), limit)
-        return nearest[places], near
-
 
 def _fill_hole(rows: _Scope, position: int) -> None:
     last = len(rows.keys) - 1
     if position != last:
         from_segment, from_row = rows.locate(last)
         to_segment, to_row = rows.locate(position)
-        to_segment.rows[to_row] = from_segment.rows[from_row]
-        to_segment.expires[to_row] = from_segment.expires[from_row]
+        to_segment.copy(to_row, from_segment, from_row, 1)
         if rows.bits is not None:
             moved = rows.bits[last // SEGMENT_ROWS][:, last % SEGMENT_ROWS]
             rows.bits[position // SEGMENT_ROWS][:, position % SEGMENT_ROWS] = moved
@@ -300,37 +312,6 @@ def _fill_hole(rows: _Scope, position: int) -> None:
         rows.positions[rows.keys[position]] = position
     rows.keys.pop()
     rows.orders.pop()
-
-
-def _similarities(views: _Views, query: FloatArray) -> FloatArray:
-    similarities = np.empty(sum(len(rows) for rows, _ in views), np.float32)
-    chunk = max(1, _CHUNK_FLOATS // query.size)
-    start = 0
-    for rows, _ in views:
-        for low in range(0, len(rows), chunk):
-            part = rows[low : low + chunk]
-            np.dot(part, query, out=similarities[start : start + len(part)])
-            start += len(part)
-    return similarities
-
-
-def _leave_out_expired(values: NDArray[np.generic], views: _Views, now: float | None, worst: float) -> None:
-    if now is None:
-        return
-    start = 0
-    for _, expires in views:
-        values[start : start + len(expires)][expires <= now] = worst
-        start += len(expires)
-
-
-def _best(similarities: FloatArray, limit: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """Positions of the best `limit` and of all that may be as good as the last of them."""
-    least = np.float32(-2.0)  # below every cosine, above the -inf of what is left out
-    if limit < len(similarities):
-        at = len(similarities) - limit
-        least = max(least, np.partition(similarities, at)[at] - np.float32(_TIE))
-    positions = np.flatnonzero(similarities >= least)
-    return positions, similarities[positions]
 
 
 def _resolve(
@@ -342,12 +323,12 @@ def _resolve(
         return []
     if places[-1] >= len(rows.keys):
         return None
-    located = [rows.locate(place) for place in places]
+    views = rows.views()
     # Added up row by row in one fixed order, so that equal vectors have equal similarities wherever they lie.
-    exact = np.add.reduce(np.stack([segment.rows[at] for segment, at in located]) * query, axis=1)
+    exact = np.add.reduce(rows_at(views, positions) * query, axis=1)
     if not is_unchanged:
         was_read = bool(np.all(np.abs(exact - near) <= _MOVED))
-        if not was_read or any(segment.expires[at] <= now for segment, at in located):
+        if not was_read or any(_expires(rows, place) <= now for place in places):
             return None
     exact = np.clip(exact, -1.0, 1.0)
     found = [Match(rows.keys[place], rows.orders[place], s) for place, s in zip(places, exact.tolist(), strict=True)]
@@ -355,25 +336,6 @@ def _resolve(
     return found
 
 
-def _words(dimension: int) -> int:
-    return -(-dimension // 64)
-
-
-def _sign_bits(rows: FloatArray) -> NDArray[np.uint64]:
-    """The signs of the rows, shape (words, rows): one word of all rows lies together, so that a scan reads in order."""
-    packed = np.packbits(rows > 0, axis=1)
-    padded = np.zeros((len(rows), _words(rows.shape[1]) * 8), np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return np.ascontiguousarray(padded.view(np.uint64).T)
-
-
-def _hamming(views: _Views, bits: _Bits, query: FloatArray) -> NDArray[np.uint16]:
-    asked = _sign_bits(query[None])[:, 0]
-    distances = np.zeros(sum(len(rows) for rows, _ in views), np.uint16)
-    start = 0
-    for (rows, _), words in zip(views, bits, strict=True):
-        part = distances[start : start + len(rows)]
-        for word, one in zip(words, asked, strict=True):
-            np.add(part, np.bitwise_count(word[: len(rows)] ^ one), out=part)
-        start += len(rows)
-    return distances
+def _expires(rows: _Scope, place: int) -> float:
+    segment, at = rows.locate(place)
+    return float(segment.expires[at])

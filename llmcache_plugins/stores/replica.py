@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import Counter
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from llmcache_plugins.errors import StoreError
 from llmcache_plugins.stores.codec import decode_vector
@@ -11,6 +15,10 @@ from llmcache_plugins.stores.matrix import VectorIndex
 
 __all__ = ["VectorReplica"]
 
+_Row: TypeAlias = tuple[Any, Any, Any, Any, Any]  # scope, key, vector, expires_at, inserted: whatever the file holds
+
+_AT_ONCE = 4096
+_FEW = 8  # rows of a scope that are as quick one by one
 _SAMPLE = 99  # vectors that are asked for the dimension: a few damaged ones are outvoted
 
 
@@ -90,10 +98,36 @@ class VectorReplica:
         self._indexes[embedder_id] = None
         lengths = Counter(length for (length,) in sample if length and length % 4 == 0)
         if lengths:
-            self._indexes[embedder_id] = VectorIndex(lengths.most_common(1)[0][0] // 4)
-        rows = f"SELECT scope, key, vector, expires_at, inserted {mine} ORDER BY inserted"
-        for scope, key, vector, expires_at, inserted in connection.execute(rows, (embedder_id,)):
-            self._put(embedder_id, scope, key, vector, expires_at, inserted)
+            self._indexes[embedder_id] = _index(lengths.most_common(1)[0][0] // 4)
+        rows = connection.execute(
+            f"SELECT scope, key, vector, expires_at, inserted {mine} ORDER BY inserted", (embedder_id,)
+        )
+        while page := rows.fetchmany(_AT_ONCE):
+            by_scope: dict[str, list[_Row]] = {}
+            for row in page:
+                by_scope.setdefault(row[0], []).append(row)
+            for scope, of_scope in by_scope.items():
+                if not self._load_together(embedder_id, scope, of_scope):
+                    for _, key, vector, expires_at, inserted in of_scope:
+                        self._put(embedder_id, scope, key, vector, expires_at, inserted)
+
+    def _load_together(self, embedder_id: str, scope: str, rows: list[_Row]) -> bool:
+        """False, and nothing is loaded, where they are few or one of them is damaged."""
+        index = self._indexes[embedder_id]
+        if index is None or len(rows) < _FEW:
+            return False
+        _, keys, stored, expires_at, orders = zip(*rows, strict=True)
+        width = 4 * index.dimension
+        if not all(isinstance(vector, bytes) and len(vector) == width for vector in stored):
+            return False
+        if not all(isinstance(key, str) for key in keys) or not all(isinstance(order, int) for order in orders):
+            return False
+        vectors = np.frombuffer(b"".join(stored), "<f4").reshape(len(rows), -1).astype(np.float32, copy=False)
+        if not bool(np.isfinite(vectors).all()):
+            return False
+        expires = np.array([at if isinstance(at, float) else math.inf for at in expires_at])
+        index.load(scope, keys, vectors, expires, orders)
+        return True
 
     def _put(self, embedder_id: str, scope: str, key: str, stored: object, expires_at: object, order: object) -> None:
         index = self._indexes[embedder_id]
@@ -101,7 +135,7 @@ class VectorReplica:
         expires = expires_at if isinstance(expires_at, float) else None
         if vector is not None and isinstance(order, int):
             if index is None:
-                index = self._indexes[embedder_id] = VectorIndex(vector.size)
+                index = self._indexes[embedder_id] = _index(vector.size)
             try:
                 index.put(scope, key, vector, expires_at=expires, order=order)
                 return
@@ -110,6 +144,11 @@ class VectorReplica:
         if index is not None:
             index.remove(scope, key)
         self.damaged += 1
+
+
+def _index(dimension: int) -> VectorIndex:
+    """Of small numbers: it finds who comes into question, and what is served is compared with the file's own."""
+    return VectorIndex(dimension, precision="int8")
 
 
 def _version(connection: sqlite3.Connection) -> tuple[sqlite3.Connection, int]:

@@ -6,27 +6,57 @@ segment holds blocks of one size, a power of two, and free blocks are used again
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmcache_plugins.stores.scanning import View
 from llmcache_plugins.types import FloatArray
 
-__all__ = ["SEGMENT_ROWS", "Allocator", "Block", "Segment"]
+__all__ = ["SEGMENT_ROWS", "Allocator", "Block", "Precision", "Segment"]
 
 SEGMENT_ROWS = 4096
+_STEPS = 127  # of an int8 in either direction
+
+Precision: TypeAlias = Literal["float32", "int8"]
+"""`int8`: a quarter of the memory; each row has a factor of its own, and a cosine is off by 0.001 or so."""
 
 
 class Segment:
     """Rows with their expiry times, cut into blocks of equal size."""
 
-    __slots__ = ("block_rows", "expires", "free", "rows")
+    __slots__ = ("block_rows", "expires", "free", "rows", "scales")
 
-    def __init__(self, dimension: int, block_rows: int) -> None:
-        self.rows: FloatArray = np.empty((SEGMENT_ROWS, dimension), np.float32)
+    def __init__(self, dimension: int, block_rows: int, precision: Precision) -> None:
+        is_exact = precision == "float32"
+        self.rows: FloatArray | NDArray[np.int8] = np.empty((SEGMENT_ROWS, dimension), precision)
+        self.scales: FloatArray | None = None if is_exact else np.empty(SEGMENT_ROWS, np.float32)
         self.expires: NDArray[np.float64] = np.empty(SEGMENT_ROWS, np.float64)
         self.cut(block_rows)
+
+    def write(self, start: int, vectors: FloatArray, expires: float | NDArray[np.float64]) -> None:
+        """Put vectors, float32 of shape (rows, dimension), where `start` is and behind it."""
+        place = slice(start, start + len(vectors))
+        self.expires[place] = expires
+        if self.scales is None:
+            self.rows[place] = vectors
+            return
+        scales = np.maximum(np.abs(vectors).max(axis=1), np.finfo(np.float32).tiny) / np.float32(_STEPS)
+        self.rows[place] = np.rint(vectors / scales[:, None])
+        self.scales[place] = scales
+
+    def copy(self, start: int, other: Segment, other_start: int, count: int) -> None:
+        """Put rows of another segment here."""
+        to, of = slice(start, start + count), slice(other_start, other_start + count)
+        self.rows[to] = other.rows[of]
+        self.expires[to] = other.expires[of]
+        if self.scales is not None and other.scales is not None:
+            self.scales[to] = other.scales[of]
+
+    def view(self, start: int, stop: int) -> View:
+        scales = None if self.scales is None else self.scales[start:stop]
+        return View(self.rows[start:stop], scales, self.expires[start:stop])
 
     def cut(self, block_rows: int) -> None:
         self.block_rows = block_rows
@@ -43,8 +73,9 @@ Block: TypeAlias = tuple[Segment, int]
 class Allocator:
     """Hands out blocks of rows; segments nobody uses go back to the system, but for one."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, precision: Precision) -> None:
         self._dimension = dimension
+        self._precision = precision
         self._with_room: dict[int, dict[int, Segment]] = {}
         self._spare: Segment | None = None
         self.segments = 0
@@ -75,6 +106,6 @@ class Allocator:
         self.segments += 1
         segment, self._spare = self._spare, None
         if segment is None:
-            return Segment(self._dimension, block_rows)
+            return Segment(self._dimension, block_rows, self._precision)
         segment.cut(block_rows)
         return segment

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeAlias
 
-from llmcache_plugins.errors import StoreCorrupt, StoreError, StoreUnavailable
+from llmcache_plugins.errors import StoreCorrupt, StoreError, StoreUnavailable, why
 from llmcache_plugins.stores.file_identity import FilesInUse, make_file
 from llmcache_plugins.stores.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
@@ -45,7 +45,7 @@ _UNAVAILABLE = {
 def store_error(error: Exception, path: Path) -> StoreError:
     """The error of the store for one of the driver or of the file system: the one place that knows both."""
     if isinstance(error, OSError):
-        return StoreUnavailable(f"the cache file {path} cannot be used: {error.strerror}")
+        return StoreUnavailable(f"the cache file {path} cannot be used: {why(error)}")
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     if primary in _CORRUPT:

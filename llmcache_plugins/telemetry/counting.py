@@ -70,24 +70,9 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
         namespace: the cache's own, which events leave out.
     """
     if isinstance(event, LookupEvent):
-        if isinstance(event.outcome, Hit):
-            hits = HitTally()
-            hits.add(event.outcome, event.query_type, event.namespace)
-            hits.tell(counts, namespace)
-        else:
-            _count_lookup(event, counts, (*namespace, *event.namespace))
-        if isinstance(event, GroupLookupEvent):
-            count_lookup(event, counts)
+        _count_lookup(event, counts, namespace)
     elif isinstance(event, UpdateEvent):
-        add_use(counts, "warmed" if event.is_warming else "spent", event.model, event.usage)
-        if event.group:
-            count_call(event, counts)
-        if event.seconds is not None:
-            add_time(counts, "model", event.seconds)
-        if event.outcome.stored:
-            add(counts, "updates")
-        else:
-            add(counts, "refusals", event.outcome.reason)
+        _count_update(event, counts)
     elif isinstance(event, ErrorEvent):
         add(counts, "errors", event.component)
         if event.is_left_alone:
@@ -129,6 +114,29 @@ def count(event: Event, counts: Counts, namespace: Namespace = ()) -> None:
 
 
 def _count_lookup(event: LookupEvent, counts: Counts, namespace: Namespace) -> None:
+    if isinstance(event.outcome, Hit):
+        hits = HitTally()
+        hits.add(event.outcome, event.query_type, event.namespace)
+        hits.tell(counts, namespace)
+    else:
+        _count_no_hit(event, counts, (*namespace, *event.namespace))
+    if isinstance(event, GroupLookupEvent):
+        count_lookup(event, counts)
+
+
+def _count_update(event: UpdateEvent, counts: Counts) -> None:
+    add_use(counts, "warmed" if event.is_warming else "spent", event.model, event.usage)
+    if event.group:
+        count_call(event, counts)
+    if event.seconds is not None:
+        add_time(counts, "model", event.seconds)
+    if event.outcome.stored:
+        add(counts, "updates")
+    else:
+        add(counts, "refusals", event.outcome.reason)
+
+
+def _count_no_hit(event: LookupEvent, counts: Counts, namespace: Namespace) -> None:
     outcome = event.outcome
     if isinstance(outcome, Miss):
         add(counts, "misses", outcome.reason.value)

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.paths import as_path
 from llmcache_plugins.selection import Invalidation
 from llmcache_plugins.transfer.lines import (
@@ -131,7 +131,7 @@ class FileSink:
                 self._part = Path(name)
                 self._raw = os.fdopen(handle, "wb")
         except OSError as error:
-            raise ConfigError(f"{self._target} cannot be written: {type(error).__name__}") from error
+            raise ConfigError(f"{self._target} cannot be written: {why(error)}") from error
         self._out = self._raw
         if self._target.suffix == ".gz":
             self._out = cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=self._raw, mtime=0))
@@ -196,7 +196,7 @@ class FileSource:
                 self._file = _opened(self._source)
                 line = self._line()
             except OSError as error:
-                raise ConfigError(f"{self.where} cannot be read: {type(error).__name__}") from error
+                raise ConfigError(f"{self.where} cannot be read: {why(error)}") from error
             header = decode_header(line or b"", self.where)
             self._digest.update(line or b"")
             self._tally.about = header.about
@@ -302,7 +302,7 @@ def look_at_header(source: AnyFile) -> tuple[Header, AnyFile]:
     try:
         kept = given.readline(_LONGEST)
     except OSError as error:
-        raise ConfigError(f"what is read cannot be read: {type(error).__name__}") from error
+        raise ConfigError(f"what is read cannot be read: {why(error)}") from error
     return _header_of(io.BytesIO(kept)), cast(BinaryIO, io.BufferedReader(_Resumed(kept, given)))
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from os import PathLike
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.keys.fingerprint import normalise_text
 from llmcache_plugins.paths import as_path
 from llmcache_plugins.types import JsonValue
@@ -48,7 +48,7 @@ def read_log(path: str | PathLike[str]) -> list[LogRow]:
     try:
         lines = as_path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from error
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from error
     return [_row(line.strip(), f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 

@@ -4,8 +4,9 @@
 one that calls and one that awaits, carry them out.
 """
 
+from llmcache_plugins.stores.redis.async_store import AsyncRedisStore
 from llmcache_plugins.stores.redis.sizing import SizeEstimate, size_estimate
-from llmcache_plugins.stores.redis.store import AsyncRedisStore, RedisStore
+from llmcache_plugins.stores.redis.store import RedisStore
 from llmcache_plugins.stores.redis.urls import redis_settings
 
 __all__ = ["AsyncRedisStore", "RedisStore", "SizeEstimate", "redis_settings", "size_estimate"]

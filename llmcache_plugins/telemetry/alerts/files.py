@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from llmcache_plugins.errors import ConfigError
+from llmcache_plugins.errors import ConfigError, why
 from llmcache_plugins.telemetry.alerts.grafana import grafana_dashboard
 from llmcache_plugins.telemetry.alerts.prometheus_rules import prometheus_rules
 from llmcache_plugins.telemetry.alerts.rules import DEFAULT_RULES, AlertRule
@@ -38,6 +38,6 @@ def write_files(
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror or type(error).__name__}") from error
+            raise ConfigError(f"{path} cannot be written: {why(error)}") from error
         paths.append(path)
     return paths[0], paths[1]

@@ -32,3 +32,16 @@ def test_without_guards_the_look_alikes_get_through(capsys: pytest.CaptureFixtur
     arguments = ["--no-guards", "--similarity-threshold", "0.9"]
     assert main(["eval", "--json", *arguments, str(SAMPLE / "minimal.jsonl")]) == 0
     assert json.loads(capsys.readouterr().out)["files"]["minimal.jsonl"]["counts"]["wrong"] >= 8
+
+
+def test_all_of_the_tables_fits_into_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    files = [str(SAMPLE / name) for name in ("pairs.jsonl", "stream.jsonl")]
+    assert main(["eval", "--exact-only", *files]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert shown.count("precision") == 3
+    assert "unjudged" in shown

@@ -98,3 +98,9 @@ def test_an_embedder_that_fails_is_told(url: str, tmp_path: Path, capsys: pytest
     code, out, _ = run(capsys, "--store", url, "--to", "reembed_broken:broken")
     assert code == 1
     assert "1 failed: the embedder gave no vector" in out
+
+
+def test_a_folder_in_a_home_that_is_not_there(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "--store", url, "--to", "~nobody-at-all/model")
+    assert (code, out) == (2, "")
+    assert "no path" in err

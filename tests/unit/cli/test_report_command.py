@@ -69,7 +69,7 @@ def test_a_file_that_is_no_report_is_refused(url: str, tmp_path: Path, text: str
     path.write_text(text)
     with pytest.raises(ConfigError, match="report"):
         run_report(ReportOptions(url=url, compare=path))
-    with pytest.raises(ConfigError, match="FileNotFoundError"):
+    with pytest.raises(ConfigError, match="No such file or directory"):
         run_report(ReportOptions(url=url, compare=tmp_path / "none.json"))
 
 

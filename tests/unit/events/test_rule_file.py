@@ -45,5 +45,5 @@ def test_a_file_that_cannot_work_is_refused_and_named(tmp_path: Path, content: b
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="FileNotFoundError"):
+    with pytest.raises(ConfigError, match="No such file or directory"):
         load_event_rules(tmp_path / "none.toml")

@@ -99,7 +99,7 @@ def test_a_price_file_that_is_none_says_why(tmp_path: Path, text: str, said: str
 
 
 def test_a_price_file_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="FileNotFoundError"):
+    with pytest.raises(ConfigError, match="No such file or directory"):
         load_prices(tmp_path / "none.json")
 
 

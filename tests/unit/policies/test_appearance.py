@@ -31,6 +31,14 @@ HONEST = [
     "TCPの設定はどうすればいいですか？",
     "如何配置BGP？",
     "BGP 상태를 어떻게 확인하나요?",
+    "Is a delay of 5 \u03bcs more than one of 5 \u00b5s over 100 \u03bcm of fibre?",
+    "Какво е това",
+    "Как ставят VPN-сервер?",
+    "מה זה BGP\u200f?",
+    "\u200fكيف أضبط BGP؟",
+    "ตั้ง\u200bค่าBGP",
+    "Press 1\ufe0f\u20e3 for \u00a9\ufe0f",
+    "How large is \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f?",
     "Is 10 kΩ more than 100 µs, and Δt < 3 °C?",
     "3° – “ok” … 5 € \u00a0thin\u2009space",
     "How do I ask the resolver to forget an address?",
@@ -52,6 +60,23 @@ def test_a_disguised_question_is_matched_exactly_only() -> None:
 
 @pytest.mark.parametrize("text", ["a\ufe0fb", "\u2764\ufe0f\ufe0f", "x\u200dy", "\u2764\u200dx"])
 def test_what_makes_pictures_hides_nowhere_else(text: str) -> None:
+    assert payload_of(text) == "hidden_signs"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is\u200f BGP?",
+        "מה זה\u200f\u200e BGP",
+        "מה זה\u200b BGP",
+        "What is\u200b BGP",
+        "ตั้ง\u200b\u200bค่า",
+        "a\ufe0f\u20e3",
+        "\U0001f3f4\U000e0069\U000e0067\U000e006e\U000e007f",
+        "flag \U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    ],
+)
+def test_a_sign_that_some_scripts_and_pictures_need_is_hidden_elsewhere(text: str) -> None:
     assert payload_of(text) == "hidden_signs"
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from llmcache_plugins.errors import ConfigError, StoreCorrupt, StoreError, StoreUnavailable
@@ -121,3 +122,31 @@ def test_driver_errors_have_one_meaning_each(code: int | None, expected: type[St
     assert type(mapped) is expected
     assert "/folder/cache.db" in str(mapped)
     assert "prompt" not in str(mapped)
+
+
+def test_similarities_are_those_of_the_vectors_in_the_file(tmp_path: Path) -> None:
+    """Those in memory are rounded: what is served rests on none of them."""
+    random = np.random.default_rng(3)
+    vectors = random.standard_normal((60, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    query = (vectors[0] + 0.3 * vectors[1]) / np.linalg.norm(vectors[0] + 0.3 * vectors[1])
+    with closing(DiskStore(tmp_path / "cache.db")) as store:
+        for number, vector in enumerate(vectors):
+            store.put(make_entry(str(number), vector=vector))
+        found = store.search("scope", "fake/8/unit", query, limit=5, now=0.0)
+    exact = np.sort(vectors.astype(np.float64) @ query.astype(np.float64))[::-1][:5]
+    assert [candidate.similarity for candidate in found] == pytest.approx(exact.tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("vector", [b"\0\0\xc0\x7f" * 8, b"\0" * 12, b"", "text", None])
+def test_one_damaged_vector_hides_none_of_the_others(tmp_path: Path, vector: object) -> None:
+    path = tmp_path / "cache.db"
+    with closing(DiskStore(path)) as store:
+        for number in range(20):
+            store.put(make_entry(str(number), vector=make_vector(number * 0.05)))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE entries SET vector = ? WHERE key = 'key of 7'", (vector,))
+        connection.commit()
+    with closing(DiskStore(path)) as store:
+        found = store.search("scope", "fake/8/unit", make_vector(), limit=40, now=0.0)
+    assert sorted(int(candidate.entry.text) for candidate in found) == [n for n in range(20) if n != 7]

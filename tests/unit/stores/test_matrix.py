@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from llmcache_plugins.errors import StoreError
-from llmcache_plugins.stores import matrix
+from llmcache_plugins.stores import matrix, scanning
 from llmcache_plugins.stores.matrix import VectorIndex, as_vector
 from llmcache_plugins.stores.segments import SEGMENT_ROWS
 from llmcache_plugins.testing.store_contract import make_vector
@@ -134,25 +134,27 @@ def test_as_vector_copies_nothing_it_need_not() -> None:
 class _DuringScan:
     """Calls `action` in the middle of the next scans: after the rows were read, before they are resolved."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, action: Callable[[int], object]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, index: VectorIndex, action: Callable[[int], object]) -> None:
         self.scans = 0
-        scan: Any = VectorIndex._scan
+        scan: Any = matrix.nearest
 
-        def scan_then_act(index: Any, *arguments: object) -> object:
-            result = scan(index, *arguments)
+        def scan_then_act(*arguments: object) -> object:
+            result = scan(*arguments)
             self.scans += 1
             if not index._lock.locked():
                 action(self.scans)
             return result
 
-        monkeypatch.setattr(VectorIndex, "_scan", scan_then_act)
+        monkeypatch.setattr(matrix, "nearest", scan_then_act)
 
 
 def test_row_replaced_during_the_scan_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     index = VectorIndex(8)
     index.put("scope", "a", make_vector(0.0), expires_at=None, order=1)
     index.put("scope", "b", make_vector(0.5), expires_at=None, order=2)
-    during = _DuringScan(monkeypatch, lambda scan: index.put("scope", "a", make_vector(1.5), expires_at=None, order=3))
+    during = _DuringScan(
+        monkeypatch, index, lambda scan: index.put("scope", "a", make_vector(1.5), expires_at=None, order=3)
+    )
     assert keys(index, make_vector(0.0), limit=1) == ["b"]
     assert during.scans == 2
 
@@ -161,7 +163,7 @@ def test_row_removed_during_the_scan_is_not_found(monkeypatch: pytest.MonkeyPatc
     index = VectorIndex(8)
     for number in range(4):
         index.put("scope", str(number), make_vector(number * 0.1), expires_at=None, order=number)
-    _DuringScan(monkeypatch, lambda scan: index.remove("scope", "0"))
+    _DuringScan(monkeypatch, index, lambda scan: index.remove("scope", "0"))
     assert keys(index, make_vector(0.0), limit=2) == ["1", "2"]
 
 
@@ -173,7 +175,7 @@ def test_block_reused_by_another_scope_during_the_scan_gives_no_foreign_key(monk
         index.remove("scope", "mine")
         index.put("other", "theirs", make_vector(0.0), expires_at=None, order=2)
 
-    _DuringScan(monkeypatch, take_the_block)
+    _DuringScan(monkeypatch, index, take_the_block)
     assert keys(index, make_vector(0.0)) == []
 
 
@@ -181,7 +183,7 @@ def test_scope_that_never_rests_is_read_under_the_lock(monkeypatch: pytest.Monke
     index = VectorIndex(8)
     index.put("scope", "a", make_vector(0.0), expires_at=None, order=0)
     during = _DuringScan(
-        monkeypatch, lambda scan: index.put("scope", "a", make_vector(scan * 0.5), expires_at=None, order=scan)
+        monkeypatch, index, lambda scan: index.put("scope", "a", make_vector(scan * 0.5), expires_at=None, order=scan)
     )
     (match,) = index.search("scope", make_vector(0.0), limit=1, now=0.0)
     assert match.similarity == pytest.approx(math.cos(1.0), abs=1e-5)
@@ -220,3 +222,85 @@ def test_threads_never_get_a_foreign_pair() -> None:
     for writer in writers:
         writer.join()
     assert failures == []
+
+
+def filled_at_once(rows: FloatArray, **given: Any) -> VectorIndex:
+    index = VectorIndex(rows.shape[1], **given)
+    never = np.full(len(rows), math.inf)
+    names = [str(number) for number in range(len(rows))]
+    third = len(rows) // 3
+    for part in (slice(0, third), slice(third, len(rows))):
+        index.load("scope", names[part], rows[part], never[part], list(range(len(rows)))[part])
+    return index
+
+
+@pytest.mark.parametrize("count", [1, 7, 600, SEGMENT_ROWS, 2 * SEGMENT_ROWS + 100])
+@pytest.mark.parametrize("prefilter_from", [500, 10**9])
+def test_rows_loaded_at_once_are_those_put_one_by_one(count: int, prefilter_from: int) -> None:
+    rows = unit_rows(count, 64)
+    one_by_one = filled(rows, prefilter_from=prefilter_from)
+    at_once = filled_at_once(rows, prefilter_from=prefilter_from)
+    assert len(at_once) == at_once.count("scope") == count
+    for number in {0, count // 3, count - 1}:
+        wanted = one_by_one.search("scope", rows[number], limit=5, now=0.0)
+        assert at_once.search("scope", rows[number], limit=5, now=0.0) == wanted
+    for index in (one_by_one, at_once):
+        index.put("scope", "new", rows[0], expires_at=None, order=count)
+        assert index.remove("scope", str(count // 2))
+        assert keys(index, rows[count // 2], limit=1) != [str(count // 2)]
+    wanted = one_by_one.search("scope", rows[0], limit=4, now=0.0)
+    assert at_once.search("scope", rows[0], limit=4, now=0.0) == wanted
+
+
+def test_rows_loaded_at_once_expire() -> None:
+    rows = unit_rows(4)
+    index = VectorIndex(16)
+    index.load("scope", list("abcd"), rows, np.array([5.0, math.inf, 7.0, math.inf]), [1, 2, 3, 4])
+    assert sorted(keys(index, rows[0], now=4.0)) == list("abcd")
+    assert sorted(keys(index, rows[0], now=5.0)) == list("bcd")
+    assert sorted(keys(index, rows[0], now=7.0)) == list("bd")
+
+
+@pytest.mark.parametrize("count", [40, 3000, 9000])
+def test_small_numbers_find_the_same_neighbours(count: int) -> None:
+    rows = unit_rows(count, 384)
+    index = filled_at_once(rows, precision="int8")
+    # A quarter of the memory: a byte for each number, and for each row its factor and its end.
+    assert index.nbytes == -(-count // SEGMENT_ROWS) * SEGMENT_ROWS * (384 + 4 + 8)
+    for number in range(0, count, count // 10):
+        near = 0.8 * rows[number] + 0.6 * unit_rows(1, 384, seed=number + 1)[0]
+        (match,) = index.search("scope", near, limit=1, now=0.0)
+        assert match.key == str(number)
+        assert match.similarity == pytest.approx(float(rows[number] @ near), abs=0.003)
+
+
+def test_a_row_of_zeros_is_no_trouble_for_small_numbers() -> None:
+    index = VectorIndex(4, precision="int8")
+    index.put("scope", "zeros", np.zeros(4, np.float32), expires_at=None, order=1)
+    index.put("scope", "other", np.array([0, 1, 0, 0], np.float32), expires_at=None, order=2)
+    found = index.search("scope", np.array([0, 1, 0, 0], np.float32), limit=2, now=0.0)
+    assert [(match.key, match.similarity) for match in found] == [("other", pytest.approx(1.0)), ("zeros", 0.0)]
+
+
+def test_first_signs_lead_to_what_all_signs_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = unit_rows(3 * SEGMENT_ROWS, 384)
+    index = filled_at_once(rows, precision="int8", prefilter_from=1000)
+    for number in range(0, len(rows), 4):
+        index.put("scope", str(number), rows[number], expires_at=10.0, order=number)
+    asked = [0.85 * rows[number] + 0.5 * unit_rows(1, 384, seed=number)[0] for number in range(1, len(rows), 500)]
+    all_signs = [index.search("scope", query, limit=1, now=10.0) for query in asked]
+    monkeypatch.setattr(scanning, "COARSE_FROM", 1)
+    monkeypatch.setattr(scanning, "_COARSE_LEAST", 200)
+    monkeypatch.setattr(scanning, "_RERANKED", 20)
+    assert [index.search("scope", query, limit=1, now=10.0) for query in asked] == all_signs
+    assert keys(index, rows[400], limit=1, now=9.0) == ["400"]
+    assert keys(index, rows[400], limit=1, now=10.0) != ["400"]
+
+
+def test_rows_that_are_all_alike_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "COARSE_FROM", 1)
+    monkeypatch.setattr(scanning, "_COARSE_LEAST", 40)
+    monkeypatch.setattr(scanning, "_RERANKED", 5)
+    rows = np.repeat(unit_rows(1, 384), 3000, axis=0)
+    index = filled_at_once(rows, prefilter_from=1000)
+    assert keys(index, rows[0], limit=3) == ["0", "1", "2"]
