@@ -4,8 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml models/pyproject.toml
 
-.PHONY: help demo test lint docs bench bench-redis reliability quality verifier tiers buying integrations notebooks test-notebooks test-bare
-.PHONY: test-sentence-transformers screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes fuzz abuse audit sbom
+.PHONY: help demo test lint docs bench bench-peers bench-large bench-redis reliability quality verifier tiers buying integrations notebooks test-notebooks test-bare
+.PHONY: test-sentence-transformers screenshots test-matrix test-b test-lowest test-sdks test-load clean sizes fuzz abuse audit sbom dist
 
 help:
 	@echo "make demo    a LangChain chat application answered from the cache, with a table at the end"
@@ -13,6 +13,8 @@ help:
 	@echo "make lint    format, lint and strict types"
 	@echo "make docs    the documentation site in build/site; any warning fails it"
 	@echo "make bench   the benchmarks, tables and plots in docs/"
+	@echo "make bench-peers                this cache beside those that one would pick instead (a part of make bench), tables in docs/"
+	@echo "make bench-large                a cache file with up to a million entries: memory, start, search (a part of make bench)"
 	@echo "make bench-redis                a cache on a server beside redisvl and langchain-redis, tables and a plot in docs/"
 	@echo "make reliability                faults tried thousands of times, tables in docs/ (about ten minutes)"
 	@echo "make sizes                      what an entry takes on a server, measured anew for size_estimate"
@@ -29,6 +31,7 @@ help:
 	@echo "make fuzz                       fuzzing of all that reads bytes from outside (installs atheris)"
 	@echo "make audit                      licences, versions and known vulnerabilities of the dependencies"
 	@echo "make sbom                       dist/sbom.cdx.json, the dependencies as CycloneDX"
+	@echo "make dist                       both wheels and sdists in dist/, checked"
 	@echo "make test-bare                  the built wheels away from the source, without and with extras"
 	@echo "make test-sentence-transformers the tests that need torch (downloads about 1 GB)"
 
@@ -79,6 +82,8 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(BENCH)
 	$(BIN)/python -m benchmarks.readme
 	$(BIN)/python -m benchmarks.recorders
+	$(MAKE) bench-peers
+	$(MAKE) bench-large
 
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.dashboard
@@ -87,6 +92,13 @@ screenshots: $(VENV)/.dev
 bench-redis:
 	$(MAKE) VENV=.venv-redis .venv-redis/.bench-redis
 	.venv-redis/bin/python -m benchmarks.redis $(BENCH)
+
+bench-large: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.large $(if $(DATA),--data $(DATA)) $(LARGE)
+
+bench-peers:
+	$(MAKE) VENV=.venv-peers .venv-peers/.bench-peers
+	.venv-peers/bin/python -m benchmarks.peers $(PEERS)
 
 # Faults, very often: killed processes, damaged files, broken parts, many callers.
 reliability: $(VENV)/.dev
@@ -98,6 +110,10 @@ sizes: $(VENV)/.dev
 
 $(VENV)/.bench-redis: $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[bench-redis]"
+	@touch $@
+
+$(VENV)/.bench-peers: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ./models -e ".[bench-peers]"
 	@touch $@
 
 quality: $(VENV)/.bench
@@ -143,6 +159,10 @@ buying: $(VENV)/.bench
 
 test-bare: $(VENV)/.dev
 	$(BIN)/python tests/bare_install.py
+
+dist: $(VENV)/.dev
+	@rm -rf dist && mkdir dist
+	$(BIN)/python tests/distributions.py dist
 
 # What can differ from one version of a framework to another.
 MATRIX := tests/unit tests/integration tests/contract tests/test_examples.py tests/test_environments.py

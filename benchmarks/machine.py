@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["describe", "load"]
+__all__ = ["describe", "load", "resident"]
 
 _PACKAGES = ("numpy", "onnxruntime", "langchain-core", "langchain-anthropic", "langchain-community")
 
@@ -29,6 +30,17 @@ def describe() -> dict[str, str]:
 def load() -> str:
     """Of the last minute; this program's own work counts one."""
     return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    with suppress(ImportError):
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # what is free already is nobody's
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _processor() -> str:

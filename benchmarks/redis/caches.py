@@ -43,6 +43,8 @@ logging.getLogger("redisvl").setLevel(logging.WARNING)
 class Vectors:
     """The default embedder, for all of the caches: run each time, or with vectors that were computed beforehand."""
 
+    is_local = True  # as the default embedder: nobody has to watch over it
+
     def __init__(self, model: OnnxEmbedder, prepared: PreparedEmbedder) -> None:
         self.runs_model = False
         self._model = model
@@ -61,6 +63,10 @@ class Vectors:
         self._prepared.prepare(wanted, progress)
         for text in wanted:  # of vectors from a file it is not known yet: the tokenizer would run in a look-up
             self._prepared.fits(text)
+
+    def load(self) -> None:
+        """Have the model in memory."""
+        self._model.embed(["How long does that take?"])
 
     def _now(self) -> OnnxEmbedder | PreparedEmbedder:
         return self._model if self.runs_model else self._prepared

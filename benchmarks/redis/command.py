@@ -6,8 +6,7 @@ import argparse
 import gc
 import itertools
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import redis
 
 from benchmarks.machine import describe, load
+from benchmarks.progress import Say, progress
 from benchmarks.redis.caches import BUILDS, Caches, Vectors, server
 from benchmarks.redis.cases import EXACT, PEERS, SEMANTIC, UPDATE, Texts, exact, semantic, update
 from benchmarks.redis.counting import Counted, Held, counted, fill
@@ -38,13 +38,11 @@ _CALLS = {EXACT: 640, SEMANTIC: 128, UPDATE: 128}  # of a case in a round, by al
 _MODEL_ROUNDS, _MODEL_CALLS = 3, 64
 _SLOW = 20_000  # entries above which the others' scan takes so long that fewer calls have to do
 
-Say = Callable[[str, int, int], None]
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and write the report. 0 whatever comes out: a number is no failure."""
     options = _parser().parse_args(arguments)
-    with _progress() as say, server() as running:
+    with progress() as say, server() as running:
         machine = _machine(running.url)
         model = OnnxEmbedder(threads=1)
         prepared = PreparedEmbedder(model, file=options.cache and VectorFile(options.cache), threads=2)
@@ -161,34 +159,6 @@ def _modules(client: redis.Redis) -> list[dict[str, Any]]:
 
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-class _progress:
-    """A bar that is drawn only when something is said: not by a thread, while something is timed."""
-
-    def __enter__(self) -> Say:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        console = Console(file=sys.stderr)
-        self._bar = Progress(*columns, console=console, auto_refresh=False)
-        self._bar.start()
-        task = self._bar.add_task("starting", total=1)
-
-        said = ""
-
-        def say(what: str, done: int, total: int) -> None:
-            nonlocal said
-            if not console.is_terminal and what != said:
-                console.print(f"{what}, {done} of {total}")
-            said = what
-            self._bar.update(task, description=what, completed=done, total=total, refresh=True)
-
-        return say
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.stop()
 
 
 def _parser() -> argparse.ArgumentParser:
