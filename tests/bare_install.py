@@ -7,10 +7,11 @@ surprise.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import venv
 from pathlib import Path
+
+from distributions import build
 
 ROOT = Path(__file__).parent.parent
 
@@ -89,14 +90,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         wheels = folder / "wheels"
-        for source in (ROOT, ROOT / "models"):
-            call(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", source, "-w", wheels)
-        wheel = next(wheels.glob("llmcache_plugins-*.whl"))
-        size = wheel.stat().st_size
-        assert size < 2_800_000, f"the base wheel has grown to {size} bytes"
+        wheels.mkdir()
+        wheel = build(wheels)["llmcache_plugins"]
 
         bare = environment(folder / "bare")
         call(bare, "-m", "pip", "install", "--quiet", wheel)
+        call(bare, "-m", "pip", "check")
         print(call(bare, "-c", BARE, cwd=folder).stdout, end="")
         data = ROOT / "examples" / "data" / "questions.jsonl"
         command = call(bare.parent / "llmcache", "demo", "--data", data, cwd=folder, check=False)
@@ -119,6 +118,7 @@ def main() -> None:
             wheels,
             f"llmcache-plugins[local] @ file://{wheel}",
         )
+        call(local, "-m", "pip", "check")
         print(call(local, "-c", LOCAL, cwd=folder).stdout, end="")
 
 

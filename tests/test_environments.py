@@ -18,11 +18,12 @@ ROOT = Path(__file__).parent.parent
 ELSEWHERE = {
     "sentence-transformers",
     "bench",
+    "bench-peers",
     "bench-redis",
     "training",
     "docs",
 }  # an environment of its own, or no tests
-NOT_RUN = {"mypy", "ruff"}
+NOT_RUN = {"mypy", "ruff", "hatchling"}  # in the other environments: one format, one set of types, one build
 COMPANIONS = {"aiohttp", "langgraph-prebuilt"}
 
 
